@@ -3,8 +3,8 @@
 #include "base/options.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,16 +21,21 @@ static bool parse_int(const char *text, int64_t *out) {
     long long value = strtoll(text, &end, 10);
     if (end == text || errno == ERANGE) return false;
     int64_t factor = 1;
-    if (strcmp(end, "Ki") == 0) factor = (int64_t)1 << 10;
-    else if (strcmp(end, "Mi") == 0) factor = (int64_t)1 << 20;
-    else if (strcmp(end, "Gi") == 0) factor = (int64_t)1 << 30;
-    else if (*end) return false;
+    if (strcmp(end, "Ki") == 0)
+        factor = (int64_t)1 << 10;
+    else if (strcmp(end, "Mi") == 0)
+        factor = (int64_t)1 << 20;
+    else if (strcmp(end, "Gi") == 0)
+        factor = (int64_t)1 << 30;
+    else if (*end)
+        return false;
     if (value > INT64_MAX / factor || value < INT64_MIN / factor) return false;
     *out = value * factor;
     return true;
 }
 
-/* Decimal only: strtod alone would also take blanks, hexadecimal, "nan" and "inf". Overflow and underflow are refused. */
+/* Decimal only: strtod alone would also take blanks, hexadecimal, "nan" and "inf". Overflow and underflow are refused.
+ */
 static bool parse_float(const char *text, double *out) {
     if (!*text || text[strspn(text, "0123456789+-.eE")]) return false;
     char *end;
@@ -38,21 +43,6 @@ static bool parse_float(const char *text, double *out) {
     double value = strtod(text, &end);
     if (end == text || *end || errno == ERANGE || !isfinite(value)) return false;
     *out = value;
-    return true;
-}
-
-static bool is_utf8(const char *text) {
-    const unsigned char *s = (const unsigned char *)text;
-    while (*s) {
-        int n = *s < 0x80 ? 0 : *s >= 0xc2 && *s < 0xe0 ? 1 : (*s & 0xf0) == 0xe0 ? 2 : *s >= 0xf0 && *s < 0xf5 ? 3 : -1;
-        if (n < 0) return false;
-        bool overlong_or_surrogate = (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] >= 0xa0);
-        bool out_of_plane = (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] >= 0x90);
-        if (overlong_or_surrogate || out_of_plane) return false;
-        for (s++; n > 0; n--, s++) {
-            if ((*s & 0xc0) != 0x80) return false; /* the final NUL stops here too */
-        }
-    }
     return true;
 }
 
@@ -67,11 +57,15 @@ static bool is_choice(const char *choices, const char *text) {
 
 /* ---- what a row expects, in words ---- */
 
-static bool is_bounded(const option_t *row) { return row->min != 0 || row->max != 0; }
+static bool is_bounded(const option_t *row) {
+    return row->min != 0 || row->max != 0;
+}
 
 static void add_bound(str_t *s, double bound) {
-    if (bound == floor(bound) && fabs(bound) < 1e15) str_addf(s, "%.0f", bound);
-    else str_addf(s, "%g", bound);
+    if (bound == floor(bound) && fabs(bound) < 1e15)
+        str_addf(s, "%.0f", bound);
+    else
+        str_addf(s, "%g", bound);
 }
 
 /* "1 to 64 px", "at least 1 px"; beyond 1e15 a bound only says that there is none. */
@@ -89,11 +83,21 @@ static void add_range(str_t *s, const option_t *row) {
 static lens_status fail_expected(const option_t *row) {
     str_t s = {0};
     switch (row->type) {
-    case OPTION_FLAG: str_add(&s, "true or false"); break;
-    case OPTION_INT: str_add(&s, "an integer"); break;
-    case OPTION_FLOAT: str_add(&s, "a number"); break;
-    case OPTION_STRING: str_add(&s, "valid UTF-8"); break;
-    case OPTION_CHOICE: str_addf(&s, "one of %s", row->choices); break;
+    case OPTION_FLAG:
+        str_add(&s, "true or false");
+        break;
+    case OPTION_INT:
+        str_add(&s, "an integer");
+        break;
+    case OPTION_FLOAT:
+        str_add(&s, "a number");
+        break;
+    case OPTION_STRING:
+        str_add(&s, "valid UTF-8");
+        break;
+    case OPTION_CHOICE:
+        str_addf(&s, "one of %s", row->choices);
+        break;
     }
     if ((row->type == OPTION_INT || row->type == OPTION_FLOAT) && is_bounded(row)) {
         str_add(&s, ", ");
@@ -144,9 +148,10 @@ lens_status option_assign(const option_t *row, void *values, const char *text) {
         *(double *)field = number;
         return LENS_OK;
     case OPTION_STRING:
-    case OPTION_CHOICE: break;
+    case OPTION_CHOICE:
+        break;
     }
-    bool valid = row->type == OPTION_CHOICE ? is_choice(row->choices, text) : is_utf8(text);
+    bool valid = row->type == OPTION_CHOICE ? is_choice(row->choices, text) : str_is_utf8(text);
     if (!valid) return fail_expected(row);
     char *copy = strdup(text);
     if (!copy) return lens_fail(LENS_MEMORY, "cannot allocate %zu bytes", strlen(text) + 1);
@@ -159,8 +164,11 @@ const char *option_text(const option_t *row, const void *values, str_t *scratch)
     const void *field = option_field_const(row, values);
     str_clear(scratch);
     switch (row->type) {
-    case OPTION_FLAG: return *(const bool *)field ? "true" : "false";
-    case OPTION_INT: str_addf(scratch, "%lld", (long long)*(const int64_t *)field); break;
+    case OPTION_FLAG:
+        return *(const bool *)field ? "true" : "false";
+    case OPTION_INT:
+        str_addf(scratch, "%lld", (long long)*(const int64_t *)field);
+        break;
     case OPTION_FLOAT: {
         double value = *(const double *)field;
         char digits[32];
@@ -176,7 +184,8 @@ const char *option_text(const option_t *row, const void *values, str_t *scratch)
         break;
     }
     case OPTION_STRING:
-    case OPTION_CHOICE: return *(char *const *)field;
+    case OPTION_CHOICE:
+        return *(char *const *)field;
     }
     return str_text(scratch);
 }
@@ -187,11 +196,19 @@ lens_status options_defaults(option_table_t t, void *values) {
     for (int i = 0; i < t.n; i++) { /* all first, so that options_free is right after a failure too */
         void *field = option_field(&t.rows[i], values);
         switch (t.rows[i].type) {
-        case OPTION_FLAG: *(bool *)field = false; break;
-        case OPTION_INT: *(int64_t *)field = 0; break;
-        case OPTION_FLOAT: *(double *)field = 0; break;
+        case OPTION_FLAG:
+            *(bool *)field = false;
+            break;
+        case OPTION_INT:
+            *(int64_t *)field = 0;
+            break;
+        case OPTION_FLOAT:
+            *(double *)field = 0;
+            break;
         case OPTION_STRING:
-        case OPTION_CHOICE: *(char **)field = NULL; break;
+        case OPTION_CHOICE:
+            *(char **)field = NULL;
+            break;
         }
     }
     for (int i = 0; i < t.n; i++) {
@@ -239,12 +256,19 @@ static bool is_missing(const option_t *row, const void *values) {
     const void *field = option_field_const(row, values);
     double number;
     switch (row->type) {
-    case OPTION_FLAG: return false;
+    case OPTION_FLAG:
+        return false;
     case OPTION_STRING:
-    case OPTION_CHOICE: return !*(char *const *)field;
-    case OPTION_INT: number = (double)*(const int64_t *)field; break;
-    case OPTION_FLOAT: number = *(const double *)field; break;
-    default: return false;
+    case OPTION_CHOICE:
+        return !*(char *const *)field;
+    case OPTION_INT:
+        number = (double)*(const int64_t *)field;
+        break;
+    case OPTION_FLOAT:
+        number = *(const double *)field;
+        break;
+    default:
+        return false;
     }
     return number < row->min || number > row->max;
 }
@@ -271,8 +295,10 @@ static void help_left(str_t *s, const option_t *row) {
     if (strchr(row->name, '.')) {
         str_addf(s, "  %s", row->name);
     } else {
-        if (row->letter) str_addf(s, "  -%c, --", row->letter);
-        else str_add(s, "      --");
+        if (row->letter)
+            str_addf(s, "  -%c, --", row->letter);
+        else
+            str_add(s, "      --");
         if (row->type == OPTION_FLAG && row->initial && row->initial[0] == 't') str_add(s, "[no-]");
         str_add(s, row->name);
     }
@@ -306,8 +332,10 @@ void options_help(str_t *out, option_table_t t) {
         help_left(&left, &t.rows[i]);
         help_right(&right, &t.rows[i]);
         str_add(out, str_text(&left));
-        if (left.len > column) str_addf(out, "\n%*s", (int)column, "");
-        else str_addf(out, "%*s", (int)(column - left.len), "");
+        if (left.len > column)
+            str_addf(out, "\n%*s", (int)column, "");
+        else
+            str_addf(out, "%*s", (int)(column - left.len), "");
         str_addf(out, "  %s", t.rows[i].help);
         if (right.len) str_addf(out, " (%s)", str_text(&right));
         str_add_char(out, '\n');

@@ -25,8 +25,8 @@ static lens_status take_value(parser_t *p, const char *shown, const char **value
     const char *text = p->argv[p->next];
     if (looks_like_option(text)) {
         const char *joint = shown[1] == '-' ? "=" : "";
-        return lens_fail(LENS_ARGUMENT, "%s: expected a value, got \"%s\" (if that is the value: %s%s%s)", shown, text, shown,
-                         joint, text);
+        return lens_fail(LENS_ARGUMENT, "%s: expected a value, got \"%s\" (if that is the value: %s%s%s)", shown, text,
+                         shown, joint, text);
     }
     p->next++;
     *value = text;
@@ -104,9 +104,12 @@ lens_status options_parse(option_table_t t, void *values, int argc, char **argv,
     bool only_args = false;
     while (p.next < argc) {
         char *argument = argv[p.next++];
-        if (only_args || argument[0] != '-' || !argument[1]) args[(*n_args)++] = argument;
-        else if (strcmp(argument, "--") == 0) only_args = true;
-        else LENS_TRY(parse_option(&p, argument));
+        if (only_args || argument[0] != '-' || !argument[1])
+            args[(*n_args)++] = argument;
+        else if (strcmp(argument, "--") == 0)
+            only_args = true;
+        else
+            LENS_TRY(parse_option(&p, argument));
     }
     return LENS_OK;
 }

@@ -15,7 +15,9 @@ lens_status option_unknown(option_table_t t, const char *name, const char *prefi
 /* The field as text that option_assign reads back the same; NULL where the field is a NULL string. Uses `scratch`. */
 const char *option_text(const option_t *row, const void *values, str_t *scratch);
 
-static inline void *option_field(const option_t *row, void *values) { return (char *)values + row->offset; }
+static inline void *option_field(const option_t *row, void *values) {
+    return (char *)values + row->offset;
+}
 static inline const void *option_field_const(const option_t *row, const void *values) {
     return (const char *)values + row->offset;
 }
