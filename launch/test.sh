@@ -37,7 +37,7 @@ step() {
         outcome="FAILED (exit status $status)"
         failed=1
     fi
-    summary+=$(printf '%-16s %5d s  %s' "$name" $((SECONDS - start)) "$outcome")$'\n'
+    summary+=$(printf '%-18s %5d s  %s' "$name" $((SECONDS - start)) "$outcome")$'\n'
     return $status
 }
 
