@@ -5,10 +5,10 @@
 #include "base/options.h"
 
 typedef struct {
-    const char *name;    /* "ingest" */
-    const char *usage;   /* "SRC... -o DIR": what follows the name */
-    const char *summary; /* one line for `lens help` */
-    const char *details; /* paragraphs for `lens help NAME`, or NULL */
+    const char *name;       /* "ingest" */
+    const char *usage;      /* "SRC... -o DIR": what follows the name */
+    const char *summary;    /* one line for `lens help` */
+    const char *details;    /* paragraphs for `lens help NAME`, or NULL */
     option_table_t options; /* command-line options; --help is added by launch/main.c */
     size_t values_size;     /* of the struct that options describe */
     /* values: that struct, parsed; args: the rest of the command line. Results to stdout, progress through base/log.h.

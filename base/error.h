@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(name, number, text). ARGUMENT: the command line or a config is wrong (exit 2). All others: the work failed (exit 1). */
+/* X(name, number, text). ARGUMENT: the command line or a config is wrong (exit 2). All others: the work failed (exit
+ * 1). */
 #define LENS_STATUS_LIST(X)                                                                                            \
     X(OK, 0, "ok")                                                                                                     \
     X(ARGUMENT, 1, "wrong argument")                                                                                   \

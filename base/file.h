@@ -1,7 +1,8 @@
 /* Files: read whole, written aside and renamed.
  *
  * Durable write: a temporary name in the same folder, fsync, rename, fsync the folder. What stands under its final name
- * is whole. A process that dies leaves at most NAME.tmp.PID behind, which the next writer of NAME removes. */
+ * is whole. A process
+ * that is killed leaves at most NAME.tmp.PID behind. */
 #ifndef LENS_BASE_FILE_H
 #define LENS_BASE_FILE_H
 
@@ -26,7 +27,8 @@ LENS_CHECKED lens_status file_publish(const char *temporary, const char *path); 
 LENS_CHECKED lens_status file_write(const char *path, const void *bytes, size_t n); /* durable, whole */
 /* Reads all of `path`; *out is malloc'ed, owned by the caller, NUL-terminated. Larger than max_bytes is FORMAT. */
 LENS_CHECKED lens_status file_read(char **out, size_t *n, const char *path, size_t max_bytes);
-LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const char *path); /* all n or error */
+LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset,
+                                      const char *path); /* all n or error */
 LENS_CHECKED lens_status file_size(uint64_t *out, const char *path);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

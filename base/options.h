@@ -40,22 +40,23 @@ typedef struct {
 LENS_CHECKED lens_status options_defaults(option_table_t t, void *values); /* first; every field of a row is set */
 void options_free(option_table_t t, void *values);
 
-/* Sets one row from text. `where` starts the message ("configs/nano.yaml:12", "command line"). ARGUMENT: unknown name (with
- * the nearest valid one), malformed value, out of range. */
-LENS_CHECKED lens_status options_set(option_table_t t, void *values, const char *name, const char *text, const char *where);
+/* Sets one row from text. `where` starts the message ("configs/nano.yaml:12", "command line"). ARGUMENT: unknown name
+ * (with the nearest valid one), malformed value, out of range. */
+LENS_CHECKED lens_status options_set(option_table_t t, void *values, const char *name, const char *text,
+                                     const char *where);
 
-/* GNU long options (--name VALUE, --name=VALUE, --flag, --no-flag, -x VALUE, "--" ends). Arguments that are no options are
- * gathered in args (argv's strings, borrowed), *n_args of them; args holds at least argc pointers. */
+/* GNU long options (--name VALUE, --name=VALUE, --flag, --no-flag, -x VALUE, "--" ends). Arguments that are no options
+ * are gathered in args (argv's strings, borrowed), *n_args of them; args holds at least argc pointers. */
 LENS_CHECKED lens_status options_parse(option_table_t t, void *values, int argc, char **argv, char **args, int *n_args);
 LENS_CHECKED lens_status options_check_required(option_table_t t, const void *values, const char *where);
 
-/* A YAML file of nested mappings with scalar leaves. Unknown or doubled keys, lists and wrong values are refused with file
- * and line. */
+/* A YAML file of nested mappings with scalar leaves. Unknown or doubled keys, lists and wrong values are refused with
+ * file and line. */
 LENS_CHECKED lens_status options_load_yaml(option_table_t t, void *values, const char *path);
 /* Overrides "key=value". */
 LENS_CHECKED lens_status options_override(option_table_t t, void *values, int n, char **pairs);
 
-void options_help(str_t *out, option_table_t t);                       /* the lines of --help */
+void options_help(str_t *out, option_table_t t);                           /* the lines of --help */
 void options_write_yaml(str_t *out, option_table_t t, const void *values); /* resolved values; reads back the same */
 
 #endif

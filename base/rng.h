@@ -1,7 +1,7 @@
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11).
  *
- * A stream is a pure function of (seed, epoch, index, purpose): a sample's noise, timestep, caption choice and dropout do
- * not depend on ranks, workers, or where a run was resumed. No shared state; copy an rng_t freely. */
+ * A stream is a pure function of (seed, epoch, index, purpose): a sample's noise, timestep, caption choice and dropout
+ * do not depend on ranks, workers, or where a run was resumed. No shared state; copy an rng_t freely. */
 #ifndef LENS_BASE_RNG_H
 #define LENS_BASE_RNG_H
 
@@ -9,15 +9,15 @@
 
 /* One number a use, never reused for another: it keeps streams apart. */
 typedef enum {
-    RNG_ORDER = 1,     /* sample order */
-    RNG_NOISE = 2,     /* flow noise */
-    RNG_TIMESTEP = 3,  /* t */
-    RNG_CAPTION = 4,   /* which caption, dropout */
-    RNG_CROP = 5,      /* crop and flip */
-    RNG_INIT = 6,      /* parameter initialisation */
-    RNG_SAMPLER = 7,   /* initial latents of a sample */
-    RNG_SCENE = 8,     /* procedural scenes */
-    RNG_DESCRIBE = 9,  /* wording of the built-in describer */
+    RNG_ORDER = 1,    /* sample order */
+    RNG_NOISE = 2,    /* flow noise */
+    RNG_TIMESTEP = 3, /* t */
+    RNG_CAPTION = 4,  /* which caption, dropout */
+    RNG_CROP = 5,     /* crop and flip */
+    RNG_INIT = 6,     /* parameter initialisation */
+    RNG_SAMPLER = 7,  /* initial latents of a sample */
+    RNG_SCENE = 8,    /* procedural scenes */
+    RNG_DESCRIBE = 9, /* wording of the built-in describer */
     RNG_TEST = 100,
 } rng_purpose;
 
@@ -37,7 +37,8 @@ uint32_t rng_below(rng_t *r, uint32_t n); /* [0, n), unbiased; n > 0 */
 /* The block function, for kernels: out = Philox4x32-10(counter, key). */
 void rng_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
-/* Position i of a keyed permutation of [0, n) (a Feistel network with cycle walking): the sample order as a function. */
+/* Position i of a keyed permutation of [0, n) (a Feistel network with cycle walking): the sample order as a function.
+ */
 uint64_t rng_permute(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t i);
 
 #endif

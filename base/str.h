@@ -13,8 +13,8 @@ typedef struct {
     bool failed;
 } str_t;
 
-void str_free(str_t *s);  /* and resets to empty */
-void str_clear(str_t *s); /* empty, memory kept */
+void str_free(str_t *s);                /* and resets to empty */
+void str_clear(str_t *s);               /* empty, memory kept */
 void str_reserve(str_t *s, size_t cap); /* room for cap bytes and the NUL */
 void str_add(str_t *s, const char *text);
 void str_add_n(str_t *s, const void *bytes, size_t n);
@@ -22,7 +22,7 @@ void str_add_char(str_t *s, char c);
 void str_addf(str_t *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* JSON string literal of the n bytes, quotes included; invalid UTF-8 becomes U+FFFD. */
 void str_add_json(str_t *s, const char *text, size_t n);
-void str_add_html(str_t *s, const char *text); /* &, <, >, ", ' escaped */
+void str_add_html(str_t *s, const char *text);       /* &, <, >, ", ' escaped */
 LENS_CHECKED lens_status str_status(const str_t *s); /* MEMORY where an add failed */
 const char *str_text(const str_t *s);                /* "" where nothing was added; borrowed */
 

@@ -17,8 +17,9 @@ typedef struct {
 LENS_CHECKED lens_status image_new(image_t *out, int32_t width, int32_t height); /* pixels uninitialised */
 void image_free(image_t *im);                                                    /* and resets; NULL is allowed */
 
-/* JPEG (also CMYK/YCCK), PNG (any depth, palette, grey, interlaced), WebP. EXIF orientation applied, alpha composed over
- * white, 16 bit reduced to 8. FORMAT with a reason where it is no picture, is cut short, is animated or too large. */
+/* JPEG (also CMYK/YCCK), PNG (any depth, palette, grey, interlaced), WebP. EXIF orientation applied, alpha composed
+ * over white, 16 bit reduced to 8. FORMAT with a reason where it is no picture, is cut short, is animated or too large.
+ */
 LENS_CHECKED lens_status image_decode(image_t *out, const uint8_t *bytes, size_t n);
 /* Size after orientation from the header alone, nothing decoded. */
 LENS_CHECKED lens_status image_probe(int32_t *width, int32_t *height, const uint8_t *bytes, size_t n);
@@ -32,7 +33,8 @@ LENS_CHECKED lens_status image_write(const char *path, const image_t *im);
 /* Separable triangle filter, widened when shrinking (antialiased). `out` is new. */
 LENS_CHECKED lens_status image_resize(image_t *out, const image_t *in, int32_t width, int32_t height);
 /* Scales to cover width x height keeping the aspect, then crops; at_x, at_y in [0, 1] place the crop (0.5: centre). */
-LENS_CHECKED lens_status image_cover(image_t *out, const image_t *in, int32_t width, int32_t height, double at_x, double at_y);
+LENS_CHECKED lens_status image_cover(image_t *out, const image_t *in, int32_t width, int32_t height, double at_x,
+                                     double at_y);
 void image_flip_horizontal(image_t *im);
 
 #endif

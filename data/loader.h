@@ -6,29 +6,32 @@
 #include "data/dataset.h"
 
 typedef struct {
-    int32_t width, height;   /* px of every picture of a batch */
-    int64_t global_batch;    /* samples a step, over all ranks */
-    int64_t rank, world;     /* this rank takes rows [rank*g/world, (rank+1)*g/world) of each step */
+    int32_t width, height; /* px of every picture of a batch */
+    int64_t global_batch;  /* samples a step, over all ranks */
+    int64_t rank, world;   /* this rank takes rows [rank*g/world, (rank+1)*g/world) of each step */
     uint64_t seed;
-    const char *captions;    /* caption kinds with weights: "dense" or "dense=0.8,alt=0.2" */
-    double caption_dropout;  /* probability of the empty caption */
-    bool flip;               /* mirror half of the pictures */
-    bool random_crop;        /* false: centre */
+    const char *captions;      /* caption kinds with weights: "dense" or "dense=0.8,alt=0.2" */
+    double caption_dropout;    /* probability of the empty caption */
+    bool flip;                 /* mirror half of the pictures */
+    bool random_crop;          /* false: centre */
     int n_threads, n_prefetch; /* decoding threads; batches held ready */
 } loader_options_t;
 
 typedef struct {
-    int64_t step, n;    /* n: samples of this rank */
-    int64_t *sample;    /* [n] index in the dataset */
-    uint32_t *epoch;    /* [n] */
-    uint8_t *pixels;    /* u8 [n, height, width, 3] */
-    char **caption;     /* [n] "" where dropped */
+    int64_t step, n; /* n: samples of this rank */
+    int64_t *sample; /* [n] index in the dataset */
+    uint32_t *epoch; /* [n] */
+    uint8_t *pixels; /* u8 [n, height, width, 3] */
+    char **caption;  /* [n] "" where dropped */
 } loader_batch_t;
 
 typedef struct loader loader_t;
-/* Borrows the dataset. first_step: where to begin (a resumed run). ARGUMENT: unknown caption kind, batch not divisible. */
-LENS_CHECKED lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options, int64_t first_step);
-/* The next step's batch, owned by the loader until the next call. A picture that cannot be decoded is an error (verify finds it). */
+/* Borrows the dataset. first_step: where to begin (a resumed run). ARGUMENT: unknown caption kind, batch not divisible.
+ */
+LENS_CHECKED lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options,
+                                     int64_t first_step);
+/* The next step's batch, owned by the loader until the next call. A picture that cannot be decoded is an error (verify
+ * finds it). */
 LENS_CHECKED lens_status loader_next(loader_t *l, const loader_batch_t **out);
 double loader_wait_s(const loader_t *l); /* seconds spent waiting in loader_next so far */
 void loader_close(loader_t *l);

@@ -1,7 +1,7 @@
 /* Collectives between ranks. One process is a world of 1 and needs no MPI; under mpirun or srun the same calls use MPI.
  *
- * Every rank calls the same collectives in the same order with the same counts. A failing rank calls comm_abort, which ends
- * the others too, so that none waits for ever. */
+ * Every rank calls the same collectives in the same order with the same counts. A failing rank calls comm_abort, which
+ * ends the others too, so that none waits for ever. */
 #ifndef LENS_KERNELS_COMM_H
 #define LENS_KERNELS_COMM_H
 
@@ -11,7 +11,7 @@ typedef struct comm comm_t;
 
 /* Starts MPI where the process was launched as one of several ranks. One a process. */
 LENS_CHECKED lens_status comm_init(comm_t **out);
-void comm_free(comm_t *c); /* finalises MPI; NULL is allowed */
+void comm_free(comm_t *c);                             /* finalises MPI; NULL is allowed */
 _Noreturn void comm_abort(comm_t *c, int exit_status); /* the message was logged by the caller */
 int comm_rank(const comm_t *c);
 int comm_world(const comm_t *c);

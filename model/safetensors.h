@@ -1,5 +1,6 @@
-/* safetensors files: u64 LE header length, JSON header, tensor bytes in C order. https://huggingface.co/docs/safetensors
- * The reader maps the file and treats it as hostile: every offset, shape and length is checked before use. */
+/* safetensors files: u64 LE header length, JSON header, tensor bytes in C order.
+ * https://huggingface.co/docs/safetensors The reader maps the file and treats it as hostile: every offset, shape and
+ * length is checked before use. */
 #ifndef LENS_MODEL_SAFETENSORS_H
 #define LENS_MODEL_SAFETENSORS_H
 
@@ -22,7 +23,7 @@ typedef struct safetensors safetensors_t;
 LENS_CHECKED lens_status safetensors_open(safetensors_t **out, const char *path);
 void safetensors_close(safetensors_t *f); /* NULL is allowed */
 int safetensors_n(const safetensors_t *f);
-const st_tensor_t *safetensors_at(const safetensors_t *f, int i); /* in file order */
+const st_tensor_t *safetensors_at(const safetensors_t *f, int i);              /* in file order */
 const st_tensor_t *safetensors_find(const safetensors_t *f, const char *name); /* NULL where missing */
 const char *safetensors_meta(const safetensors_t *f, const char *key);         /* __metadata__; NULL where missing */
 /* Copies tensor t as float32, converting F32/F64/F16/BF16/I32/U8. out holds t->n elements. */
@@ -38,6 +39,7 @@ typedef struct {
     int64_t shape[SAFETENSORS_MAX_DIMS];
     const void *bytes; /* borrowed */
 } st_entry_t;
-LENS_CHECKED lens_status safetensors_write(const char *path, const st_entry_t *entries, int n, const char *const (*meta)[2], int n_meta);
+LENS_CHECKED lens_status safetensors_write(const char *path, const st_entry_t *entries, int n,
+                                           const char *const (*meta)[2], int n_meta);
 
 #endif
