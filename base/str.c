@@ -91,6 +91,15 @@ bool str_add_utf8(str_t *s, const char *text, size_t n) {
     return repaired;
 }
 
+bool str_is_utf8(const char *text) {
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t left = strlen(text), len; left > 0; left -= len, p += len) {
+        len = utf8_sequence(p, left);
+        if (len == 0) return false;
+    }
+    return true;
+}
+
 static void add_json_byte(str_t *s, unsigned char c) {
     static const char *const names[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
     if (c == '"' || c == '\\')
