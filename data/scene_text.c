@@ -202,6 +202,16 @@ static void sentence_begin(str_t *out, size_t begin) {
     if (out->len > begin) str_add_char(out, ' ');
 }
 
+/* Adds the form with `word` in place of '#'. */
+static void form_add(str_t *out, const char *form, const char *word) {
+    for (; *form; form++) {
+        if (*form == '#')
+            str_add(out, word);
+        else
+            str_add_char(out, *form);
+    }
+}
+
 static void sentence_end(str_t *out, size_t start) {
     if (out->failed) return;
     out->s[start] = (char)toupper((unsigned char)out->s[start]);
@@ -210,15 +220,15 @@ static void sentence_end(str_t *out, size_t start) {
 
 static const char *place_phrase(rng_t *r, const scene_box_t *box) {
     static const char *const PHRASES[][3] = {
-        {"top left", "in the top left corner", "in the upper left part of the picture"},
-        {"top", "at the top of the picture", "near the top edge"},
-        {"top right", "in the top right corner", "in the upper right part of the picture"},
-        {"left", "on the left side of the picture", "near the left edge"},
+        {"top left", "at the top left of the picture", "in the upper left"},
+        {"top", "at the top of the picture", "in the upper middle of the picture"},
+        {"top right", "at the top right of the picture", "in the upper right"},
+        {"left", "on the left side of the picture", "on the left"},
         {"center", "in the center of the picture", "in the middle of the picture"},
-        {"right", "on the right side of the picture", "near the right edge"},
-        {"bottom left", "in the bottom left corner", "in the lower left part of the picture"},
-        {"bottom", "at the bottom of the picture", "near the bottom edge"},
-        {"bottom right", "in the bottom right corner", "in the lower right part of the picture"},
+        {"right", "on the right side of the picture", "on the right"},
+        {"bottom left", "at the bottom left of the picture", "in the lower left"},
+        {"bottom", "at the bottom of the picture", "in the lower middle of the picture"},
+        {"bottom right", "at the bottom right of the picture", "in the lower right"},
     };
     const char *place = scene_place_word(box);
     size_t i = 0;
@@ -227,23 +237,14 @@ static const char *place_phrase(rng_t *r, const scene_box_t *box) {
 }
 
 static void texture_add(rng_t *r, const scene_group_t *g, str_t *out) {
-    const char *accent = scene_colour_word(g->accent);
-    switch (g->texture) {
-    case SCENE_TEXTURE_STRIPED:
-        str_addf(out, " with %s horizontal stripes", accent);
-        break;
-    case SCENE_TEXTURE_DOTTED:
-        str_addf(out, " with %s dots", accent);
-        break;
-    case SCENE_TEXTURE_CHECKERED:
-        str_addf(out, rng_below(r, 2) ? " with %s checks" : " with a %s checkered pattern", accent);
-        break;
-    case SCENE_TEXTURE_OUTLINED:
-        str_addf(out, rng_below(r, 2) ? " with a %s outline" : " with a thick %s border", accent);
-        break;
-    default:
-        break;
-    }
+    static const char *const FORMS[SCENE_N_TEXTURES][2] = {
+        [SCENE_TEXTURE_SOLID] = {"", ""},
+        [SCENE_TEXTURE_STRIPED] = {" with # stripes", " with # horizontal stripes"},
+        [SCENE_TEXTURE_DOTTED] = {" with # dots", " with # round dots"},
+        [SCENE_TEXTURE_CHECKERED] = {" with # checks", " with a # checkered pattern"},
+        [SCENE_TEXTURE_OUTLINED] = {" with a # outline", " with a thick # border"},
+    };
+    form_add(out, FORMS[g->texture][rng_below(r, 2)], scene_colour_word(g->accent));
 }
 
 /* "a large solid red circle", "two medium blue stars with white dots, side by side in a row" */
@@ -294,47 +295,39 @@ static void group_sentence(rng_t *r, const scene_t *s, int i, str_t *out, size_t
     sentence_end(out, start);
 }
 
-/* "plain light blue", "light gray with faint dots", "a gradient from white at the top to light blue at the bottom" */
 static void ground_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
+    static const char *const FORMS[SCENE_N_GROUND_KINDS][2] = {
+        [SCENE_GROUND_KIND_PLAIN] = {"the background is plain #", "behind lies a plain # background"},
+        [SCENE_GROUND_KIND_GRADIENT] = {"the background fades from #", "the background changes smoothly from #"},
+        [SCENE_GROUND_KIND_STRIPES] = {"the background is # with faint vertical stripes",
+                                       "faint vertical stripes cover the # background"},
+        [SCENE_GROUND_KIND_DOTS] = {"the background is # with faint dots", "faint dots cover the # background"},
+        [SCENE_GROUND_KIND_GRID] = {"the background is # with a faint grid", "a faint grid covers the # background"},
+    };
     const scene_background_t *b = &s->background;
-    const char *word = scene_ground_word(b->colour);
     sentence_begin(out, begin);
     size_t start = out->len;
-    bool short_form = rng_below(r, 2) == 0;
-    switch (b->kind) {
-    case SCENE_GROUND_KIND_PLAIN:
-        str_addf(out, short_form ? "the background is plain %s" : "behind lies a plain %s background", word);
-        break;
-    case SCENE_GROUND_KIND_GRADIENT:
-        str_addf(out, "the background %s from %s at the %s to %s at the %s", short_form ? "fades" : "changes smoothly",
-                 word, b->top_down ? "top" : "left", scene_ground_word(b->to), b->top_down ? "bottom" : "right");
-        break;
-    case SCENE_GROUND_KIND_STRIPES:
-        str_addf(out, "the background is %s with faint vertical stripes", word);
-        break;
-    case SCENE_GROUND_KIND_DOTS:
-        str_addf(out, short_form ? "the background is %s with faint dots" : "faint dots cover the %s background", word);
-        break;
-    default:
-        str_addf(out, short_form ? "the background is %s with a faint grid" : "a faint grid covers the %s background",
-                 word);
-    }
+    form_add(out, FORMS[b->kind][rng_below(r, 2)], scene_ground_word(b->colour));
+    if (b->kind == SCENE_GROUND_KIND_GRADIENT)
+        str_addf(out, " at the %s to %s at the %s", b->top_down ? "top" : "left", scene_ground_word(b->to),
+                 b->top_down ? "bottom" : "right");
     sentence_end(out, start);
 }
 
 static void count_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
-    static const char *const FORMS[] = {"in total, %s shapes are visible", "the picture holds %s shapes in total",
-                                        "together they make %s shapes"};
+    static const char *const ONE[] = {"it is the only shape in the picture", "it is alone in the picture"};
+    static const char *const MORE[] = {"in total, # shapes are visible", "the picture holds # shapes in total",
+                                       "that makes # shapes altogether"};
     sentence_begin(out, begin);
     size_t start = out->len;
     if (s->n_objects == 1)
-        str_add(out, rng_below(r, 2) ? "it is the only shape in the picture" : "a single shape fills the scene");
+        str_add(out, PICK(r, ONE));
     else
-        str_addf(out, PICK(r, FORMS), NUMBERS[s->n_objects]);
+        form_add(out, PICK(r, MORE), NUMBERS[s->n_objects]);
     sentence_end(out, start);
 }
 
-/* For scenes with one or two groups, which leave room: how much of the picture a shape spans, and its surface. */
+/* How much of the picture a shape spans, and its surface: for scenes with one or two groups, which leave room. */
 static void span_sentence(const scene_group_t *g, str_t *out, size_t begin) {
     static const char *const SPANS[SCENE_N_SIZES] = {"a fifth", "a third", "half"};
     sentence_begin(out, begin);
@@ -352,22 +345,22 @@ static void span_sentence(const scene_group_t *g, str_t *out, size_t begin) {
 
 static void surface_sentence(const scene_group_t *g, str_t *out, size_t begin) {
     static const char *const ONE[SCENE_N_TEXTURES] = {
-        [SCENE_TEXTURE_SOLID] = "its surface is one even tone of %s",
-        [SCENE_TEXTURE_STRIPED] = "its %s surface is striped from top to bottom",
-        [SCENE_TEXTURE_DOTTED] = "its %s surface is dotted all over",
-        [SCENE_TEXTURE_CHECKERED] = "its %s surface is checkered all over",
-        [SCENE_TEXTURE_OUTLINED] = "its surface inside the line is one even tone of %s",
+        [SCENE_TEXTURE_SOLID] = "its surface is one even tone of #",
+        [SCENE_TEXTURE_STRIPED] = "its # surface is striped from top to bottom",
+        [SCENE_TEXTURE_DOTTED] = "its # surface is dotted all over",
+        [SCENE_TEXTURE_CHECKERED] = "its # surface is checkered all over",
+        [SCENE_TEXTURE_OUTLINED] = "its surface inside the line is one even tone of #",
     };
     static const char *const MORE[SCENE_N_TEXTURES] = {
-        [SCENE_TEXTURE_SOLID] = "they share one even tone of %s",
-        [SCENE_TEXTURE_STRIPED] = "their %s surfaces are striped from top to bottom",
-        [SCENE_TEXTURE_DOTTED] = "their %s surfaces are dotted all over",
-        [SCENE_TEXTURE_CHECKERED] = "their %s surfaces are checkered all over",
-        [SCENE_TEXTURE_OUTLINED] = "inside the lines they share one even tone of %s",
+        [SCENE_TEXTURE_SOLID] = "they share one even tone of #",
+        [SCENE_TEXTURE_STRIPED] = "their # surfaces are striped from top to bottom",
+        [SCENE_TEXTURE_DOTTED] = "their # surfaces are dotted all over",
+        [SCENE_TEXTURE_CHECKERED] = "their # surfaces are checkered all over",
+        [SCENE_TEXTURE_OUTLINED] = "inside the lines they share one even tone of #",
     };
     sentence_begin(out, begin);
     size_t start = out->len;
-    str_addf(out, (g->count > 1 ? MORE : ONE)[g->texture], scene_colour_word(g->colour));
+    form_add(out, (g->count > 1 ? MORE : ONE)[g->texture], scene_colour_word(g->colour));
     sentence_end(out, start);
 }
 
@@ -379,7 +372,7 @@ void scene_dense(const scene_t *s, str_t *out) {
     for (int i = 0; i < s->n_groups; i++) {
         group_sentence(&r, s, i, out, begin);
         if (s->n_groups == 1) surface_sentence(&s->groups[i], out, begin);
-        if (s->n_groups <= 2) span_sentence(&s->groups[i], out, begin);
+        if (s->n_groups == 1 || (s->n_groups == 2 && s->groups[i].count == 1)) span_sentence(&s->groups[i], out, begin);
     }
     if (!count_last) count_sentence(&r, s, out, begin);
     if (!ground_first) ground_sentence(&r, s, out, begin);
