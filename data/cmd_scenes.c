@@ -17,7 +17,7 @@ typedef struct {
     char *out;
 } scenes_t;
 
-#define QUALITY_LOSSLESS 101
+#define QUALITY_LOSSLESS 100 /* a lossy picture of that quality would be larger and worse */
 
 static const option_t ROWS[] = {
     {.name = "n",
@@ -60,10 +60,10 @@ static const option_t ROWS[] = {
     {.name = "quality",
      .type = OPTION_FLOAT,
      .offset = offsetof(scenes_t, quality),
-     .initial = "101",
+     .initial = "100",
      .min = 0,
      .max = QUALITY_LOSSLESS,
-     .help = "of WebP, 0 to 100; 101 is lossless"},
+     .help = "of WebP; 100 is lossless"},
     {.name = "captions",
      .type = OPTION_FLAG,
      .offset = offsetof(scenes_t, captions),
@@ -221,8 +221,6 @@ static void summary(const scenes_t *o, const counts_t *counts) {
 static lens_status run(const void *values, int n_args, char **args) {
     const scenes_t *o = values;
     if (n_args > 0) return lens_fail(LENS_ARGUMENT, "scenes: unexpected argument '%s'", args[0]);
-    if (o->quality > 100 && o->quality < QUALITY_LOSSLESS)
-        return lens_fail(LENS_ARGUMENT, "scenes: --quality %g: expected 0 to 100, or 101 for lossless", o->quality);
     counts_t counts = {0};
     str_t made_by = {0};
     lens_status st;
