@@ -129,13 +129,21 @@ static scene_colour accent_of(scene_colour c) {
 static bool texture_fits(const scene_group_t *g, scene_texture texture, const scene_background_t *b) {
     if (texture == SCENE_TEXTURE_SOLID) return true;
     if (g->size == SCENE_SIZE_SMALL) return false;
-    bool thin = g->shape == SCENE_SHAPE_RING || g->shape == SCENE_SHAPE_CRESCENT || g->shape == SCENE_SHAPE_CROSS ||
-                g->shape == SCENE_SHAPE_STAR;
-    bool marks = texture == SCENE_TEXTURE_DOTTED || texture == SCENE_TEXTURE_CHECKERED;
-    if (marks && (g->shape == SCENE_SHAPE_TRIANGLE || g->shape == SCENE_SHAPE_DIAMOND)) thin = true;
-    if (thin && g->size != SCENE_SIZE_LARGE) return false;
-    if (texture == SCENE_TEXTURE_OUTLINED) return g->shape != SCENE_SHAPE_RING && stands_out(accent_of(g->colour), b);
-    return true;
+    bool large = g->size == SCENE_SIZE_LARGE, striped = texture == SCENE_TEXTURE_STRIPED;
+    switch (g->shape) {
+    case SCENE_SHAPE_RING:
+    case SCENE_SHAPE_CRESCENT:
+    case SCENE_SHAPE_CROSS:
+    case SCENE_SHAPE_STAR:
+        return large && striped;
+    case SCENE_SHAPE_TRIANGLE:
+    case SCENE_SHAPE_DIAMOND:
+        if (!large && !striped) return false;
+        break;
+    default:
+        break;
+    }
+    return texture != SCENE_TEXTURE_OUTLINED || stands_out(accent_of(g->colour), b);
 }
 
 static scene_layout layout_draw(rng_t *r, int count, scene_size size) {
@@ -163,7 +171,7 @@ static bool is_taken(const scene_t *s, int n_groups, scene_shape shape, scene_co
 }
 
 static void group_draw(rng_t *r, scene_t *s, int i, int count, int n_objects) {
-    static const int TEXTURE_WEIGHTS[] = {52, 12, 12, 12, 12};
+    static const int TEXTURE_WEIGHTS[] = {30, 14, 14, 14, 28};
     scene_group_t *g = &s->groups[i];
     *g = (scene_group_t){.count = count, .inside = -1};
     /* Ends: at least six colours stand out on any background (tests/unit/test_scene.c), at most three pairs are taken.
@@ -301,7 +309,7 @@ static const int *split_draw(rng_t *r, int n) {
         {{1, 1, 1}, {2, 1}, {3}},
         {{1, 1, 1, 1}, {2, 1, 1}, {3, 1}, {2, 2}, {4}},
     };
-    static const int WEIGHTS[SCENE_MAX_OBJECTS][5] = {{1}, {80, 20}, {55, 25, 20}, {45, 20, 15, 10, 10}};
+    static const int WEIGHTS[SCENE_MAX_OBJECTS][5] = {{1}, {70, 30}, {45, 30, 25}, {35, 20, 20, 12, 13}};
     return SPLITS[n - 1][draw_weighted(r, WEIGHTS[n - 1], 5)];
 }
 
