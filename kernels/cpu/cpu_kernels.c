@@ -1,0 +1,132 @@
+/* The CPU backend: the reference of every row, and the default. float throughout, OpenMP over rows or samples, OpenBLAS
+ * for products. Reductions run in a fixed order, so results do not depend on timing. */
+#include "kernels/cpu/cpu_kernels.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CPU_ALIGN_BYTES 64
+
+static lens_status cpu_alloc(kernels_t *k, void **out, size_t bytes, const char *what) {
+    (void)k;
+    size_t rounded = (bytes + CPU_ALIGN_BYTES - 1) / CPU_ALIGN_BYTES * CPU_ALIGN_BYTES;
+    *out = aligned_alloc(CPU_ALIGN_BYTES, rounded ? rounded : CPU_ALIGN_BYTES);
+    if (!*out) return lens_fail(LENS_MEMORY, "out of memory: %zu bytes for %s", bytes, what);
+    memset(*out, 0, rounded);
+    return LENS_OK;
+}
+
+static void cpu_free(kernels_t *k, void *p) {
+    (void)k;
+    free(p);
+}
+
+static void cpu_upload(kernels_t *k, void *device, const void *host, size_t bytes) {
+    (void)k;
+    if (bytes) memcpy(device, host, bytes);
+}
+
+static void cpu_download(kernels_t *k, void *host, const void *device, size_t bytes) {
+    (void)k;
+    if (bytes) memcpy(host, device, bytes);
+}
+
+static void cpu_zero(kernels_t *k, void *device, size_t bytes) {
+    (void)k;
+    memset(device, 0, bytes);
+}
+
+static void cpu_copy_floats(kernels_t *k, void *out, const void *in, int64_t n) {
+    (void)k;
+    if (n && out != in) memcpy(out, in, sizeof(float) * (size_t)n);
+}
+
+static void cpu_to_act(kernels_t *k, act_t *out, const float *in, int64_t n) {
+    cpu_copy_floats(k, out, in, n);
+}
+static void cpu_to_float(kernels_t *k, float *out, const act_t *in, int64_t n) {
+    cpu_copy_floats(k, out, in, n);
+}
+
+static lens_status cpu_finish(kernels_t *k) {
+    cpu_context_t *c = cpu_context(k);
+    lens_status st = c->error;
+    c->error = LENS_OK;
+    return st == LENS_OK ? LENS_OK : lens_fail(st, "%s", c->error_text);
+}
+
+float *cpu_scratch(kernels_t *k, int64_t n) {
+    cpu_context_t *c = cpu_context(k);
+    if ((size_t)n > c->scratch_floats) {
+        free(c->scratch);
+        c->scratch_floats = 0;
+        void *grown = NULL;
+        if (cpu_alloc(k, &grown, sizeof(float) * (size_t)n, "scratch of the CPU kernels") != LENS_OK) {
+            if (c->error == LENS_OK) snprintf(c->error_text, sizeof c->error_text, "%s", lens_error());
+            c->error = LENS_MEMORY;
+            c->scratch = NULL;
+            return NULL;
+        }
+        c->scratch = grown;
+        c->scratch_floats = (size_t)n;
+    }
+    return c->scratch;
+}
+
+static int usable_cores(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+int kernels_cpu_threads(void) {
+    return omp_get_max_threads();
+}
+
+lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
+    *out = NULL;
+    kernels_t *k = calloc(1, sizeof *k);
+    cpu_context_t *c = calloc(1, sizeof *c);
+    if (!k || !c) {
+        free(k);
+        free(c);
+        return lens_fail(LENS_MEMORY, "out of memory for the CPU kernels");
+    }
+    if (n_threads <= 0) {
+        /* mpirun may have bound this process to its own cores already; else the host's cores are shared out. */
+        int total = (int)omp_get_num_procs(), usable = usable_cores();
+        n_threads = usable < total ? usable : total / (n_sharing > 0 ? n_sharing : 1);
+        if (n_threads < 1) n_threads = 1;
+    }
+    omp_set_num_threads(n_threads);
+    *k = (kernels_t){.name = "cpu",
+                     .act_bytes = sizeof(float),
+                     .context = c,
+                     .alloc = cpu_alloc,
+                     .free = cpu_free,
+                     .upload = cpu_upload,
+                     .download = cpu_download,
+                     .zero = cpu_zero,
+                     .to_act = cpu_to_act,
+                     .to_float = cpu_to_float,
+                     .finish = cpu_finish};
+    cpu_fill_linear(k);
+    cpu_fill_norm(k);
+    cpu_fill_attention(k);
+    cpu_fill_elementwise(k);
+    cpu_fill_flow(k);
+    cpu_fill_optim(k);
+    *out = k;
+    return LENS_OK;
+}
+
+void kernels_free(kernels_t *k) {
+    if (!k) return;
+    cpu_context_t *c = cpu_context(k);
+    cpu_trace_free(c);
+    free(c->scratch);
+    free(c);
+    free(k);
+}
