@@ -22,7 +22,7 @@ typedef struct {
     option_type type;
     size_t offset;       /* of the field in the struct of values */
     const char *initial; /* default as text; NULL: 0, false or NULL */
-    bool required;
+    bool required;       /* not NULL, or a number within min and max (which must then exclude 0) */
     double min, max;     /* INT and FLOAT; both 0: unbounded */
     const char *unit;    /* "px", "s", ... or NULL */
     const char *choices; /* "a|b|c" for CHOICE; elsewhere what --help shows for the value ("DIR"), or NULL */
@@ -48,6 +48,7 @@ LENS_CHECKED lens_status options_set(option_table_t t, void *values, const char 
 /* GNU long options (--name VALUE, --name=VALUE, --flag, --no-flag, -x VALUE, "--" ends). Arguments that are no options
  * are gathered in args (argv's strings, borrowed), *n_args of them; args holds at least argc pointers. */
 LENS_CHECKED lens_status options_parse(option_table_t t, void *values, int argc, char **argv, char **args, int *n_args);
+/* where: as above; NULL: the rows are command-line options. */
 LENS_CHECKED lens_status options_check_required(option_table_t t, const void *values, const char *where);
 
 /* A YAML file of nested mappings with scalar leaves. Unknown or doubled keys, lists and wrong values are refused with

@@ -76,6 +76,15 @@ static size_t utf8_sequence(const unsigned char *p, size_t n) {
     return overlong || outside ? 0 : len;
 }
 
+bool str_is_utf8(const char *text) {
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t left = strlen(text), len; left > 0; left -= len, p += len) {
+        len = utf8_sequence(p, left);
+        if (len == 0) return false;
+    }
+    return true;
+}
+
 static void add_json_byte(str_t *s, unsigned char c) {
     static const char *const names[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
     if (c == '"' || c == '\\')

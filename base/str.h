@@ -28,6 +28,7 @@ const char *str_text(const str_t *s);                /* "" where nothing was add
 
 bool str_starts_with(const char *text, const char *prefix);
 bool str_ends_with(const char *text, const char *suffix);
+bool str_is_utf8(const char *text);
 /* The name in names[n] nearest to `word` by edit distance, NULL where none is near. For "did you mean". */
 const char *str_nearest(const char *word, const char *const *names, int n);
 
