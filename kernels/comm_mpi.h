@@ -1,0 +1,24 @@
+/* The MPI side of kernels/comm.h, called by comm.c alone and only in a world of several ranks. */
+#ifndef LENS_KERNELS_COMM_MPI_H
+#define LENS_KERNELS_COMM_MPI_H
+
+#include "base/error.h"
+
+typedef struct {
+    int rank, world;
+    int node_ranks; /* ranks on this host */
+} comm_place_t;
+
+/* expected_world: what the launcher said, 0 where it did not. COMM where MPI sees another number of ranks. */
+LENS_CHECKED lens_status comm_mpi_init(comm_place_t *out, int expected_world);
+void comm_mpi_finalize(void);
+_Noreturn void comm_mpi_abort(int exit_status);
+
+LENS_CHECKED lens_status comm_mpi_sum_f32(float *x, int64_t n, const char *what);
+LENS_CHECKED lens_status comm_mpi_sum_f64(double *x, int64_t n, const char *what);
+LENS_CHECKED lens_status comm_mpi_broadcast(void *bytes, size_t n, int root, const char *what);
+LENS_CHECKED lens_status comm_mpi_barrier(void);
+/* Largest `value` of all ranks and the lowest rank that has it. */
+LENS_CHECKED lens_status comm_mpi_max(int *value, int *rank, const char *what);
+
+#endif

@@ -1,0 +1,136 @@
+/* Collectives. Run alone it is a world of 1; tests/e2e/test_comm.sh runs the same executable under mpirun, with
+ * LENS_TEST_WORLD set to the number of ranks so that ranks that do not find each other fail. */
+#include "kernels/comm.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* More than one piece of a long array, and no multiple of one. */
+#define N_LONG ((INT64_C(16) << 20) / (int64_t)sizeof(float) + 3)
+
+static int set_up(void **state) {
+    comm_t *c;
+    if (comm_init(&c) != LENS_OK) {
+        fprintf(stderr, "%s\n", lens_error());
+        return -1;
+    }
+    *state = c;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    comm_free(*state);
+    return 0;
+}
+
+static void test_place(void **state) {
+    const comm_t *c = *state;
+    const char *expected = getenv("LENS_TEST_WORLD");
+    assert_int_equal(comm_world(c), expected ? strtol(expected, NULL, 10) : 1);
+    assert_in_range(comm_rank(c), 0, comm_world(c) - 1);
+    assert_int_equal(comm_node_ranks(c), comm_world(c)); /* the tests run on one host */
+}
+
+static void test_sums(void **state) {
+    comm_t *c = *state;
+    int rank = comm_rank(c), world = comm_world(c);
+    float *x = malloc((size_t)N_LONG * sizeof(*x));
+    assert_non_null(x);
+    for (int64_t i = 0; i < N_LONG; i++) x[i] = (float)(i % 1000 + rank);
+    assert_int_equal(comm_sum_f32(c, x, N_LONG, "test"), LENS_OK);
+    for (int64_t i = 0; i < N_LONG; i++) {
+        if (x[i] != (float)(i % 1000 * world + world * (world - 1) / 2))
+            fail_msg("element %lld: %g", (long long)i, x[i]);
+    }
+    free(x);
+    double y[2] = {1.0 / 3.0, rank};
+    assert_int_equal(comm_sum_f64(c, y, 2, "test"), LENS_OK);
+    assert_true(y[1] == world * (world - 1) / 2);
+    assert_int_equal(comm_sum_f64(c, y, 0, "test"), LENS_OK);
+}
+
+/* Sums whose value depends on the order of addition: all ranks must still hold the same bits. */
+static void test_same_bits(void **state) {
+    comm_t *c = *state;
+    float x[1001], of_root[1001];
+    for (int i = 0; i < 1001; i++)
+        x[i] = 1.0f / (float)(i + 3) * (comm_rank(c) % 2 ? 1e6f : 1.0f) + (float)comm_rank(c);
+    assert_int_equal(comm_sum_f32(c, x, 1001, "test"), LENS_OK);
+    memcpy(of_root, x, sizeof(x));
+    assert_int_equal(comm_broadcast(c, of_root, sizeof(of_root), 0, "test"), LENS_OK);
+    assert_memory_equal(x, of_root, sizeof(x));
+}
+
+static void test_broadcast(void **state) {
+    comm_t *c = *state;
+    size_t n = (size_t)N_LONG * sizeof(float);
+    int root = comm_world(c) - 1;
+    uint8_t *bytes = malloc(n);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < n; i++) bytes[i] = comm_rank(c) == root ? (uint8_t)(i % 251) : 0;
+    assert_int_equal(comm_broadcast(c, bytes, n, root, "test"), LENS_OK);
+    for (size_t i = 0; i < n; i++) {
+        if (bytes[i] != (uint8_t)(i % 251)) fail_msg("byte %zu: %d", i, bytes[i]);
+    }
+    free(bytes);
+    assert_int_equal(comm_barrier(c), LENS_OK);
+}
+
+static void test_agree(void **state) {
+    comm_t *c = *state;
+    assert_int_equal(comm_agree(c, LENS_OK, "opening"), LENS_OK);
+    int failing = comm_world(c) / 2;
+    lens_status st = comm_rank(c) == failing ? lens_fail(LENS_IO, "disk on fire") : LENS_OK;
+    assert_int_equal(comm_agree(c, st, "opening"), LENS_IO);
+    if (comm_rank(c) == failing) {
+        assert_string_equal(lens_error(), "disk on fire");
+    } else {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "opening: rank %d failed: disk on fire", failing);
+        assert_string_equal(lens_error(), expected);
+    }
+    /* Every rank fails: each keeps its own message, the status is the worst. */
+    st = lens_fail(comm_rank(c) == failing ? LENS_COMM : LENS_FORMAT, "mine %d", comm_rank(c));
+    assert_int_equal(comm_agree(c, st, "reading"), LENS_COMM);
+    char mine[32];
+    snprintf(mine, sizeof(mine), "mine %d", comm_rank(c));
+    assert_string_equal(lens_error(), mine);
+}
+
+/* What Slurm sets, without MPI: a batch script is alone; tasks of srun without PMI are refused. */
+static void test_slurm(void **state) {
+    comm_t *c;
+    if (comm_world(*state) > 1 || getenv("OMPI_COMM_WORLD_SIZE")) skip();
+    assert_int_equal(setenv("SLURM_PROCID", "0", 1), 0);
+    assert_int_equal(setenv("SLURM_NTASKS", "8", 1), 0);
+    assert_int_equal(comm_init(&c), LENS_OK);
+    assert_int_equal(comm_world(c), 1);
+    comm_free(c);
+    assert_int_equal(setenv("SLURM_STEP_NUM_TASKS", "8", 1), 0);
+    assert_int_equal(comm_init(&c), LENS_ARGUMENT);
+    assert_null(c);
+    assert_non_null(strstr(lens_error(), "--mpi=pmix"));
+    assert_int_equal(unsetenv("SLURM_STEP_NUM_TASKS"), 0);
+}
+
+/* The last rank gives up while the others wait for it. */
+static int run_abort(void) {
+    comm_t *c;
+    if (comm_init(&c) != LENS_OK) return 1;
+    if (comm_rank(c) == comm_world(c) - 1) comm_abort(c, 7);
+    return comm_barrier(c) == LENS_OK ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "abort") == 0) return run_abort();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_place),     cmocka_unit_test(test_sums),  cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_broadcast), cmocka_unit_test(test_agree), cmocka_unit_test(test_slurm),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
