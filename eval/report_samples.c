@@ -7,7 +7,7 @@
 #include "eval/html.h"
 #include "eval/report_parts.h"
 
-enum { SHEETS_MAX = 12 };
+enum { EARLIER_MAX = 12 };
 #define SHEET_MAX_BYTES ((size_t)64 << 20)
 
 /* One sheet; a picture that cannot be read becomes a note in its place. */
@@ -56,15 +56,13 @@ lens_status report_samples(str_t *out, const run_log_t *r, int index) {
     LENS_TRY(add_sheet(out, r, r->n_samples - 1));
     add_prompts(out, r);
     str_add(out, "</div>\n");
-    if (r->n_samples > 1) {
-        str_add(out, "<h3>As the run went</h3>\n<div class=\"sheets\">\n");
-        int64_t n_shown = r->n_samples < SHEETS_MAX ? r->n_samples : SHEETS_MAX;
-        for (int64_t k = 0; k + 1 < n_shown; k++) LENS_TRY(add_sheet(out, r, k * (r->n_samples - 1) / (n_shown - 1)));
-        str_add(out, "</div>\n");
-    }
-    if (r->n_samples > SHEETS_MAX)
-        str_addf(out, "<p class=\"aside\">%d of %lld sample sheets, evenly chosen.</p>\n", SHEETS_MAX,
-                 (long long)r->n_samples);
+    int64_t n_earlier = r->n_samples - 1, n_shown = n_earlier < EARLIER_MAX ? n_earlier : EARLIER_MAX;
+    if (n_shown > 0) str_add(out, "<h3>As the run went</h3>\n<div class=\"sheets\">\n");
+    for (int64_t k = 0; k < n_shown; k++) LENS_TRY(add_sheet(out, r, k * n_earlier / n_shown));
+    if (n_shown > 0) str_add(out, "</div>\n");
+    if (n_shown < n_earlier)
+        str_addf(out, "<p class=\"aside\">%lld of %lld earlier sheets, evenly chosen.</p>\n", (long long)n_shown,
+                 (long long)n_earlier);
     str_add(out, "</section>\n");
     return LENS_OK;
 }
