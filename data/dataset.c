@@ -270,6 +270,15 @@ bool dataset_has_kind(const dataset_t *d, const char *kind) {
     return strcmp(kind, "alt") == 0 || find_layer(d, kind);
 }
 
+lens_status dataset_fail_kind(const dataset_t *d, const char *kind) {
+    str_t kinds = {0};
+    for (int i = 0; i < dataset_n_kinds(d); i++) str_addf(&kinds, "%s%s", i ? ", " : "", dataset_kind(d, i));
+    lens_status st =
+        lens_fail(LENS_ARGUMENT, "%s: no captions of kind %s; there are: %s", d->dir, kind, str_text(&kinds));
+    str_free(&kinds);
+    return st;
+}
+
 /* Shard that holds sample i, and i within it. */
 static lens_status locate(const dataset_t *d, int64_t i, int64_t *shard, int64_t *within) {
     *shard = *within = 0;
@@ -324,7 +333,7 @@ lens_status dataset_caption(const dataset_t *d, int64_t i, const char *kind, str
     LENS_TRY(locate(d, i, &shard, &k));
     if (strcmp(kind, "alt") == 0) return column_get(&d->base[shard]->text, k, d->cache, out);
     const layer_t *l = find_layer(d, kind);
-    if (!l) return lens_fail(LENS_ARGUMENT, "%s: no captions of kind %s", d->dir, kind);
+    if (!l) return dataset_fail_kind(d, kind);
     if (!l->shards[shard]) return lens_fail(LENS_STATE, "%s: layer %s lacks %s", d->dir, kind, d->names[shard]);
     return column_get(&l->shards[shard]->text, k, d->cache, out);
 }

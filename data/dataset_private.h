@@ -9,4 +9,6 @@
 const shard_t *dataset_base_shard(const dataset_t *d, int64_t shard);
 const shard_t *dataset_layer_shard(const dataset_t *d, int kind, int64_t shard);
 
+lens_status dataset_fail_kind(const dataset_t *d, const char *kind); /* ARGUMENT, with the kinds that there are */
+
 #endif
