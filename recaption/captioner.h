@@ -60,6 +60,7 @@ typedef struct {
     const char *name;    /* of --captioner */
     const char *version; /* changes whenever the same request may get another answer */
     const char *summary; /* one line */
+    int attempts;        /* times it is worth asking for one picture, unless the user says otherwise */
     /* ARGUMENT where the kind or an option is not supported. *out is owned by the caller: close it. */
     lens_status (*open)(captioner_t **out, const captioner_options_t *options);
     /* Any thread. Not OK: the request was not accepted, done() is not called, and the captioner is of no further use

@@ -83,6 +83,7 @@ const captioner_type_t captioner_describe = {
     .name = "describe",
     .version = "1",
     .summary = "built-in: colours, shapes and places as measured, with the alt-text; needs no model",
+    .attempts = 64,
     .open = describer_open,
     .submit = describer_submit,
     .wait = describer_wait,

@@ -35,10 +35,6 @@ static bool is_wide_and_tall(const region_t *g) {
     return g->filled_frac > 0.42 || (g->x1 - g->x0 > 0.72 && g->y1 - g->y0 > 0.72);
 }
 
-static bool is_simple(const region_t *g) {
-    return g->shape < SHAPE_BLOCK && (g->n_colours < 2 || g->colour_frac[0] > 0.82);
-}
-
 static const region_t *leader(const measure_t *m, int group) {
     int i = 0;
     while (m->objects[i].group != group) i++;
