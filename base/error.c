@@ -10,14 +10,13 @@
 
 static _Thread_local char error_message[ERROR_MAX_BYTES];
 
-lens_status lens_fail(lens_status kind, const char *format, ...) {
+void lens_set_error(const char *format, ...) {
     char text[ERROR_MAX_BYTES]; /* apart, since the arguments may point into error_message */
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     memcpy(error_message, text, strlen(text) + 1);
-    return kind;
 }
 
 lens_status lens_context(lens_status st, const char *format, ...) {

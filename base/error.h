@@ -31,8 +31,10 @@ typedef enum {
 /* Before every declaration that returns lens_status. */
 #define LENS_CHECKED __attribute__((warn_unused_result))
 
-/* Sets this thread's message and returns `kind`. One line, no trailing newline or full stop. */
-lens_status lens_fail(lens_status kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* lens_fail(kind, format, ...): sets this thread's message and is `kind`. One line, no trailing newline or full stop. A
+ * macro, so that the compiler sees a failure where one is returned. */
+#define lens_fail(kind, ...) (lens_set_error(__VA_ARGS__), (kind))
+void lens_set_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Puts "context: " before this thread's message and returns `st`; does nothing where st is OK. */
 lens_status lens_context(lens_status st, const char *format, ...) __attribute__((format(printf, 2, 3)));

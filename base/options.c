@@ -34,8 +34,7 @@ static bool parse_int(const char *text, int64_t *out) {
     return true;
 }
 
-/* Decimal only: strtod alone would also take blanks, hexadecimal, "nan" and "inf". Overflow and underflow are refused.
- */
+/* Decimal only: strtod alone would also take blanks, hexadecimal, "nan" and "inf"; no over- or underflow. */
 static bool parse_float(const char *text, double *out) {
     if (!*text || text[strspn(text, "0123456789+-.eE")]) return false;
     char *end;
@@ -57,8 +56,13 @@ static bool is_choice(const char *choices, const char *text) {
 
 /* ---- what a row expects, in words ---- */
 
-static bool is_bounded(const option_t *row) {
-    return row->min != 0 || row->max != 0;
+/* Beyond 1e15 a bound is the table's way to say "none". */
+static bool has_range(const option_t *row) {
+    return (row->min != 0 || row->max != 0) && (row->min > -1e15 || row->max < 1e15);
+}
+
+static bool in_range(const option_t *row, double value) {
+    return (row->min == 0 && row->max == 0) || (value >= row->min && value <= row->max);
 }
 
 static void add_bound(str_t *s, double bound) {
@@ -68,10 +72,9 @@ static void add_bound(str_t *s, double bound) {
         str_addf(s, "%g", bound);
 }
 
-/* "1 to 64 px", "at least 1 px"; beyond 1e15 a bound only says that there is none. */
+/* "1 to 64 px", "at least 1 px". */
 static void add_range(str_t *s, const option_t *row) {
     bool low = row->min > -1e15, high = row->max < 1e15;
-    if (!low && !high) return;
     if (!high) str_add(s, "at least ");
     if (!low) str_add(s, "at most ");
     if (low) add_bound(s, row->min);
@@ -99,7 +102,7 @@ static lens_status fail_expected(const option_t *row) {
         str_addf(&s, "one of %s", row->choices);
         break;
     }
-    if ((row->type == OPTION_INT || row->type == OPTION_FLOAT) && is_bounded(row)) {
+    if ((row->type == OPTION_INT || row->type == OPTION_FLOAT) && has_range(row)) {
         str_add(&s, ", ");
         add_range(&s, row);
     }
@@ -138,13 +141,11 @@ lens_status option_assign(const option_t *row, void *values, const char *text) {
         *(bool *)field = text[0] == 't';
         return LENS_OK;
     case OPTION_INT:
-        if (!parse_int(text, &integer)) return fail_expected(row);
-        if (is_bounded(row) && ((double)integer < row->min || (double)integer > row->max)) return fail_expected(row);
+        if (!parse_int(text, &integer) || !in_range(row, (double)integer)) return fail_expected(row);
         *(int64_t *)field = integer;
         return LENS_OK;
     case OPTION_FLOAT:
-        if (!parse_float(text, &number)) return fail_expected(row);
-        if (is_bounded(row) && (number < row->min || number > row->max)) return fail_expected(row);
+        if (!parse_float(text, &number) || !in_range(row, number)) return fail_expected(row);
         *(double *)field = number;
         return LENS_OK;
     case OPTION_STRING:
@@ -254,7 +255,6 @@ lens_status options_override(option_table_t t, void *values, int n, char **pairs
 
 static bool is_missing(const option_t *row, const void *values) {
     const void *field = option_field_const(row, values);
-    double number;
     switch (row->type) {
     case OPTION_FLAG:
         return false;
@@ -262,15 +262,11 @@ static bool is_missing(const option_t *row, const void *values) {
     case OPTION_CHOICE:
         return !*(char *const *)field;
     case OPTION_INT:
-        number = (double)*(const int64_t *)field;
-        break;
+        return !in_range(row, (double)*(const int64_t *)field);
     case OPTION_FLOAT:
-        number = *(const double *)field;
-        break;
-    default:
-        return false;
+        return !in_range(row, *(const double *)field);
     }
-    return number < row->min || number > row->max;
+    return false;
 }
 
 lens_status options_check_required(option_table_t t, const void *values, const char *where) {
@@ -311,11 +307,11 @@ static void help_right(str_t *s, const option_t *row) {
     bool is_off = row->type == OPTION_FLAG && (!row->initial || row->initial[0] == 'f');
     if (row->initial && !is_off) {
         str_addf(s, "%sdefault %s", s->len ? "; " : "", row->initial[0] ? row->initial : "\"\"");
-        if (row->unit && !is_bounded(row)) str_addf(s, " %s", row->unit);
-    } else if (row->unit && !is_bounded(row)) {
+        if (row->unit && !has_range(row)) str_addf(s, " %s", row->unit);
+    } else if (row->unit && !has_range(row)) {
         str_addf(s, "%s%s", s->len ? "; " : "", row->unit);
     }
-    if (is_bounded(row)) {
+    if (has_range(row)) {
         str_add(s, s->len ? "; " : "");
         add_range(s, row);
     }

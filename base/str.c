@@ -76,6 +76,21 @@ static size_t utf8_sequence(const unsigned char *p, size_t n) {
     return overlong || outside ? 0 : len;
 }
 
+bool str_add_utf8(str_t *s, const char *text, size_t n) {
+    const unsigned char *p = (const unsigned char *)text;
+    bool repaired = false;
+    for (size_t i = 0; i < n;) {
+        size_t len = p[i] ? utf8_sequence(p + i, n - i) : 0;
+        if (len == 0)
+            str_add(s, "\xEF\xBF\xBD");
+        else
+            str_add_n(s, p + i, len);
+        repaired |= len == 0;
+        i += len ? len : 1;
+    }
+    return repaired;
+}
+
 bool str_is_utf8(const char *text) {
     const unsigned char *p = (const unsigned char *)text;
     for (size_t left = strlen(text), len; left > 0; left -= len, p += len) {

@@ -22,6 +22,8 @@ void str_add_char(str_t *s, char c);
 void str_addf(str_t *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* JSON string literal of the n bytes, quotes included; invalid UTF-8 becomes U+FFFD. */
 void str_add_json(str_t *s, const char *text, size_t n);
+/* The n bytes as UTF-8 without NUL: each invalid byte becomes U+FFFD. True where there was one. */
+bool str_add_utf8(str_t *s, const char *text, size_t n);
 void str_add_html(str_t *s, const char *text);       /* &, <, >, ", ' escaped */
 LENS_CHECKED lens_status str_status(const str_t *s); /* MEMORY where an add failed */
 const char *str_text(const str_t *s);                /* "" where nothing was added; borrowed */

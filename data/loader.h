@@ -1,5 +1,8 @@
 /* The training loader: batches of cropped pictures and chosen captions, prefetched by threads, as a pure function of
- * (seed, step): the sample order is a keyed permutation, every random choice is keyed by (seed, epoch, sample). */
+ * (seed, step): the sample order is a keyed permutation, every random choice is keyed by (seed, epoch, sample).
+ * The number of threads, of ranks, and where a run was resumed change nothing.
+ *
+ * One thread calls; the loader's own threads read the dataset and never touch a batch that was handed out. */
 #ifndef LENS_DATA_LOADER_H
 #define LENS_DATA_LOADER_H
 
@@ -23,6 +26,7 @@ typedef struct {
     uint32_t *epoch; /* [n] */
     uint8_t *pixels; /* u8 [n, height, width, 3] */
     char **caption;  /* [n] "" where dropped */
+    int64_t n_empty; /* captions that are empty in the dataset (rejected ones): they train as if dropped */
 } loader_batch_t;
 
 typedef struct loader loader_t;

@@ -27,12 +27,12 @@ typedef struct {
 
 /* How long the demo takes: about five minutes on a laptop, or a look in well under one. */
 typedef struct {
-    const char *n_scenes, *steps, *warmup_steps;
+    const char *n_scenes, *steps;
 } plan_t;
-static const plan_t plan_full = {.n_scenes = "20000", .steps = "1500", .warmup_steps = "100"};
-static const plan_t plan_quick = {.n_scenes = "500", .steps = "20", .warmup_steps = "5"};
+static const plan_t plan_full = {.n_scenes = "20000", .steps = "1500"};
+static const plan_t plan_quick = {.n_scenes = "500", .steps = "20"};
 
-/* One command each. @DIR: the demo's folder; @ROOT: the repository; @SCENES, @STEPS, @WARMUP: the plan's. */
+/* One command each. @DIR: the demo's folder; @ROOT: the repository; @SCENES, @STEPS: the plan's. */
 enum { STAGE_WORDS_MAX = 16 };
 static const char *const stages[][STAGE_WORDS_MAX] = {
     {"ingest", "@ROOT/data/samples/openclipart-300.tar", "-o", "@DIR/clipart"},
@@ -41,18 +41,22 @@ static const char *const stages[][STAGE_WORDS_MAX] = {
     {"shards", "verify", "@DIR/clipart"},
     {"scenes", "-n", "@SCENES", "--seed", "1", "--size", "32", "-o", "@DIR/scenes"},
     {"recaption", "@DIR/scenes", "--captioner", "describe"},
-    {"train", "@ROOT/configs/nano.yaml", "data.dataset=@DIR/scenes", "run.dir=@DIR/run", "train.steps=@STEPS",
-     "optim.warmup_steps=@WARMUP"},
+    {"train", "@ROOT/configs/nano.yaml", "data.dataset=@DIR/scenes", "run.dir=@DIR/run", "train.steps=@STEPS"},
     {"sample", "@DIR/run/checkpoints/latest", "--prompts", "@DIR/prompts.txt", "-o", "@DIR/samples.png"},
     {"report", "@DIR/run", "-o", "@DIR/report.html", "--dataset", "@DIR/clipart"},
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };
 
-/* In the words of `lens scenes`, on which the model was trained. */
-static const char prompts[] = "a red circle on a white background\n"
-                              "a blue square on a black background\n"
-                              "a green triangle to the left of a yellow circle\n"
-                              "a yellow square above a red triangle\n";
+/* In the words of `lens scenes` (data/scenes.md), on which the model was trained. */
+static const char prompts[] =
+    "a large solid red circle, the background is plain white\n"
+    "a medium solid blue square, the background is plain yellow\n"
+    "two medium green stars, side by side in a row\n"
+    "a small yellow heart in the middle of the picture, behind lies a plain black background\n"
+    "a medium red square to the left of a medium blue circle\n"
+    "a medium orange triangle above a medium purple square\n"
+    "a large purple diamond with white stripes\n"
+    "a medium pink ring, the background fades from white to cyan\n";
 
 /* A folder that carries this file is the demo's own, and may be replaced. */
 static const char marker[] = ".lens-demo";
@@ -78,7 +82,13 @@ static lens_status shorten(char **out, const char *path) {
 static lens_status find_binary(demo_t *d) {
     char *path = realpath("/proc/self/exe", NULL);
     if (!path) return lens_fail(LENS_IO, "/proc/self/exe: cannot find this program: %s", strerror(errno));
-    lens_status st = shorten(&d->binary, path);
+    char *name = NULL;
+    lens_status st = shorten(&name, path);
+    if (st == LENS_OK && asprintf(&d->binary, "%s%s", strchr(name, '/') ? "" : "./", name) < 0) {
+        d->binary = NULL;
+        st = lens_fail(LENS_MEMORY, "cannot allocate a path");
+    }
+    free(name);
     free(path);
     return st;
 }
@@ -140,11 +150,7 @@ static lens_status write_in(const char *dir, const char *name, const char *text)
 static void expand(str_t *out, const demo_t *d, const char *word) {
     const struct {
         const char *name, *value;
-    } values[] = {{"@DIR", d->dir},
-                  {"@ROOT", d->root},
-                  {"@SCENES", d->plan->n_scenes},
-                  {"@STEPS", d->steps},
-                  {"@WARMUP", d->plan->warmup_steps}};
+    } values[] = {{"@DIR", d->dir}, {"@ROOT", d->root}, {"@SCENES", d->plan->n_scenes}, {"@STEPS", d->steps}};
     while (*word) {
         size_t taken = 0;
         for (size_t i = 0; i < sizeof values / sizeof *values && !taken; i++) {
@@ -230,6 +236,7 @@ static lens_status run_stages(const demo_t *d) {
 static lens_status run(const void *values, int n_args, char **args) {
     const demo_options_t *o = values;
     if (n_args) return lens_fail(LENS_ARGUMENT, "expected no argument, got \"%s\"", args[0]);
+    if (!*o->out) return lens_fail(LENS_ARGUMENT, "--out is empty: expected a folder");
     double start_s = log_clock_s();
     char steps[24];
     demo_t d = {.dir = o->out, .plan = o->quick ? &plan_quick : &plan_full, .steps = steps};

@@ -2,6 +2,7 @@
  * status.
  *
  * commands.inc is written when CMake configures: one LENS_COMMAND(name) for every cmd_name.c of the tree. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -98,7 +99,10 @@ static void print_overview(void) {
 
 static lens_status print_command_help(const command_t *c, option_table_t options) {
     str_t text = {0};
-    str_addf(&text, "Usage: lens %s%s%s\n\n%s\n", c->name, *c->usage ? " " : "", c->usage, c->summary);
+    str_addf(&text, "Usage: lens %s%s%s\n\n", c->name, *c->usage ? " " : "", c->usage);
+    str_add_char(&text,
+                 (char)toupper((unsigned char)c->summary[0])); /* a sentence here, a list's entry in the overview */
+    str_addf(&text, "%s.\n", c->summary + 1);
     if (c->details) str_addf(&text, "\n%s%s", c->details, str_ends_with(c->details, "\n") ? "" : "\n");
     str_add(&text, "\nOptions:\n");
     options_help(&text, options);

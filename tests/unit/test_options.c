@@ -312,6 +312,33 @@ static void test_yaml_hostile(void **state) {
     options_free(table, &v);
 }
 
+/* Cut at and changed in every byte: never a crash, never another kind of failure, and the values stay whole. */
+static void test_yaml_mutations(void **state) {
+    (void)state;
+    static const char text[] =
+        "name: \"a\\n\"\noptim: {lr: 5e-3}\ndata:\n  dataset: 'x'\n  cache-bytes: 2Gi\nkind: tar # c\n";
+    static const char marks[] = "\0\n\t :{}[]&*!|>'\"%@#-\x80\xff";
+    enum { N_TEXT = sizeof text - 1, N_MARKS = sizeof marks - 1 };
+    int n_taken = 0;
+    for (size_t i = 0; i < N_TEXT * (N_MARKS + 1); i++) {
+        char mutated[N_TEXT];
+        memcpy(mutated, text, N_TEXT);
+        size_t at = i / (N_MARKS + 1), mark = i % (N_MARKS + 1), n = mark == N_MARKS ? at : N_TEXT;
+        if (mark < N_MARKS) mutated[at] = marks[mark];
+        FILE *file = fopen(yaml_path, "wb"); /* file_write would sync every one */
+        assert_non_null(file);
+        assert_int_equal(fwrite(mutated, 1, n, file), n);
+        assert_int_equal(fclose(file), 0);
+        sample_t v = defaults();
+        lens_status st = options_load_yaml(table, &v, yaml_path);
+        if (st != LENS_OK && st != LENS_ARGUMENT) fail_msg("status %d at %zu: %s", st, i, lens_error());
+        n_taken += st == LENS_OK;
+        assert_non_null(v.kind);
+        options_free(table, &v);
+    }
+    assert_in_range(n_taken, N_TEXT / 2, N_TEXT * N_MARKS / 2); /* comments and strings may change; most else may not */
+}
+
 static void test_yaml_round_trip(void **state) {
     (void)state;
     sample_t v = defaults(), w = defaults();
@@ -376,17 +403,12 @@ static int remove_yaml_path(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_other_values),
-        cmocka_unit_test(test_command_line),
-        cmocka_unit_test(test_command_line_refused),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_yaml),
-        cmocka_unit_test(test_yaml_refused),
-        cmocka_unit_test(test_yaml_hostile),
-        cmocka_unit_test(test_yaml_round_trip),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_other_values),
+        cmocka_unit_test(test_command_line),   cmocka_unit_test(test_command_line_refused),
+        cmocka_unit_test(test_help),           cmocka_unit_test(test_yaml),
+        cmocka_unit_test(test_yaml_refused),   cmocka_unit_test(test_yaml_hostile),
+        cmocka_unit_test(test_yaml_mutations), cmocka_unit_test(test_yaml_round_trip),
         cmocka_unit_test(test_yaml_text),
     };
     return cmocka_run_group_tests(tests, make_yaml_path, remove_yaml_path);

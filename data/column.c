@@ -1,0 +1,159 @@
+#include "data/column.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "data/text.h"
+#include "data/zstd_filter.h"
+
+void column_add(column_writer_t *c, const char *text, size_t n) {
+    str_add_n(&c->blob, text, n);
+    uint64_t end = c->blob.len;
+    str_add_n(&c->ends, &end, sizeof end);
+}
+
+void column_writer_free(column_writer_t *c) {
+    str_free(&c->blob);
+    str_free(&c->ends);
+}
+
+lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, const column_writer_t *c) {
+    LENS_TRY(str_status(&c->blob));
+    LENS_TRY(str_status(&c->ends));
+    LENS_TRY(hdf_put_packed(h, name, c->blob.s, c->blob.len));
+    str_t offsets = {0};
+    uint64_t zero = 0;
+    str_add_n(&offsets, &zero, sizeof zero);
+    str_add_n(&offsets, c->ends.s, c->ends.len);
+    lens_status st = str_status(&offsets);
+    if (st == LENS_OK) st = hdf_put_table(h, offsets_name, H5T_STD_U64LE, offsets.s, offsets.len / 8, NULL);
+    str_free(&offsets);
+    return st;
+}
+
+/* ---- cache ---- */
+typedef struct {
+    const column_t *column; /* NULL: empty */
+    uint64_t chunk;
+    char *raw; /* [HDF_CHUNK_BYTES] */
+} slot_t;
+
+struct chunk_cache {
+    pthread_mutex_t lock;
+    int n, next; /* next: the slot replaced next, in turn */
+    slot_t slots[];
+};
+
+lens_status chunk_cache_new(chunk_cache_t **out, int n_chunks) {
+    *out = NULL;
+    chunk_cache_t *c = calloc(1, sizeof *c + sizeof c->slots[0] * (size_t)n_chunks);
+    if (!c) return lens_fail(LENS_MEMORY, "out of memory for a cache of %d chunks", n_chunks);
+    pthread_mutex_init(&c->lock, NULL);
+    c->n = n_chunks;
+    *out = c;
+    return LENS_OK;
+}
+
+void chunk_cache_free(chunk_cache_t *c) {
+    if (!c) return;
+    for (int i = 0; i < c->n; i++) free(c->slots[i].raw);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static bool cache_add_to(chunk_cache_t *cache, const column_t *c, uint64_t chunk, size_t begin, size_t n, str_t *out) {
+    bool found = false;
+    if (!cache) return false;
+    pthread_mutex_lock(&cache->lock);
+    for (int i = 0; i < cache->n && !found; i++) {
+        const slot_t *s = &cache->slots[i];
+        if (s->column != c || s->chunk != chunk) continue;
+        str_add_n(out, s->raw + begin, n);
+        found = true;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return found;
+}
+
+/* Takes over raw. Two threads may put the same chunk: it then stands twice, which harms nothing. */
+static void cache_put(chunk_cache_t *cache, const column_t *c, uint64_t chunk, char *raw) {
+    char *old = raw;
+    if (cache) {
+        pthread_mutex_lock(&cache->lock);
+        slot_t *s = &cache->slots[cache->next];
+        cache->next = (cache->next + 1) % cache->n;
+        old = s->raw;
+        *s = (slot_t){c, chunk, raw};
+        pthread_mutex_unlock(&cache->lock);
+    }
+    free(old);
+}
+
+/* ---- reading ---- */
+lens_status column_open(column_t *out, hdf_t *h, const char *name, const char *offsets_name, int64_t n) {
+    *out = (column_t){0};
+    column_t c = {.name = name, .path = h->path, .fd = h->fd, .n = n};
+    void *offsets = NULL;
+    lens_status st = LENS_OK;
+    LENS_GO(hdf_get_chunks(h, name, &c.blob_bytes, &c.chunks));
+    LENS_GO(hdf_get_table(h, offsets_name, H5T_STD_U64LE, (uint64_t)n + 1, &offsets));
+    c.offsets = offsets;
+    bool rising = c.offsets[0] == 0 && c.offsets[n] == c.blob_bytes;
+    for (int64_t i = 0; i < n && rising; i++)
+        rising = c.offsets[i + 1] >= c.offsets[i] && c.offsets[i + 1] - c.offsets[i] <= TEXT_MAX_BYTES;
+    if (!rising) st = lens_fail(LENS_FORMAT, "%s: dataset %s does not fit %s", h->path, offsets_name, name);
+done:
+    if (st == LENS_OK)
+        *out = c;
+    else
+        column_close(&c);
+    return st;
+}
+
+void column_close(column_t *c) {
+    free(c->offsets);
+    free(c->chunks);
+    *c = (column_t){0};
+}
+
+/* *raw: the decoded chunk, malloc'ed. */
+static lens_status decode(const column_t *c, uint64_t chunk, char **raw) {
+    hdf_chunk_t at = c->chunks[chunk];
+    char *frame = malloc(at.n_bytes), *bytes = malloc(HDF_CHUNK_BYTES);
+    lens_status st = frame && bytes ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", c->path);
+    if (st == LENS_OK) st = file_read_at(c->fd, frame, at.n_bytes, at.address, c->path);
+    const char *fault = st == LENS_OK ? zstd_filter_decode(bytes, HDF_CHUNK_BYTES, frame, at.n_bytes) : NULL;
+    if (fault)
+        st = lens_fail(LENS_FORMAT, "%s: dataset %s: chunk %llu: %s", c->path, c->name, (unsigned long long)chunk,
+                       fault);
+    free(frame);
+    if (st == LENS_OK)
+        *raw = bytes;
+    else
+        free(bytes);
+    return st;
+}
+
+lens_status column_get(const column_t *c, int64_t i, chunk_cache_t *cache, str_t *out) {
+    str_clear(out);
+    str_reserve(out, 0); /* "" also where nothing is added */
+    for (uint64_t at = c->offsets[i], end = c->offsets[i + 1]; at < end;) {
+        uint64_t chunk = at / HDF_CHUNK_BYTES;
+        size_t begin = (size_t)(at % HDF_CHUNK_BYTES), n = HDF_CHUNK_BYTES - begin;
+        if (n > end - at) n = (size_t)(end - at);
+        if (!cache_add_to(cache, c, chunk, begin, n, out)) {
+            char *raw;
+            LENS_TRY(decode(c, chunk, &raw));
+            str_add_n(out, raw + begin, n);
+            cache_put(cache, c, chunk, raw);
+        }
+        at += n;
+    }
+    LENS_TRY(str_status(out));
+    if (!text_is_utf8(out->s, out->len))
+        return lens_fail(LENS_FORMAT, "%s: dataset %s: sample %lld is not UTF-8", c->path, c->name, (long long)i);
+    return LENS_OK;
+}

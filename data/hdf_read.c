@@ -1,0 +1,239 @@
+#include "data/hdf_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/zstd_filter.h"
+
+enum { ATTRIBUTE_MAX_BYTES = 1 << 20 };
+
+void hdf_quiet(void) {
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+static herr_t first_message(unsigned n, const H5E_error2_t *error, void *out) {
+    if (n == 0) snprintf(out, 160, "%s", error->desc ? error->desc : "no message");
+    return 0;
+}
+
+lens_status hdf_fail(lens_status kind, const hdf_t *h, const char *what) {
+    char message[160] = "no message";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, first_message, message);
+    for (char *p = message; *p; p++)
+        if ((unsigned char)*p < ' ') *p = ' ';
+    return lens_fail(kind, "%s: %s: HDF5: %s", h->path, what, message);
+}
+
+hid_t hdf_access(void) {
+    hid_t p = H5Pcreate(H5P_FILE_ACCESS);
+    if (p < 0) return p;
+    /* Format 1.10 whatever the library: compact chunk indices, checksummed metadata, readable since 2016. Locks would
+     * only fail on network file systems: shards never change. */
+    if (H5Pset_libver_bounds(p, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+        H5Pset_fclose_degree(p, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_locking(p, false, true) >= 0)
+        return p;
+    H5Pclose(p);
+    return H5I_INVALID_HID;
+}
+
+lens_status hdf_open(hdf_t *out, const char *path, int fd, uint64_t hdf5_bytes) {
+    hdf_quiet();
+    *out = (hdf_t){.id = H5I_INVALID_HID, .path = path, .fd = -1};
+    hdf_t h = {.id = H5I_INVALID_HID, .path = path, .fd = fd, .end = hdf5_bytes};
+    hid_t access = hdf_access();
+    if (access >= 0) h.id = H5Fopen(path, H5F_ACC_RDONLY, access);
+    lens_status st = h.id < 0 ? hdf_fail(LENS_FORMAT, &h, "cannot open") : LENS_OK;
+    if (access >= 0) H5Pclose(access);
+    if (st == LENS_OK) *out = h;
+    return st;
+}
+
+void hdf_close(hdf_t *h) {
+    if (!h->path) return;
+    if (h->id >= 0) H5Fclose(h->id);
+    if (h->owns_fd) close(h->fd);
+    *h = (hdf_t){.id = H5I_INVALID_HID, .fd = -1};
+}
+
+/* Opens a scalar attribute with its type. */
+static lens_status open_attribute(hdf_t *h, const char *name, hid_t *attribute, hid_t *type) {
+    *type = H5I_INVALID_HID;
+    *attribute = H5Aopen(h->id, name, H5P_DEFAULT);
+    if (*attribute < 0) return lens_fail(LENS_FORMAT, "%s: attribute %s is missing", h->path, name);
+    hid_t space = H5Aget_space(*attribute);
+    bool scalar = space >= 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR;
+    if (space >= 0) H5Sclose(space);
+    *type = H5Aget_type(*attribute);
+    return scalar && *type >= 0 ? LENS_OK : lens_fail(LENS_FORMAT, "%s: attribute %s is no scalar", h->path, name);
+}
+
+lens_status hdf_get_number(hdf_t *h, const char *name, uint64_t *out) {
+    hid_t attribute, type;
+    lens_status st = open_attribute(h, name, &attribute, &type);
+    *out = 0;
+    if (st == LENS_OK && H5Tequal(type, H5T_STD_U64LE) <= 0)
+        st = lens_fail(LENS_FORMAT, "%s: attribute %s is no uint64", h->path, name);
+    if (st == LENS_OK && H5Aread(attribute, H5T_NATIVE_UINT64, out) < 0) st = hdf_fail(LENS_FORMAT, h, name);
+    if (type >= 0) H5Tclose(type);
+    if (attribute >= 0) H5Aclose(attribute);
+    return st;
+}
+
+lens_status hdf_get_string(hdf_t *h, const char *name, char **out) {
+    hid_t attribute, type;
+    lens_status st = open_attribute(h, name, &attribute, &type);
+    *out = NULL;
+    char *text = NULL;
+    if (st == LENS_OK && (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0))
+        st = lens_fail(LENS_FORMAT, "%s: attribute %s is no string of fixed length", h->path, name);
+    size_t n = st == LENS_OK ? H5Tget_size(type) : 0;
+    if (st == LENS_OK && (n == 0 || n > ATTRIBUTE_MAX_BYTES))
+        st = lens_fail(LENS_FORMAT, "%s: attribute %s has %zu bytes", h->path, name, n);
+    if (st == LENS_OK && !(text = calloc(n + 1, 1))) st = lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
+    if (st == LENS_OK && H5Aread(attribute, type, text) < 0) st = hdf_fail(LENS_FORMAT, h, name);
+    if (type >= 0) H5Tclose(type);
+    if (attribute >= 0) H5Aclose(attribute);
+    if (st == LENS_OK)
+        *out = text;
+    else
+        free(text);
+    return st;
+}
+
+typedef struct {
+    hid_t set, type, space, properties;
+    uint64_t n;
+} found_t;
+
+static void found_close(found_t *f) {
+    if (f->properties >= 0) H5Pclose(f->properties);
+    if (f->space >= 0) H5Sclose(f->space);
+    if (f->type >= 0) H5Tclose(f->type);
+    if (f->set >= 0) H5Dclose(f->set);
+}
+
+/* Opens a one-dimensional dataset of that type and layout; found_close it in every case. */
+static lens_status find(hdf_t *h, const char *name, hid_t type, H5D_layout_t layout, found_t *f) {
+    *f = (found_t){H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, 0};
+    f->set = H5Dopen2(h->id, name, H5P_DEFAULT);
+    if (f->set < 0) return lens_fail(LENS_FORMAT, "%s: dataset %s is missing", h->path, name);
+    f->type = H5Dget_type(f->set);
+    f->space = H5Dget_space(f->set);
+    f->properties = H5Dget_create_plist(f->set);
+    if (f->type < 0 || f->space < 0 || f->properties < 0) return hdf_fail(LENS_FORMAT, h, name);
+    if (H5Tequal(f->type, type) <= 0) return lens_fail(LENS_FORMAT, "%s: dataset %s has another type", h->path, name);
+    if (H5Pget_layout(f->properties) != layout)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s has another layout", h->path, name);
+    hsize_t dims = 0;
+    if (H5Sget_simple_extent_ndims(f->space) != 1 || H5Sget_simple_extent_dims(f->space, &dims, NULL) != 1)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s is not one-dimensional", h->path, name);
+    f->n = dims;
+    return LENS_OK;
+}
+
+static lens_status table_address(hdf_t *h, const char *name, const found_t *f, uint64_t *address) {
+    if (H5Pget_nfilters(f->properties) != 0 || H5Pget_external_count(f->properties) != 0)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s is filtered or external", h->path, name);
+    uint64_t element = H5Tget_size(f->type), at = H5Dget_offset(f->set);
+    if (at == HADDR_UNDEF || at > h->end || element == 0 || f->n > (h->end - at) / element)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s reaches beyond the file", h->path, name);
+    *address = at;
+    return LENS_OK;
+}
+
+lens_status hdf_find_table(hdf_t *h, const char *name, hid_t type, uint64_t *address, uint64_t *n) {
+    found_t f;
+    *address = 0;
+    lens_status st = find(h, name, type, H5D_CONTIGUOUS, &f);
+    if (st == LENS_OK) st = table_address(h, name, &f, address);
+    *n = f.n;
+    found_close(&f);
+    return st;
+}
+
+lens_status hdf_get_table(hdf_t *h, const char *name, hid_t type, uint64_t n, void **out) {
+    *out = NULL;
+    uint64_t address, found;
+    LENS_TRY(hdf_find_table(h, name, type, &address, &found));
+    if (found != n)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s has %llu values, expected %llu", h->path, name,
+                         (unsigned long long)found, (unsigned long long)n);
+    size_t n_bytes = (size_t)n * H5Tget_size(type); /* fits: it lies within the file */
+    void *values = malloc(n_bytes ? n_bytes : 1);
+    if (!values) return lens_fail(LENS_MEMORY, "%s: out of memory for %s", h->path, name);
+    lens_status st = file_read_at(h->fd, values, n_bytes, address, h->path);
+    if (st == LENS_OK)
+        *out = values;
+    else
+        free(values);
+    return st;
+}
+
+/* Fills chunks[n_chunks]. */
+static lens_status read_chunk_table(hdf_t *h, const char *name, const found_t *f, hdf_chunk_t *chunks,
+                                    uint64_t n_chunks) {
+    for (uint64_t i = 0; i < n_chunks; i++) {
+        hsize_t offset, n_bytes;
+        unsigned mask;
+        haddr_t address;
+        if (H5Dget_chunk_info(f->set, f->space, i, &offset, &mask, &address, &n_bytes) < 0)
+            return hdf_fail(LENS_FORMAT, h, name);
+        uint64_t at = offset / HDF_CHUNK_BYTES;
+        bool fits = address <= h->end && n_bytes > 0 && n_bytes <= h->end - address &&
+                    n_bytes <= zstd_filter_capacity(HDF_CHUNK_BYTES);
+        if (mask != 0 || offset % HDF_CHUNK_BYTES != 0 || at >= n_chunks || chunks[at].n_bytes != 0 || !fits)
+            return lens_fail(LENS_FORMAT, "%s: dataset %s: chunk %llu is misplaced", h->path, name,
+                             (unsigned long long)i);
+        chunks[at] = (hdf_chunk_t){address, (uint32_t)n_bytes};
+    }
+    return LENS_OK;
+}
+
+static lens_status check_packed(hdf_t *h, const char *name, const found_t *f) {
+    hsize_t chunk = 0;
+    unsigned flags;
+    size_t n_values = 0;
+    if (H5Pget_chunk(f->properties, 1, &chunk) != 1 || chunk != HDF_CHUNK_BYTES ||
+        H5Pget_nfilters(f->properties) != 1 ||
+        H5Pget_filter2(f->properties, 0, &flags, &n_values, NULL, 0, NULL, NULL) != ZSTD_FILTER_ID)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s: expected chunks of %d bytes and filter %d", h->path, name,
+                         HDF_CHUNK_BYTES, ZSTD_FILTER_ID);
+    return LENS_OK;
+}
+
+lens_status hdf_get_chunks(hdf_t *h, const char *name, uint64_t *n, hdf_chunk_t **chunks) {
+    *n = 0;
+    *chunks = NULL;
+    found_t f;
+    hdf_chunk_t *table = NULL;
+    lens_status st = LENS_OK;
+    LENS_GO(find(h, name, H5T_STD_U8LE, H5D_CHUNKED, &f));
+    LENS_GO(check_packed(h, name, &f));
+    uint64_t n_chunks = f.n / HDF_CHUNK_BYTES + (f.n % HDF_CHUNK_BYTES != 0);
+    hsize_t stored = 0;
+    if (H5Dget_num_chunks(f.set, f.space, &stored) < 0) {
+        st = hdf_fail(LENS_FORMAT, h, name);
+        goto done;
+    }
+    if (stored != n_chunks || n_chunks > h->end) {
+        st = lens_fail(LENS_FORMAT, "%s: dataset %s: %llu chunks stored, expected %llu", h->path, name,
+                       (unsigned long long)stored, (unsigned long long)n_chunks);
+        goto done;
+    }
+    table = calloc(n_chunks ? n_chunks : 1, sizeof *table);
+    if (!table) {
+        st = lens_fail(LENS_MEMORY, "%s: out of memory for %s", h->path, name);
+        goto done;
+    }
+    LENS_GO(read_chunk_table(h, name, &f, table, n_chunks));
+    *n = f.n;
+    *chunks = table;
+    table = NULL;
+done:
+    free(table);
+    found_close(&f);
+    return st;
+}

@@ -1,0 +1,131 @@
+#include "data/hdf_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "data/zstd_filter.h"
+
+enum { ALIGNMENT = 4096 };
+
+lens_status hdf_create(hdf_t *out, const char *path, uint64_t align_bytes) {
+    *out = (hdf_t){.id = H5I_INVALID_HID, .path = path, .fd = -1};
+    hdf_quiet();
+    hdf_t h = *out;
+    h.fd = memfd_create("lens-shard", MFD_CLOEXEC);
+    if (h.fd < 0) return lens_fail(LENS_IO, "%s: cannot make a file in memory: %s", path, strerror(errno));
+    h.owns_fd = true;
+    char name[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", h.fd);
+    hid_t access = hdf_access();
+    /* Small raw data stands for itself, not in blocks shared with others: the first dataset then begins at ALIGNMENT.
+     */
+    /* The stdio driver, for the default one resolves the name as a link and finds no such file. */
+    if (access >= 0 && H5Pset_fapl_stdio(access) >= 0 && H5Pset_alignment(access, align_bytes, ALIGNMENT) >= 0 &&
+        H5Pset_small_data_block_size(access, 0) >= 0)
+        h.id = H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    lens_status st = h.id < 0 ? hdf_fail(LENS_IO, &h, "cannot create") : LENS_OK;
+    if (access >= 0) H5Pclose(access);
+    if (st == LENS_OK && H5Zregister(&zstd_filter_class) < 0) st = hdf_fail(LENS_STATE, &h, "cannot register zstd");
+    if (st != LENS_OK)
+        hdf_close(&h);
+    else
+        *out = h;
+    return st;
+}
+
+lens_status hdf_finish(hdf_t *h) {
+    hid_t id = h->id;
+    h->id = H5I_INVALID_HID;
+    return H5Fclose(id) < 0 ? hdf_fail(LENS_IO, h, "cannot close") : LENS_OK;
+}
+
+/* Creation properties with deterministic bytes: no times, nothing filled. H5I_INVALID_HID on failure. */
+static hid_t dataset_properties(void) {
+    hid_t p = H5Pcreate(H5P_DATASET_CREATE);
+    if (p < 0) return p;
+    if (H5Pset_obj_track_times(p, false) >= 0 && H5Pset_fill_time(p, H5D_FILL_TIME_NEVER) >= 0) return p;
+    H5Pclose(p);
+    return H5I_INVALID_HID;
+}
+
+lens_status hdf_put_table(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n, uint64_t *address) {
+    lens_status st = LENS_OK;
+    hsize_t dims = n;
+    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, NULL);
+    if (properties >= 0 && space >= 0 && H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY) >= 0)
+        set = H5Dcreate2(h->id, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    if (set < 0 || (values && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0))
+        st = hdf_fail(LENS_IO, h, name);
+    else if (address)
+        *address = H5Dget_offset(set);
+    if (set >= 0) H5Dclose(set);
+    if (space >= 0) H5Sclose(space);
+    if (properties >= 0) H5Pclose(properties);
+    return st;
+}
+
+/* Chunk by chunk as frames made here: HDF5 stores them as they are. */
+static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const char *bytes, size_t n) {
+    size_t capacity = zstd_filter_capacity(HDF_CHUNK_BYTES), frame_bytes;
+    char *raw = malloc(HDF_CHUNK_BYTES), *frame = malloc(capacity);
+    lens_status st = raw && frame ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
+    for (size_t at = 0; at < n && st == LENS_OK; at += HDF_CHUNK_BYTES) {
+        size_t part = n - at < HDF_CHUNK_BYTES ? n - at : HDF_CHUNK_BYTES;
+        memcpy(raw, bytes + at, part);
+        memset(raw + part, 0, HDF_CHUNK_BYTES - part);
+        const char *fault = zstd_filter_encode(frame, capacity, &frame_bytes, raw, HDF_CHUNK_BYTES, ZSTD_FILTER_LEVEL);
+        hsize_t offset = at;
+        if (fault)
+            st = lens_fail(LENS_MEMORY, "%s: %s: zstd: %s", h->path, name, fault);
+        else if (H5Dwrite_chunk(set, H5P_DEFAULT, 0, &offset, frame_bytes, frame) < 0)
+            st = hdf_fail(LENS_IO, h, name);
+    }
+    free(raw);
+    free(frame);
+    return st;
+}
+
+lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n) {
+    hsize_t dims = n, unlimited = H5S_UNLIMITED, chunk = HDF_CHUNK_BYTES;
+    unsigned level = ZSTD_FILTER_LEVEL;
+    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, &unlimited);
+    if (properties >= 0 && space >= 0 && H5Pset_chunk(properties, 1, &chunk) >= 0 &&
+        H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &level) >= 0)
+        set = H5Dcreate2(h->id, name, H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    lens_status st = set < 0 ? hdf_fail(LENS_IO, h, name) : write_chunks(h, set, name, bytes, n);
+    if (set >= 0) H5Dclose(set);
+    if (space >= 0) H5Sclose(space);
+    if (properties >= 0) H5Pclose(properties);
+    return st;
+}
+
+static lens_status put_attribute(hdf_t *h, const char *name, hid_t type, const void *value) {
+    hid_t attribute = H5I_INVALID_HID, space = H5Screate(H5S_SCALAR);
+    if (space >= 0) attribute = H5Acreate2(h->id, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    lens_status st = attribute < 0 || H5Awrite(attribute, type, value) < 0 ? hdf_fail(LENS_IO, h, name) : LENS_OK;
+    if (attribute >= 0) H5Aclose(attribute);
+    if (space >= 0) H5Sclose(space);
+    return st;
+}
+
+lens_status hdf_put_number(hdf_t *h, const char *attribute, uint64_t value) {
+    return put_attribute(h, attribute, H5T_STD_U64LE, &value);
+}
+
+lens_status hdf_put_string(hdf_t *h, const char *attribute, const char *text) {
+    size_t n = strlen(text);
+    hid_t type = H5Tcopy(H5T_C_S1);
+    lens_status st = LENS_OK;
+    /* A string type has at least one byte: "" is one NUL. */
+    if (type < 0 || H5Tset_size(type, n ? n : 1) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
+        H5Tset_cset(type, H5T_CSET_UTF8) < 0)
+        st = hdf_fail(LENS_IO, h, attribute);
+    else
+        st = put_attribute(h, attribute, type, text);
+    if (type >= 0) H5Tclose(type);
+    return st;
+}

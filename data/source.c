@@ -1,0 +1,103 @@
+#include "data/source.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/source_kinds.h"
+
+const char *reject_text(reject_class c) {
+    static const char *const texts[REJECT_N] = {
+#define REJECT_TEXT_ROW(name, text) [REJECT_##name] = text,
+        REJECT_LIST(REJECT_TEXT_ROW)
+#undef REJECT_TEXT_ROW
+    };
+    return texts[c];
+}
+
+void raw_sample_clear(raw_sample_t *s) {
+    str_clear(&s->key);
+    str_clear(&s->image);
+    str_clear(&s->alt);
+    str_clear(&s->meta);
+    str_clear(&s->reason);
+    s->repaired = false;
+    s->reject = REJECT_NONE;
+}
+
+void raw_sample_free(raw_sample_t *s) {
+    str_free(&s->key);
+    str_free(&s->image);
+    str_free(&s->alt);
+    str_free(&s->meta);
+    str_free(&s->reason);
+}
+
+void raw_sample_reject(raw_sample_t *s, reject_class c, const char *format, ...) {
+    if (s->reject != REJECT_NONE) return;
+    char reason[1024]; /* a message for a person: what a hostile name makes longer is cut */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    s->reject = c;
+    str_clear(&s->reason);
+    str_add(&s->reason, reason);
+}
+
+void raw_sample_set_key(raw_sample_t *s, const char *key, size_t n) {
+    str_clear(&s->key);
+    for (size_t i = 0, next; i < n; i = next) {
+        for (next = i; next < n && (unsigned char)key[next] >= ' ' && key[next] != 0x7F;) next++;
+        s->repaired |= str_add_utf8(&s->key, key + i, next - i);
+        if (next == n) break;
+        str_add(&s->key, "\xEF\xBF\xBD");
+        s->repaired = true;
+        next++;
+    }
+}
+
+lens_status raw_sample_status(const raw_sample_t *s) {
+    LENS_TRY(str_status(&s->key));
+    LENS_TRY(str_status(&s->image));
+    LENS_TRY(str_status(&s->alt));
+    LENS_TRY(str_status(&s->meta));
+    return str_status(&s->reason);
+}
+
+bool source_name_is_picture(const char *name) {
+    static const char *const extensions[] = {"jpg", "jpeg", "jpe",  "jfif", "png",  "webp", "gif", "bmp",
+                                             "tif", "tiff", "avif", "heic", "heif", "jxl",  "jp2"};
+    const char *dot = strrchr(name, '.');
+    const char *extension = dot ? dot + 1 : name;
+    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++)
+        if (strcasecmp(extension, extensions[i]) == 0) return true;
+    return false;
+}
+
+lens_status source_check(const char *path) {
+    if (!file_exists(path)) return lens_fail(LENS_IO, "%s: no such file or folder", path);
+    int wanted = file_is_dir(path) ? R_OK | X_OK : R_OK;
+    if (access(path, wanted) != 0) return lens_fail(LENS_IO, "%s: cannot read: %s", path, strerror(errno));
+    return LENS_OK;
+}
+
+lens_status source_open(source_t **out, const char *path) {
+    *out = NULL;
+    LENS_TRY(source_check(path));
+    return file_is_dir(path) ? source_dir_open(out, path) : source_tar_open(out, path);
+}
+
+lens_status source_next(source_t *s, raw_sample_t *out) {
+    raw_sample_clear(out);
+    LENS_TRY(s->next(s, out));
+    return raw_sample_status(out);
+}
+
+void source_close(source_t *s) {
+    if (s) s->close(s);
+}

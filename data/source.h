@@ -1,0 +1,68 @@
+/* Where samples come from: a folder of pictures or a WebDataset tar, read one sample after another.
+ *
+ * Folder: all files below it, in bytewise order of their names. The content decides what is a picture; names that begin
+ * with a dot are passed over. Beside NAME.jpg, NAME.txt holds its alt-text and NAME.json what else is known
+ * (img2dataset's "caption", or "alt", or "text", is alt-text too). Key: the path below the folder without the
+ * extension.
+ *
+ * Tar, plain or compressed: members of one sample stand together; their key is the path up to the first dot of its last
+ * part. What follows that dot is the kind: txt and json as above; among the others the content decides.
+ *
+ * Without a .txt or a caption in the .json, the alt-text is what the file's name says. A source belongs to one thread.
+ */
+#ifndef LENS_DATA_SOURCE_H
+#define LENS_DATA_SOURCE_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+#define SOURCE_IMAGE_MAX_BYTES ((size_t)256 << 20)
+#define SOURCE_TEXT_MAX_BYTES ((size_t)1 << 20) /* of a .txt or a .json */
+
+/* Why a sample was left out. X(name, text) */
+#define REJECT_LIST(X)                                                                                                 \
+    X(NONE, "accepted")                                                                                                \
+    X(CUT_SHORT, "source cut short or damaged")                                                                                   \
+    X(UNREADABLE, "cannot read")                                                                                       \
+    X(NO_PICTURE, "no picture")                                                                                        \
+    X(AMBIGUOUS, "more than one picture")                                                                              \
+    X(TOO_LARGE, "file too large")                                                                                     \
+    X(TEXT, "bad text or metadata")                                                                                    \
+    X(DECODE, "cannot decode")                                                                                         \
+    X(ENCODE, "cannot encode")                                                                                         \
+    X(DUPLICATE, "duplicate key")
+
+typedef enum {
+#define REJECT_ENUM(name, text) REJECT_##name,
+    REJECT_LIST(REJECT_ENUM)
+#undef REJECT_ENUM
+        REJECT_N
+} reject_class;
+
+const char *reject_text(reject_class c);
+
+typedef struct {
+    str_t key;           /* UTF-8 without control characters */
+    str_t image;         /* the picture's file */
+    str_t alt;           /* UTF-8, may be empty */
+    str_t meta;          /* JSON object */
+    bool repaired;       /* some text was not UTF-8: U+FFFD stands for what was not */
+    reject_class reject; /* not NONE: only key and reason count */
+    str_t reason;
+} raw_sample_t;
+
+void raw_sample_clear(raw_sample_t *s); /* memory kept */
+void raw_sample_free(raw_sample_t *s);
+/* Marks the sample; the first mark counts. */
+void raw_sample_reject(raw_sample_t *s, reject_class c, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+typedef struct source source_t;
+/* IO where the path is neither a readable folder nor a readable file. What a file holds shows in source_next. */
+LENS_CHECKED lens_status source_check(const char *path);
+LENS_CHECKED lens_status source_open(source_t **out, const char *path);
+/* END after the last. A sample that cannot be read is OK with its reject filled in, and so is the place where a tar is
+ * cut short, damaged or no tar at all: the last thing before END. */
+LENS_CHECKED lens_status source_next(source_t *s, raw_sample_t *out);
+void source_close(source_t *s); /* NULL is allowed */
+
+#endif

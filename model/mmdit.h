@@ -1,0 +1,84 @@
+/* The Lens MMDiT (arXiv 2605.21573): a two-stream diffusion transformer with joint attention, forward and backward.
+ *
+ * Written against the op table, for any configuration. Tensor names and layouts are the released ones. Letters:
+ * model/README.md. t = 1 is pure noise; the output is the velocity noise - data. One thread drives a model. */
+#ifndef LENS_MODEL_MMDIT_H
+#define LENS_MODEL_MMDIT_H
+
+#include "kernels/kernels.h"
+#include "model/plan.h"
+
+#define MMDIT_MAX_TEXT_LAYERS 8
+#define MMDIT_TIME_EMBED_DIM 256
+
+/* Field names are those of the released config.json. */
+typedef struct {
+    int64_t num_layers, num_heads, head_dim;
+    int64_t in_channels, out_channels, patch_size; /* the output has out_channels * patch_size^2 channels a token */
+    int64_t enc_hidden_dim, num_text_layers;       /* e, n */
+    int64_t axes_dims_rope[3];                     /* frame, row, column; even, sum head_dim */
+    double rope_theta, eps, txt_norm_eps;
+} mmdit_config_t;
+
+int64_t mmdit_dim(const mmdit_config_t *c);       /* D */
+int64_t mmdit_mlp_dim(const mmdit_config_t *c);   /* M = int(D / 3 * 8) */
+int64_t mmdit_out_width(const mmdit_config_t *c); /* channels of an output token */
+/* Multiply-adds times two of one forward pass of one sample, products only (attention over N + T keys). */
+double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T);
+LENS_CHECKED lens_status mmdit_config_check(const mmdit_config_t *c); /* ARGUMENT with the field that is wrong */
+
+/* One stream (image or text) of a block. As weights: act; as gradients: float. Shapes in spec order [out, in]. */
+typedef struct {
+    void *mod_w, *mod_b;                   /* [6D, D], [6D] */
+    void *norm1, *norm2;                   /* [D] */
+    void *qkv_w, *qkv_b, *norm_q, *norm_k; /* [3D, D], [3D], [K], [K] */
+    void *out_w, *out_b;                   /* [D, D], [D] */
+    void *w13, *w2;                        /* w1 and w3 as one [2M, D]; [D, M] */
+} mmdit_stream_t;
+
+typedef struct {
+    mmdit_stream_t img, txt;
+} mmdit_block_t;
+
+typedef struct {
+    void *img_in_w, *img_in_b;                   /* [D, Cin], [D] */
+    void *txt_norm[MMDIT_MAX_TEXT_LAYERS];       /* [e] */
+    void *txt_in_w, *txt_in_b;                   /* [D, n e], [D] */
+    void *time1_w, *time1_b, *time2_w, *time2_b; /* [D, 256], [D], [D, D], [D] */
+    void *norm_out_w, *norm_out_b;               /* [2D, D], [2D]: scale, then shift */
+    void *proj_out_w, *proj_out_b;               /* [Cout, D], [Cout] */
+    mmdit_block_t *blocks;                       /* [num_layers], owned */
+} mmdit_tensors_t;
+
+/* Adds a PLAN_F32 row for every tensor, with its released name; slots are the fields of *t, whose blocks are allocated
+ * here and freed by mmdit_tensors_free. plan_bind_as then fills *t. */
+LENS_CHECKED lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config_t *c);
+void mmdit_tensors_free(mmdit_tensors_t *t);
+
+typedef struct {
+    int64_t B, N, T; /* the largest batch, image grid and text that will come */
+    bool backward;   /* plan gradients of activations too */
+    bool last_text;  /* compute the last block's text path, which reaches no output: for tests */
+} mmdit_limits_t;
+
+typedef struct {
+    int64_t B, h, w, T;                       /* N = h * w; T may be 0: no text at all */
+    const act_t *x_t;                         /* act [B, N, Cin] */
+    const float *t;                           /* f32 [B], on the device */
+    const act_t *text[MMDIT_MAX_TEXT_LAYERS]; /* act [B, T, e] each */
+    const int32_t *text_len;                  /* HOST i32 [B]: valid tokens, a prefix of T */
+} mmdit_input_t;
+
+typedef struct mmdit mmdit_t;
+LENS_CHECKED lens_status mmdit_new(mmdit_t **out, kernels_t *k, const mmdit_config_t *c, const mmdit_limits_t *limits);
+void mmdit_free(mmdit_t *m);                       /* NULL is allowed */
+const plan_t *mmdit_activations(const mmdit_t *m); /* for the memory table and for tests, which find rows by name */
+
+/* *v: act [B, N, Cout], the model's until the next forward. */
+LENS_CHECKED lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in, act_t **v);
+/* After mmdit_forward of the same input. Adds to the gradients g; dtext[i] act [B, T, e] is overwritten, NULL entries
+ * (or a NULL array) mean frozen features. dv is act [B, N, Cout]. */
+void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
+                    const act_t *dv, act_t *const *dtext);
+
+#endif
