@@ -255,12 +255,14 @@ lens_status options_override(option_table_t t, void *values, int n, char **pairs
 
 static bool is_missing(const option_t *row, const void *values) {
     const void *field = option_field_const(row, values);
+    const char *text;
     switch (row->type) {
     case OPTION_FLAG:
         return false;
     case OPTION_STRING:
     case OPTION_CHOICE:
-        return !*(char *const *)field;
+        text = *(char *const *)field;
+        return !text || !*text;
     case OPTION_INT:
         return !in_range(row, (double)*(const int64_t *)field);
     case OPTION_FLOAT:

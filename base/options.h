@@ -22,7 +22,7 @@ typedef struct {
     option_type type;
     size_t offset;       /* of the field in the struct of values */
     const char *initial; /* default as text; NULL: 0, false or NULL */
-    bool required;       /* not NULL, or a number within min and max (which must then exclude 0) */
+    bool required;       /* neither NULL nor empty, or a number within min and max (which must then exclude 0) */
     double min, max;     /* INT and FLOAT; both 0: unbounded */
     const char *unit;    /* "px", "s", ... or NULL */
     const char *choices; /* "a|b|c" for CHOICE; elsewhere what --help shows for the value ("DIR"), or NULL */
