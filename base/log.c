@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,13 +34,15 @@ static void clear_progress(void) {
 }
 
 __attribute__((format(printf, 2, 0))) static void log_line(const char *level, const char *format, va_list args) {
+    char *text = NULL, rank[32] = "";
+    if (vasprintf(&text, format, args) < 0) text = NULL;
     pthread_mutex_lock(&log_state.lock);
     clear_progress();
-    if (log_state.world > 1 && *level) fprintf(stderr, "[rank %d] ", log_state.rank);
-    fputs(level, stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    if (log_state.world > 1 && *level) snprintf(rank, sizeof rank, "[rank %d] ", log_state.rank);
+    /* One call, which is one write: the lines of ranks that share a terminal would mix. */
+    fprintf(stderr, "%s%s%s\n", rank, level, text ? text : format);
     pthread_mutex_unlock(&log_state.lock);
+    free(text);
 }
 
 void log_info(const char *format, ...) {
