@@ -101,7 +101,7 @@ static lens_status load_sample(const loader_t *l, slot_t *slot, int64_t row, scr
     int64_t position, n = l->n_samples;
     if (__builtin_mul_overflow(slot->batch.step, l->options.global_batch, &position) ||
         __builtin_add_overflow(position, l->first_row + row, &position) || position / n > UINT32_MAX)
-        return lens_fail(LENS_ARGUMENT, "step %lld is beyond 2^32 epochs of %s", (long long)slot->batch.step,
+        return lens_fail(LENS_ARGUMENT, "step %lld is beyond 2^32 epochs of %s", (long long)slot->batch.step + 1,
                          dataset_dir(l->dataset));
     uint32_t epoch = (uint32_t)(position / n);
     int64_t sample = (int64_t)rng_permute(l->options.seed, epoch, (uint64_t)n, (uint64_t)(position % n));
@@ -113,8 +113,9 @@ static lens_status load_sample(const loader_t *l, slot_t *slot, int64_t row, scr
     char cause[1024];
     snprintf(cause, sizeof(cause), "%s", lens_error());
     bool has_key = dataset_key(l->dataset, sample, &scratch->key) == LENS_OK; /* may set a message of its own */
-    return lens_fail(st, "step %lld: sample %lld (key %s) of %s: %s", (long long)slot->batch.step, (long long)sample,
-                     has_key ? str_text(&scratch->key) : "unreadable", dataset_dir(l->dataset), cause);
+    return lens_fail(st, "step %lld: sample %lld (key %s) of %s: %s", (long long)slot->batch.step + 1,
+                     (long long)sample, has_key ? str_text(&scratch->key) : "unreadable", dataset_dir(l->dataset),
+                     cause);
 }
 
 /* ---- threads ---- */
