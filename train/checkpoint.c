@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -30,7 +31,8 @@ static lens_status inside(str_t *out, const char *dir, const char *name) {
 
 bool checkpoint_exists(const train_config_t *c) {
     str_t path = {0};
-    bool found = place(&path, c, LATEST) == LENS_OK && file_exists(path.s);
+    struct stat info; /* of the link: one that leads nowhere is damage for checkpoint_load to name, no fresh start */
+    bool found = place(&path, c, LATEST) == LENS_OK && lstat(path.s, &info) == 0;
     str_free(&path);
     return found;
 }
@@ -152,19 +154,20 @@ static bool is_checkpoint(const char *name) {
     return str_starts_with(name, STEP_PREFIX) && !strchr(name, '.'); /* not a temporary one */
 }
 
-/* Removes the oldest checkpoints beyond `keep`, and temporary folders of runs that died. */
-static lens_status prune(const train_config_t *c) {
+/* Removes the oldest checkpoints beyond `keep`, temporary folders of runs that died, and checkpoints after `newest`: a
+ * run that died before it pointed to them was resumed from an earlier one, and they would outlive what it writes. */
+static lens_status prune(const train_config_t *c, const char *newest) {
     str_t path = {0};
     char **names = NULL;
     int64_t n = 0, n_found = 0;
     lens_status st = LENS_OK;
     LENS_GO(place(&path, c, ""));
     LENS_GO(dir_list(&names, &n, path.s));
-    for (int64_t i = 0; i < n; i++) n_found += is_checkpoint(names[i]);
+    for (int64_t i = 0; i < n; i++) n_found += is_checkpoint(names[i]) && strcmp(names[i], newest) <= 0;
     for (int64_t i = 0; i < n; i++) {
-        bool old = is_checkpoint(names[i]) && n_found > c->train.keep;
-        if (!old && !(str_starts_with(names[i], STEP_PREFIX) && strchr(names[i], '.'))) continue;
-        n_found -= old;
+        bool mine = is_checkpoint(names[i]) && strcmp(names[i], newest) <= 0;
+        if (!str_starts_with(names[i], STEP_PREFIX) || (mine && n_found <= c->train.keep)) continue;
+        n_found -= mine;
         LENS_GO(place(&path, c, names[i]));
         LENS_GO(dir_remove(path.s));
     }
@@ -188,7 +191,7 @@ lens_status checkpoint_save(train_state_t *s, const train_config_t *c, const pip
     LENS_GO(dir_remove(path.s)); /* a run that resumed from before this step writes it again */
     LENS_GO(file_publish(temporary.s, path.s));
     LENS_GO(point_latest(c, name));
-    st = prune(c);
+    st = prune(c, name);
 done:
     if (st != LENS_OK && temporary.len) {
         str_t message = {0};
@@ -223,7 +226,8 @@ static lens_status check_position(const char *path, const json_t *j, const check
     snprintf(hash, sizeof hash, "%016" PRIx64, expected->data_hash);
     const char *found = json_string_value(json_object_get(j, "data_hash"));
     if (!found || strcmp(found, hash) != 0)
-        return lens_fail(LENS_STATE, "%s: cannot resume: the dataset is another (hash %s there, %s here)", path,
+        return lens_fail(LENS_STATE,
+                         "%s: cannot resume: the shards or data.captions are others (hash %s there, %s here)", path,
                          found ? found : "missing", hash);
     const json_t *value = json_object_get(j, "step");
     if (!json_is_integer(value) || json_integer_value(value) < 1)

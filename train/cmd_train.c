@@ -54,7 +54,10 @@ static lens_status train_run(const void *values, int n_args, char **args) {
     LENS_TRY(comm_init(&comm));
     log_init(comm_rank(comm), comm_world(comm));
     lens_status st = train_with(v, comm, n_args, args);
-    if (comm_rank(comm) != 0 && st != LENS_OK) lens_set_error("%s", ""); /* agreed upon: rank 0 says it */
+    if (st != LENS_OK && comm_world(comm) > 1) { /* agreed upon: rank 0 says it, and says it now: once a rank has */
+        if (comm_rank(comm) == 0) log_error("%s", lens_error()); /* ended with a failure, mpirun ends the others */
+        lens_set_error("%s", "");
+    }
     comm_free(comm);
     return st;
 }

@@ -193,7 +193,7 @@ static const option_t rows[] = {
      .offset = AT(train.steps),
      .initial = "1000",
      .min = 1,
-     .max = 1e9,
+     .max = 99999999,
      .unit = "steps",
      .help = "length of the run"},
     {.name = "train.global_batch",
@@ -329,6 +329,11 @@ static lens_status check(const train_config_t *c) {
     bool is_auto;
     double mu;
     pipeline_config_t pipeline;
+    int64_t rope = c->model.rope_frame + c->model.rope_row + c->model.rope_column;
+    if (rope != c->model.head_dim) /* in the words of the configuration, which the model does not know */
+        return lens_fail(LENS_ARGUMENT,
+                         "model.rope_frame + model.rope_row + model.rope_column = %lld: expected model.head_dim = %lld",
+                         (long long)rope, (long long)c->model.head_dim);
     LENS_TRY(parse_mu(&is_auto, &mu, c->flow.mu, "flow.mu"));
     return train_config_pipeline(&pipeline, c);
 }

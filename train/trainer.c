@@ -180,9 +180,15 @@ static lens_status save_if_due(trainer_t *t, int64_t step) {
     return checkpoint_save(&t->state, c, &t->pipeline, &t->position);
 }
 
+/* How many of the last steps are traced: their products only, for a record of all would grow without end. */
+static int64_t n_traced(const trainer_t *t) {
+    int64_t n = t->c->train.steps - t->first_step;
+    return n < TRACED_STEPS ? n : TRACED_STEPS;
+}
+
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
-    bool traced = step > t->c->train.steps - TRACED_STEPS;
+    bool traced = step > t->c->train.steps - n_traced(t);
     const loader_batch_t *b;
     step_result_t result;
     LENS_TRY(loader_next(t->loader, &b));
@@ -216,20 +222,20 @@ static lens_status measure_ratio(trainer_t *t) {
     LENS_TRY(comm_barrier(t->comm));
     for (int i = 0; i < REPLAYS; i++) LENS_TRY(t->k->trace_replay_s(t->k, &replay_s[i]));
     qsort(replay_s, REPLAYS, sizeof *replay_s, by_value);
-    int64_t steps = t->c->train.steps - t->first_step, n = steps < TRACED_STEPS ? steps : TRACED_STEPS;
     double median_s = replay_s[REPLAYS / 2];
     t->record.sgemm_ratio = median_s / t->traced_s;
     log_info("sgemm ratio G/T %.2f: the products of the last %lld steps alone take %.3f s of their %.3f s (%.0f "
              "GFLOP/s bare)",
-             t->record.sgemm_ratio, (long long)n, median_s, t->traced_s, t->k->trace_flop(t->k) / median_s * 1e-9);
+             t->record.sgemm_ratio, (long long)n_traced(t), median_s, t->traced_s,
+             t->k->trace_flop(t->k) / median_s * 1e-9);
     return LENS_OK;
 }
 
 static lens_status finish(trainer_t *t) {
+    t->record.finished = time(NULL);
+    t->record.wall_s = log_clock_s() - t->begin_s; /* of the training; what follows is measurement */
     LENS_TRY(measure_ratio(t));
     log_progress_end();
-    t->record.finished = time(NULL);
-    t->record.wall_s = log_clock_s() - t->begin_s;
     int64_t cut = stepper_n_cut(t->stepper);
     if (cut)
         log_warn("%lld captions were longer than text.max_tok = %lld and cut", (long long)cut,
@@ -249,7 +255,7 @@ static lens_status run(trainer_t *t) {
     if (is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
     t->begin_s = log_clock_s();
     for (int64_t step = t->first_step + 1; step <= t->c->train.steps; step++) {
-        if (step == t->first_step + 1 || step == t->c->train.steps - TRACED_STEPS + 1) t->k->trace_begin(t->k);
+        if (step == t->c->train.steps - n_traced(t) + 1) t->k->trace_begin(t->k);
         LENS_TRY(one_step(t, step));
     }
     return finish(t);
