@@ -60,8 +60,7 @@ REFUSED = re.compile(
 LEFT_OUT = {
     "animals/birds/duck_yellow_ii_kurt_cagl_",  # "linked image not found"
     "recreation/sports/stylized_yoga_person_ger_05",
-    "animals/birds/ralf_ark.in-berlin.de_ra_01",  # titles that are persons or their addresses
-    "plants/flowers/mirjam_meijer_mirjam_mei_01",
+    "plants/flowers/mirjam_meijer_mirjam_mei_01",  # the title is a person
     "animals/mammals/housecats/cartoon_vgcats_fanart_01",  # other people's characters, designs and makes
     "animals/new_penguin_charles_mcco_01",
     "computer/hardware/laptop_01",
@@ -159,7 +158,9 @@ def choose(root):
             if path in LEFT_OUT or not os.path.exists(png):
                 continue
             found = metadata(os.path.join(root, "svg", path + ".svg"))
-            if not found or REFUSED.search(" ".join([path, found[0], *found[1]]).lower()):
+            if not found or "@" in "".join([found[0], *found[1]]):  # an address
+                continue
+            if REFUSED.search(" ".join([path, found[0], *found[1]]).lower()):
                 continue
             plain = re.sub(r"[\W\d_]+", " ", found[0]).strip().lower()
             if titles.get(plain, 0) == MAX_SAME_TITLE:

@@ -31,8 +31,8 @@ lens_status pipeline_config_check(const pipeline_config_t *c) {
                          (long long)p, (long long)(3 * p * p), (long long)c->mmdit.in_channels,
                          (long long)mmdit_out_width(&c->mmdit));
     if (c->text.n_rows < 256 || c->text.n_rows > 1 << 24 || c->text.max_tok < 1 || c->text.max_tok > 65536)
-        return lens_fail(LENS_ARGUMENT, "text: expected 256 to %d rows and 1 to 65536 tokens, got %lld and %lld", 1 << 24,
-                         (long long)c->text.n_rows, (long long)c->text.max_tok);
+        return lens_fail(LENS_ARGUMENT, "text: expected 256 to %d rows and 1 to 65536 tokens, got %lld and %lld",
+                         1 << 24, (long long)c->text.n_rows, (long long)c->text.max_tok);
     if (c->mmdit.num_text_layers != 1 || c->mmdit.enc_hidden_dim != c->text.dim)
         return lens_fail(
             LENS_ARGUMENT, "the learned text embedding gives 1 layer of %lld, the model expects %lld of %lld",

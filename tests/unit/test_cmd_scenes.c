@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ static char dir[64];
 
 static int make_dir(void **state) {
     (void)state;
-    strcpy(dir, "/tmp/lens-scenes-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/lens-scenes-XXXXXX");
     return mkdtemp(dir) ? 0 : -1;
 }
 

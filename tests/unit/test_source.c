@@ -8,6 +8,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -44,7 +45,7 @@ static void put_text(const char *name, const char *text) {
 
 static int setup(void **state) {
     (void)state;
-    strcpy(test_dir, "/tmp/lens-test-XXXXXX");
+    snprintf(test_dir, sizeof test_dir, "/tmp/lens-test-XXXXXX");
     return mkdtemp(test_dir) ? 0 : -1;
 }
 
@@ -325,6 +326,39 @@ static void test_tar_damaged(void **state) {
     ASSERT_YIELDS(test_path("damaged.tar"), {{.key = "a", .reject = REJECT_CUT_SHORT, .reason = "0 whole samples"}});
 }
 
+/* Every byte of the members changed: nothing crashes or hangs, and what is yielded is whole. */
+static void test_tar_hostile(void **state) {
+    (void)state;
+    PUT_TAR("whole.tar", 0,
+            {{"a.jpg", JPEG}, {"a.json", "{\"caption\":\"first\"}"}, {"b.txt", "second"}, {"b.jpg", JPEG}});
+    char *bytes;
+    size_t n, n_samples = 0, n_rejects = 0;
+    assert_int_equal(file_read(&bytes, &n, test_path("whole.tar"), 1 << 20), LENS_OK);
+    raw_sample_t raw = {0};
+    put("changed.tar", bytes, n);
+    int fd = open(test_path("changed.tar"), O_WRONLY);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < 4096; i++) {
+        const char kept = bytes[i], changed[] = {(char)(kept ^ 1), (char)0xFF, '7'};
+        assert_int_equal(pwrite(fd, &changed[i % 3], 1, (off_t)i), 1);
+        source_t *source;
+        size_t n_yielded = 0;
+        assert_int_equal(source_open(&source, test_path("changed.tar")), LENS_OK);
+        while (source_next(source, &raw) == LENS_OK) {
+            assert_true(++n_yielded <= 5);
+            n_rejects += raw.reject != REJECT_NONE;
+            n_samples += raw.reject == REJECT_NONE;
+            assert_true(raw.reject == REJECT_NONE ? raw.image.len > 0 && raw.meta.s[0] == '{' : raw.reason.len > 0);
+        }
+        source_close(source);
+        assert_int_equal(pwrite(fd, &kept, 1, (off_t)i), 1);
+    }
+    close(fd);
+    assert_true(n_samples > 4096 && n_rejects > 1000);
+    raw_sample_free(&raw);
+    free(bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
@@ -334,6 +368,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_tar, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_cut_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tar_hostile, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
