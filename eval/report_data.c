@@ -69,14 +69,6 @@ static void add_figures(str_t *out, const data_figures_t *f, const dataset_t *d)
     }
     add_range_figure(out, "Shorter side", f->side_px, f->n_read, "px");
     add_range_figure(out, "Width \u00f7 height", f->aspect, f->n_read, "");
-    report_begin_figure(out, "Base shards", false);
-    html_add_bytes(out, f->base_file_bytes);
-    report_figure_detail(out);
-    if (f->base_file_bytes > 0) {
-        html_add_percent(out, f->image_bytes / f->base_file_bytes);
-        str_add(out, " of it pictures");
-    }
-    report_end_figure(out);
     str_add(out, "</dl>\n");
 }
 
@@ -106,7 +98,8 @@ static void add_kind_row(str_t *out, const caption_figures_t *c, const data_figu
             str_add(out, "\u00d7)");
         }
     } else {
-        str_add(out, "in base");
+        str_add(out, "in base, ");
+        html_add_bytes(out, f->base_file_bytes);
     }
     str_add(out, "</td></tr>\n");
 }
