@@ -348,15 +348,34 @@ static int meaning(const char *text) {
 
 /* ---- case ---- */
 
-/* "RED APPLE" shouts; a short one may be a name (NASA). */
-static void lower_shouting(str_t *s) {
-    size_t upper = 0, lower = 0;
-    for (size_t i = 0; i < s->len; i++) {
-        upper += isupper((unsigned char)s->s[i]) != 0;
-        lower += islower((unsigned char)s->s[i]) != 0;
-    }
-    if (lower || (upper < 6 && !strchr(str_text(s), ' '))) return;
+static void lower(str_t *s) {
     for (size_t i = 0; i < s->len; i++) s->s[i] = (char)tolower((unsigned char)s->s[i]);
+}
+
+/* Title case that is no name: even the small words have capitals, or the first word is a plain colour or number. */
+static bool is_title(const char *text) {
+    static const char *const plain[] = {"Red",  "Blue",  "Green", "Yellow", "Orange", "Purple",
+                                        "Pink", "Brown", "Black", "White",  "Grey",   "Gray",
+                                        "One",  "Two",   "Three", "Four",   "Five",   NULL};
+    bool small_word = false, plain_start = false;
+    size_t n, words = 0;
+    for (const char *w; (w = words_next(&text, &n)); words++) {
+        if (islower((unsigned char)*w)) return false;
+        if (words == 0) plain_start = words_in(w, n, plain);
+        small_word |= words > 0 && words_in(w, n, function_words);
+    }
+    return words > 1 && (small_word || plain_start);
+}
+
+/* "RED APPLE" shouts; a short one may be a name (NASA). */
+static void settle_case(str_t *s) {
+    size_t capitals = 0, smalls = 0;
+    for (size_t i = 0; i < s->len; i++) {
+        capitals += isupper((unsigned char)s->s[i]) != 0;
+        smalls += islower((unsigned char)s->s[i]) != 0;
+    }
+    bool shouts = smalls == 0 && (capitals >= 6 || strchr(str_text(s), ' '));
+    if (shouts || is_title(str_text(s))) lower(s);
 }
 
 /* ---- parts ---- */
@@ -369,7 +388,7 @@ static lens_status clean_segment(str_t *out, const char *segment, bool was_file_
     squeeze(out, str_text(&kept));
     lens_status st = str_status(&kept);
     str_free(&kept);
-    lower_shouting(out);
+    settle_case(out);
     return st;
 }
 

@@ -106,7 +106,8 @@ void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h)
     double rough_mode, rough_all;
     double agree_mode = agreement(&mode, lab, w, h, 0.1f, &rough_mode);
     double agree_all = agreement(&all, lab, w, h, 0.1f, &rough_all);
-    bool wide = agree_all > agree_mode + 0.05;
+    /* A slope must explain much more of the border than one colour does. */
+    bool wide = agree_all > agree_mode + 0.2;
     *out = wide ? all : mode;
     out->roughness = wide ? rough_all : rough_mode;
     out->found = (wide ? agree_all : agree_mode) >= 0.55;
@@ -119,7 +120,10 @@ void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h)
     dx = sqrt(dx) * w;
     dy = sqrt(dy) * h;
     out->rising = slope_x * slope_y < 0;
-    bool changes = hypot(dx, dy) > 0.07;
+    /* Where part of the border disagrees, a large slope is a chance fit through two colours. */
+    double agree = wide ? agree_all : agree_mode, slope = hypot(dx, dy);
+    bool changes = slope > 0.07;
+    if (slope > 0.15 && agree < 0.75) out->found = false;
     out->axis = !changes      ? SHAPE_NO_AXIS
                 : dy > 2 * dx ? SHAPE_VERTICAL
                 : dx > 2 * dy ? SHAPE_HORIZONTAL
