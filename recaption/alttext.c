@@ -270,7 +270,9 @@ static void drop_words(str_t *out, const char *text, bool was_file_name) {
     size_t n;
     for (const char *w; (w = words_next(&text, &n));) {
         if (is_address(w, n) || is_size(w, n) || is_code(w, n) || extension_of(w, n) == w) continue;
-        if (was_file_name && (is_number(w, n) || (n <= 10 && words_in(w, n, file_words)))) continue;
+        if (was_file_name &&
+            ((n <= 4 && has_digit(w, n)) || is_number(w, n) || (n <= 10 && words_in(w, n, file_words))))
+            continue;
         if (w[0] == '#' && n > 1 && isalpha((unsigned char)w[1])) {
             w++;
             n--;
@@ -301,7 +303,7 @@ static void remove_phrases(str_t *s) {
 }
 
 /* Trailing counters, joints and empty brackets; leading joints. */
-static void trim(str_t *s) {
+static void trim(str_t *s, bool was_file_name) {
     static const char *const dangling[] = {"of", "and",    "or",           "by",  "with", "from", "for",
                                            "in", "on",     "at",           "the", "a",    "an",   "&",
                                            "-",  "vector", "illustration", "png", "jpg",  NULL};
@@ -310,7 +312,7 @@ static void trim(str_t *s) {
         while (begin && s->s[begin - 1] != ' ') begin--;
         const char *word = s->s + begin;
         size_t n = s->len - begin;
-        bool counter = is_number(word, n) && begin > 0;
+        bool counter = begin > 0 && (is_number(word, n) || (was_file_name && n == 1));
         bool joint = n && strspn(word, ".,;:-_|/&+()[]!?\"*") == n;
         if (n == 0 || counter || joint || words_in(word, n, dangling)) {
             s->len = begin ? begin - 1 : 0;
@@ -384,7 +386,7 @@ static lens_status clean_segment(str_t *out, const char *segment, bool was_file_
     str_t kept = {0};
     drop_words(&kept, segment, was_file_name);
     remove_phrases(&kept);
-    trim(&kept);
+    trim(&kept, was_file_name);
     squeeze(out, str_text(&kept));
     lens_status st = str_status(&kept);
     str_free(&kept);
@@ -479,14 +481,14 @@ static void shorten(str_t *s) {
             size_t len = (size_t)((cut ? cut : w) - s->s);
             s->s[len] = '\0';
             s->len = len;
-            trim(s);
+            trim(s, false);
             return;
         }
         bool ends = strchr(".!?", w[n - 1]) && n > 3 && words >= 3 && *at;
         if (ends) {
             s->len = (size_t)(w + n - s->s);
             s->s[s->len] = '\0';
-            trim(s);
+            trim(s, false);
             return;
         }
         if (strchr(",;:", w[n - 1])) cut = w + n - 1;

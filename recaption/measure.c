@@ -11,7 +11,8 @@ typedef struct {
     int32_t w, h;
     int32_t n;
     oklab_t *lab;    /* [h, w] */
-    uint8_t *name;   /* colour_t [h, w] */
+    uint8_t *raw;    /* colour_t of each pixel [h, w] */
+    uint8_t *name;   /* the same, then that of the pixel's part [h, w] */
     uint8_t *front;  /* 1: differs from the background [h, w] */
     int32_t *object; /* label of the connected object, -1: background [h, w] */
     int32_t *part;   /* label of the one-coloured part, -1: none [h, w] */
@@ -31,7 +32,7 @@ static lens_status work_new(work_t *k, const colour_table_t *colours, const imag
     size_t n = (size_t)im->width * (size_t)im->height;
     *k = (work_t){.w = im->width, .h = im->height, .n = (int32_t)n};
     k->lab = malloc(n * sizeof *k->lab);
-    k->name = malloc(n * 3);
+    k->name = malloc(n * 4);
     k->object = malloc(n * 4 * sizeof *k->object);
     if (!k->lab || !k->name || !k->object) {
         work_free(k);
@@ -39,12 +40,13 @@ static lens_status work_new(work_t *k, const colour_table_t *colours, const imag
     }
     k->front = k->name + n;
     k->mask = k->front + n;
+    k->raw = k->mask + n;
     k->part = k->object + n;
     k->stack = k->part + n;
     k->remap = k->stack + n;
     for (size_t i = 0; i < n; i++) {
         k->lab[i] = colour_oklab(colours, im->rgb + 3 * i);
-        k->name[i] = (uint8_t)colour_of(colours, im->rgb + 3 * i);
+        k->name[i] = k->raw[i] = (uint8_t)colour_of(colours, im->rgb + 3 * i);
     }
     return LENS_OK;
 }
@@ -138,9 +140,22 @@ static void region_of(region_t *r, const work_t *k, const int32_t *labels, const
     fill_region(r, k, &s, c->x0, c->y0);
 }
 
-/* Thin strokes blend with what is behind them: their colour is that of the pixels that differ most from it. */
+/* Layers of an object's rim: 1 touches the background, 2 touches layer 1, 0 is further in. */
+static int rim_layer(const work_t *k, int32_t x, int32_t y) {
+    for (int reach = 1; reach <= 2; reach++) {
+        const int32_t xs[4] = {x - reach, x + reach, x, x}, ys[4] = {y, y, y - reach, y + reach};
+        for (int i = 0; i < 4; i++) {
+            bool outside = xs[i] < 0 || xs[i] >= k->w || ys[i] < 0 || ys[i] >= k->h;
+            if (!outside && !k->front[ys[i] * k->w + xs[i]]) return reach;
+        }
+    }
+    return 0;
+}
+
+/* Thin strokes blend with what is behind them: their colour is that of the pixels that differ most from it. An outline
+ * is looked for in the second layer of the rim, for the first is blended too. */
 static void object_colours(region_t *r, const work_t *k, const component_t *c) {
-    int32_t all[COLOUR_N] = {0}, core[COLOUR_N] = {0}, n_inside = 0;
+    int32_t all[COLOUR_N] = {0}, core[COLOUR_N] = {0}, rim[COLOUR_N] = {0}, n_inside = 0, n_rim = 0;
     float furthest = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int32_t y = c->y0; y < c->y1; y++)
@@ -148,18 +163,23 @@ static void object_colours(region_t *r, const work_t *k, const component_t *c) {
                 int32_t p = y * k->w + x;
                 if (k->object[p] != c->label) continue;
                 float d = colour_distance(k->lab[p], segment_backdrop_at(&k->backdrop, x, y));
-                if (pass == 0) {
-                    furthest = fmaxf(furthest, d);
-                    n_inside += x > 0 && x + 1 < k->w && y > 0 && y + 1 < k->h && k->front[p - 1] && k->front[p + 1] &&
-                                k->front[p - k->w] && k->front[p + k->w];
-                    all[k->name[p]]++;
-                } else if (d > 0.75f * furthest) {
-                    core[k->name[p]]++;
+                if (pass == 1) {
+                    core[k->raw[p]] += d > 0.75f * furthest;
+                    continue;
                 }
+                int layer = rim_layer(k, x, y);
+                furthest = fmaxf(furthest, d);
+                n_inside += layer != 1;
+                all[k->name[p]]++;
+                rim[k->raw[p]] += layer == 2;
+                n_rim += layer == 2;
             }
     bool is_thin = n_inside * 3 < c->area_px;
     r->n_colours =
-        rank_colours(is_thin ? core : all, is_thin ? 0.3 : 0.07, MEASURE_OBJECT_COLOURS, r->colours, r->colour_frac);
+        rank_colours(is_thin ? core : all, is_thin ? 0.4 : 0.07, MEASURE_OBJECT_COLOURS, r->colours, r->colour_frac);
+    double share = 0;
+    rank_colours(rim, 0, 1, &r->outline, &share);
+    r->is_outlined = !is_thin && share > 0.6 && r->outline != r->colours[0] && 3 * n_rim < c->area_px;
 }
 
 /* The background takes part in an object's area only as openings; small ones are grain. */

@@ -68,12 +68,29 @@ void phrase_colours(str_t *out, const colour_t *colours, int n) {
     phrase_list_free(&list);
 }
 
+/* Before a noun: shades of one family take the family's name, "grey" or "green and blue". */
+static void add_adjectives(str_t *out, const colour_t *colours, int n) {
+    phrase_list_t list = {0};
+    for (int i = 0; i < n && list.n < PHRASE_LIST_MAX; i++) {
+        int shades = 0;
+        bool said = false;
+        for (int j = 0; j < n; j++) {
+            bool same = strcmp(colour_family(colours[j]), colour_family(colours[i])) == 0;
+            shades += same;
+            said |= same && j < i;
+        }
+        if (!said) str_add(phrase_list_add(&list), shades > 1 ? colour_family(colours[i]) : colour_name(colours[i]));
+    }
+    phrase_join(out, &list, "and");
+    phrase_list_free(&list);
+}
+
 /* ---- regions ---- */
 
 static const char *size_word(const region_t *g) {
     double f = g->filled_frac;
     if (g->shape == SHAPE_SPOT) return f < 0.0006 ? "tiny" : "small";
-    return f > 0.3 ? "very large" : f > 0.11 ? "large" : f > 0.035 ? "" : f > 0.006 ? "small" : "tiny";
+    return f > 0.11 ? "large" : f > 0.035 ? "" : f > 0.006 ? "small" : "tiny";
 }
 
 static const char *long_word(shape_axis axis) {
@@ -135,7 +152,7 @@ void phrase_region(str_t *out, rng_t *r, const region_t *g, int count, bool size
     if (size) add_word(&words, size_word(g));
     add_word(&words, name.adjective);
     int n = g->n_colours > 1 && g->colour_frac[0] < 0.82 ? (g->n_colours > 2 ? 3 : 2) : 1;
-    phrase_colours(&words, g->colours, n);
+    add_adjectives(&words, g->colours, n);
     str_add_char(&words, ' ');
     count > 1 ? phrase_plural(&words, name.noun) : str_add(&words, name.noun);
     str_addf(out, "%s %s", count > 1 ? phrase_number(count) : words_article(str_text(&words)), str_text(&words));

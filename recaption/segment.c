@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1, OUTSIDE = 3 };
+enum { NONE = -1, OUTSIDE = 3, RIM_PX = 3 };
 
 static const float join_distance = 0.06f; /* of two neighbours' mean colours that are one part in two shades */
 
@@ -246,12 +246,18 @@ static void find_weak(uint8_t *weak, const component_list_t *l, const int32_t *l
     for (int c = 0; c < l->n; c++) weak[c] = l->at[c].area_px < least_px || inside[c] * 5 < l->at[c].area_px;
 }
 
-/* Unlabelled pixels take the label of the nearest solid part on their side of the background mask. */
+/* Unlabelled pixels take the label of the nearest solid part on their side of the background mask, as far as a rim
+ * goes: what lies further out is a line of its own. */
 static void grow_labels(int32_t *labels, const uint8_t *front, int32_t w, int32_t h, int32_t *queue) {
-    int32_t head = 0, tail = 0;
+    int32_t head = 0, tail = 0, step_end, steps = 0;
     for (int32_t i = 0; i < w * h; i++)
         if (labels[i] != NONE) queue[tail++] = i;
-    while (head < tail) {
+    for (step_end = tail; head < tail && steps < RIM_PX;) {
+        if (head == step_end) {
+            step_end = tail;
+            steps++;
+            continue;
+        }
         int32_t i = queue[head++], x = i % w, y = i / w;
         int32_t next[4] = {x > 0 ? i - 1 : i, x + 1 < w ? i + 1 : i, y > 0 ? i - w : i, y + 1 < h ? i + w : i};
         for (int k = 0; k < 4; k++) {

@@ -88,6 +88,12 @@ static void add_part(teller_t *t, str_t *s, const region_t *part, const region_t
         str_addf(s, " %s", place_within(part, whole));
 }
 
+/* Not what the base colour or the outline says already. */
+static bool is_worth_saying(const choice_t *c, int i, bool base, const region_t *whole) {
+    if (base && c->part[i]->colours[0] == c->part[0]->colours[0]) return false;
+    return !(whole->is_outlined && c->part[i]->colours[0] == whole->outline && covers(c->part[i], whole));
+}
+
 bool tell_parts(teller_t *t, str_t *s) {
     const region_t *whole = teller_main_object(t);
     if (!whole || whole->n_parts < 2 || !t->is_one_thing) return false;
@@ -96,8 +102,7 @@ bool tell_parts(teller_t *t, str_t *s) {
     bool base = c.count[0] == 1 && (covers(c.part[0], whole) || c.part[0]->area_frac > 0.6 * whole->filled_frac);
     phrase_list_t list = {0};
     for (int i = base ? 1 : 0; i < c.n && list.n < 3; i++)
-        if (!base || c.part[i]->colours[0] != c.part[0]->colours[0])
-            add_part(t, phrase_list_add(&list), c.part[i], whole, c.count[i]);
+        if (is_worth_saying(&c, i, base, whole)) add_part(t, phrase_list_add(&list), c.part[i], whole, c.count[i]);
     bool many = teller_is_many(t);
     if (list.n > 0 && base) {
         str_addf(s, "%s %s, %s ", colour_name(c.part[0]->colours[0]),
@@ -110,6 +115,8 @@ bool tell_parts(teller_t *t, str_t *s) {
         phrase_join(s, &list, "and");
     }
     bool said = list.n > (base ? 0 : 1);
+    if (said && whole->is_outlined && !(base && c.part[0]->colours[0] == whole->outline))
+        str_addf(s, "%s outlined in %s", list.n > 2 ? ", all of it" : ", all", colour_name(whole->outline));
     phrase_list_free(&list);
     return said;
 }
@@ -126,7 +133,13 @@ bool tell_shares(teller_t *t, str_t *s) {
 
 bool tell_outline(teller_t *t, str_t *s) {
     const region_t *g = teller_main_object(t);
-    if (!g || t->subject_kind == ALTTEXT_NONE || !t->is_one_thing) return false;
+    if (!g || !t->is_one_thing) return false;
+    if (g->is_outlined && g->n_parts < 2) {
+        const char *colour = colour_name(g->outline);
+        str_addf(s, "%s %s line runs around %s", words_article(colour), colour, teller_is_many(t) ? "them" : "it");
+        return true;
+    }
+    if (t->subject_kind == ALTTEXT_NONE) return false;
     static const char *const clear[SHAPE_N] = {[SHAPE_ROUND] = "round",
                                                [SHAPE_OVAL] = "a smooth oval",
                                                [SHAPE_SQUARE] = "roughly square",

@@ -22,7 +22,7 @@ static void add_standing(teller_t *t, str_t *s, bool plural) {
     const region_t *g = teller_main_object(t);
     if (g->filled_frac > 0.42 || (g->x1 - g->x0 > 0.72 && g->y1 - g->y0 > 0.72)) {
         str_addf(s, "%s %s", plural ? TELLER_PICK(t, "fill", "take up") : TELLER_PICK(t, "fills", "takes up"),
-                 TELLER_PICK(t, "most of the frame", "most of the space", "nearly the whole frame"));
+                 TELLER_PICK(t, "most of the frame", "most of the space", "much of the frame"));
         return;
     }
     str_addf(s, "%s ", plural ? TELLER_PICK(t, "sit", "stand", "appear") : TELLER_PICK(t, "sits", "stands", "appears"));
@@ -80,6 +80,11 @@ static void open_scene(teller_t *t, str_t *s) {
     }
 }
 
+/* "in the middle", after which "of a white background" reads best. */
+static bool is_central(const str_t *s) {
+    return str_ends_with(str_text(s), " middle") || str_ends_with(str_text(s), " centre");
+}
+
 static void open_subject(teller_t *t, str_t *s) {
     const char *name = str_text(&t->subject.text), *be = t->subject.is_plural ? "are" : "is";
     str_t in = {0};
@@ -106,7 +111,7 @@ static void open_subject(teller_t *t, str_t *s) {
         add_colours(t, s, str_text(&in), ",");
         str_add_char(s, ' ');
         add_standing(t, s, t->subject.is_plural);
-        str_addf(s, " %s ", TELLER_PICK(t, "against", "on"));
+        str_add(s, is_central(s) ? " of " : TELLER_PICK(t, " against ", " on "));
         add_background(t, s);
         break;
     case 3:
@@ -148,7 +153,6 @@ static void open_keywords(teller_t *t, str_t *s) {
 }
 
 static void open_one_group(teller_t *t, str_t *s) {
-    const region_t *g = teller_leader(t, 0);
     int count = t->m->group_size[0];
     bool leads = rng_below(&t->rng, 3) == 0;
     if (leads) {
@@ -165,9 +169,7 @@ static void open_one_group(teller_t *t, str_t *s) {
         add_standing(t, s, false);
     }
     if (leads) return;
-    bool central = count == 1 && g->column == 1 && g->row == 1;
-    bool placed = str_ends_with(str_text(s), "middle") || str_ends_with(str_text(s), "centre");
-    str_add(s, central && placed ? " of " : TELLER_PICK(t, " against ", " on ", ", set against "));
+    str_add(s, is_central(s) ? " of " : TELLER_PICK(t, " against ", " on ", ", set against "));
     add_background(t, s);
 }
 

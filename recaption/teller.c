@@ -22,7 +22,7 @@ static void find_front(teller_t *t) {
         t->front[t->n_front++] = (colour_t)best;
         share[best] = 0;
     }
-    t->is_one_thing = largest > 0.6 * all;
+    t->is_one_thing = largest > 0.6 * all && m->group_size[0] == 1;
 }
 
 /* Alt-text of nothing but colours and plain shapes, which measuring does better. */
