@@ -1,4 +1,4 @@
-#include "data/dataset.h"
+#include "data/dataset_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "data/dataset_names.h"
-#include "data/shard.h"
 
 enum { CACHE_CHUNKS = 64, LAYERS_MAX = 256, FILES_RESERVE = 128 };
 
@@ -52,18 +51,16 @@ void dataset_close(dataset_t *d) {
 }
 
 /* Every shard keeps its file open: the usual soft limit of 1024 files is raised as far as the system lets us. */
-static lens_status allow_files(const char *dir, int64_t n_more) {
+static lens_status allow_files(const char *dir, int64_t n) {
     struct rlimit limit;
-    static const char *const hint = "raise it with ulimit -n";
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return lens_fail(LENS_IO, "cannot read the limit of open files: %s", strerror(errno));
-    /* Those opened before count too; dup(0) style probing is not worth it: the soft limit only ever grows by n_more. */
-    rlim_t wanted = (rlim_t)n_more + FILES_RESERVE;
+        return lens_fail(LENS_IO, "%s: cannot learn how many files may be open: %s", dir, strerror(errno));
+    rlim_t wanted = (rlim_t)n + FILES_RESERVE;
     if (limit.rlim_cur >= wanted) return LENS_OK;
     limit.rlim_cur = wanted;
     if (wanted > limit.rlim_max || setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return lens_fail(LENS_IO, "%s: %lld shard files, but only %llu may be open: %s", dir, (long long)n_more,
-                         (unsigned long long)limit.rlim_max, hint);
+        return lens_fail(LENS_IO, "%s: %lld shard files, but only %llu files may be open; raise ulimit -n", dir,
+                         (long long)n, (unsigned long long)limit.rlim_max);
     return LENS_OK;
 }
 
@@ -135,16 +132,7 @@ static lens_status open_layer_shard(dataset_t *d, layer_t *l, const char *dir, i
     if (st == LENS_OK) st = open_shard(&s, dir, l->kind, name.s);
     if (st == LENS_OK) {
         l->shards[number] = s;
-        const shard_t *b = d->base[number];
-        if (!s->base_shard || strcmp(s->kind, l->kind) != 0)
-            st = lens_fail(LENS_FORMAT, "%s: holds %s, expected the layer %s", s->path, s->kind, l->kind);
-        else if (strcmp(s->base_shard, name.s) != 0 || s->n_samples != b->n_samples ||
-                 s->content_hash != b->content_hash)
-            st = lens_fail(LENS_FORMAT,
-                           "%s: made for another base: %s with %lld samples and content %016llx, but %s has %lld and "
-                           "%016llx",
-                           s->path, s->base_shard, (long long)s->n_samples, (unsigned long long)s->content_hash,
-                           b->path, (long long)b->n_samples, (unsigned long long)b->content_hash);
+        st = shard_check_fit(s, l->kind, d->base[number], name.s);
     }
     str_free(&name);
     return st;
@@ -282,6 +270,15 @@ bool dataset_has_kind(const dataset_t *d, const char *kind) {
     return strcmp(kind, "alt") == 0 || find_layer(d, kind);
 }
 
+lens_status dataset_fail_kind(const dataset_t *d, const char *kind) {
+    str_t kinds = {0};
+    for (int i = 0; i < dataset_n_kinds(d); i++) str_addf(&kinds, "%s%s", i ? ", " : "", dataset_kind(d, i));
+    lens_status st =
+        lens_fail(LENS_ARGUMENT, "%s: no captions of kind %s; there are: %s", d->dir, kind, str_text(&kinds));
+    str_free(&kinds);
+    return st;
+}
+
 /* Shard that holds sample i, and i within it. */
 static lens_status locate(const dataset_t *d, int64_t i, int64_t *shard, int64_t *within) {
     *shard = *within = 0;
@@ -336,7 +333,15 @@ lens_status dataset_caption(const dataset_t *d, int64_t i, const char *kind, str
     LENS_TRY(locate(d, i, &shard, &k));
     if (strcmp(kind, "alt") == 0) return column_get(&d->base[shard]->text, k, d->cache, out);
     const layer_t *l = find_layer(d, kind);
-    if (!l) return lens_fail(LENS_ARGUMENT, "%s: no captions of kind %s", d->dir, kind);
+    if (!l) return dataset_fail_kind(d, kind);
     if (!l->shards[shard]) return lens_fail(LENS_STATE, "%s: layer %s lacks %s", d->dir, kind, d->names[shard]);
     return column_get(&l->shards[shard]->text, k, d->cache, out);
+}
+
+const shard_t *dataset_base_shard(const dataset_t *d, int64_t shard) {
+    return d->base[shard];
+}
+
+const shard_t *dataset_layer_shard(const dataset_t *d, int kind, int64_t shard) {
+    return kind == 0 ? d->base[shard] : d->layers[kind - 1].shards[shard];
 }

@@ -1,10 +1,10 @@
 /* Writing base shards: samples in, shards of bounded size out. */
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/file.h"
 #include "data/dataset_names.h"
+#include "data/key_set.h"
 #include "data/shard.h"
 
 struct dataset_writer {
@@ -14,14 +14,13 @@ struct dataset_writer {
     uint64_t shard_max_bytes;
     int64_t n_shards;      /* published */
     shard_writer_t *shard; /* open one, or NULL */
-    uint64_t *keys;        /* open addressing: xxh3_64 of every key so far, 0: empty */
-    uint64_t n_keys, keys_cap;
+    key_set_t keys;        /* of all shards so far */
 };
 
 static void writer_free(dataset_writer_t *w) {
     str_free(&w->dir);
     str_free(&w->provenance);
-    free(w->keys);
+    key_set_free(&w->keys);
     free(w);
 }
 
@@ -84,43 +83,16 @@ static lens_status begin_shard(dataset_writer_t *w) {
     return st;
 }
 
-/* The slot of hash, or the empty one where it belongs. */
-static uint64_t *key_slot(uint64_t *keys, uint64_t cap, uint64_t hash) {
-    uint64_t at = hash & (cap - 1);
-    while (keys[at] != 0 && keys[at] != hash) at = (at + 1) & (cap - 1);
-    return &keys[at];
-}
-
-static lens_status grow_keys(dataset_writer_t *w) {
-    if (2 * (w->n_keys + 1) <= w->keys_cap) return LENS_OK;
-    uint64_t cap = w->keys_cap ? 2 * w->keys_cap : 1024, *keys = calloc((size_t)cap, sizeof *keys);
-    if (!keys) return lens_fail(LENS_MEMORY, "%s: out of memory for %llu keys", w->dir.s, (unsigned long long)cap);
-    for (uint64_t i = 0; i < w->keys_cap; i++)
-        if (w->keys[i]) *key_slot(keys, cap, w->keys[i]) = w->keys[i];
-    free(w->keys);
-    w->keys = keys;
-    w->keys_cap = cap;
-    return LENS_OK;
-}
-
-/* Two keys of the same 64-bit hash count as one: in 300 million keys the chance of such a false alarm is 1 in 400. */
-static uint64_t key_hash(const char *key) {
-    uint64_t hash = XXH3_64bits(key, strlen(key));
-    return hash ? hash : 1;
-}
-
 lens_status dataset_writer_add(dataset_writer_t *w, const sample_t *sample) {
     if (w->shard && (shard_writer_n_samples(w->shard) >= w->shard_max_samples ||
                      shard_writer_image_bytes(w->shard) + sample->webp_bytes > w->shard_max_bytes))
         LENS_TRY(publish(w));
     if (!w->shard) LENS_TRY(begin_shard(w));
-    LENS_TRY(grow_keys(w));
-    uint64_t hash = key_hash(sample->key), *slot = key_slot(w->keys, w->keys_cap, hash);
-    if (*slot) return lens_fail(LENS_ARGUMENT, "the key %.200s occurs twice", sample->key);
+    size_t key_bytes = strlen(sample->key);
+    if (key_set_has(&w->keys, sample->key, key_bytes))
+        return lens_fail(LENS_ARGUMENT, "the key %.200s occurs twice", sample->key);
     LENS_TRY(shard_writer_add_sample(w->shard, sample));
-    *slot = hash;
-    w->n_keys++;
-    return LENS_OK;
+    return key_set_add(&w->keys, sample->key, key_bytes);
 }
 
 lens_status dataset_writer_close(dataset_writer_t *w) {

@@ -58,9 +58,14 @@ void shard_close(shard_t *s); /* NULL is allowed */
 /* Picture i into *webp, cleared before; FORMAT where it does not fit its hash. */
 LENS_CHECKED lens_status shard_image(const shard_t *s, int64_t i, str_t *webp);
 
-/* ---- verifying ---- */
-/* Reads and checks all of one shard file. Each fault is one line in *faults; *n_faults counts them, at most 100 are
- * told. Fails only where checking itself cannot go on. */
-LENS_CHECKED lens_status shard_verify(const char *path, str_t *faults, int64_t *n_faults);
+/* ---- checking ---- */
+/* FORMAT where the layer shard is of another kind, or was made for another base shard. */
+LENS_CHECKED lens_status shard_check_fit(const shard_t *layer, const char *kind, const shard_t *base,
+                                         const char *base_name);
+
+#define SHARD_VERIFY_WEBP 1u /* also: every picture's WebP header, and its size against the recorded one */
+/* Reads and checks all of one shard file. Each fault is one line added to *faults; *n_faults counts them, at most 100
+ * are told. Fails only where checking itself cannot go on. */
+LENS_CHECKED lens_status shard_verify(const char *path, unsigned flags, str_t *faults, int64_t *n_faults);
 
 #endif

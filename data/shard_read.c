@@ -80,7 +80,8 @@ static lens_status read_structure(shard_t *s, hdf_t *h, const seal_t *seal) {
     LENS_TRY(seal->layer ? read_layer(s, h, seal) : read_base(s, h, seal));
     if (seal->layer == (strcmp(s->kind, "base") == 0) || seal->n_samples != n || seal->content_hash != s->content_hash)
         return lens_fail(LENS_FORMAT, "%s: its attributes contradict its seal", s->path);
-    LENS_TRY(column_open(&s->text, h, "text", "text_offsets", s->n_samples));
+    LENS_TRY(seal->layer ? column_open(&s->text, h, "text", "text_offsets", s->n_samples)
+                         : column_open(&s->text, h, "alt", "alt_offsets", s->n_samples));
     return column_open(&s->meta, h, "meta", "meta_offsets", s->n_samples);
 }
 
@@ -128,4 +129,16 @@ lens_status shard_image(const shard_t *s, int64_t i, str_t *webp) {
         return lens_fail(LENS_FORMAT, "%s: picture of sample %lld is damaged: hash %016llx, expected %016llx", s->path,
                          (long long)i, (unsigned long long)hash, (unsigned long long)s->image_hashes[i]);
     return LENS_OK;
+}
+
+lens_status shard_check_fit(const shard_t *layer, const char *kind, const shard_t *base, const char *base_name) {
+    if (!layer->base_shard || strcmp(layer->kind, kind) != 0)
+        return lens_fail(LENS_FORMAT, "%s: holds %s, expected the layer %s", layer->path, layer->kind, kind);
+    if (strcmp(layer->base_shard, base_name) == 0 && layer->n_samples == base->n_samples &&
+        layer->content_hash == base->content_hash)
+        return LENS_OK;
+    return lens_fail(
+        LENS_FORMAT, "%s: made for another base: %s, %lld samples, content %016llx; %s has %lld and %016llx",
+        layer->path, layer->base_shard, (long long)layer->n_samples, (unsigned long long)layer->content_hash,
+        base->path, (long long)base->n_samples, (unsigned long long)base->content_hash);
 }

@@ -1,5 +1,5 @@
 /* Checks of one shard file that need all of its bytes. */
-#include <string.h>
+#include <webp/decode.h>
 #include <xxhash.h>
 
 #include "data/shard.h"
@@ -24,8 +24,17 @@ static lens_status check_json(const shard_t *s, const column_t *c, int64_t i, co
     return lens_fail(LENS_FORMAT, "%s: dataset %s: sample %lld is no JSON object", s->path, c->name, (long long)i);
 }
 
-static lens_status check_sample(const shard_t *s, int64_t i, chunk_cache_t *cache, str_t *text, XXH3_state_t *content,
-                                faults_t *faults) {
+static lens_status check_webp(const shard_t *s, int64_t i, const str_t *webp) {
+    int width = 0, height = 0;
+    if (!WebPGetInfo((const uint8_t *)webp->s, webp->len, &width, &height))
+        return lens_fail(LENS_FORMAT, "%s: picture of sample %lld is no WebP", s->path, (long long)i);
+    if (width == s->width[i] && height == s->height[i]) return LENS_OK;
+    return lens_fail(LENS_FORMAT, "%s: picture of sample %lld has %d x %d px, recorded as %d x %d", s->path,
+                     (long long)i, width, height, s->width[i], s->height[i]);
+}
+
+static lens_status check_sample(const shard_t *s, int64_t i, unsigned flags, chunk_cache_t *cache, str_t *text,
+                                XXH3_state_t *content, faults_t *faults) {
     lens_status st = column_get(&s->text, i, cache, text);
     LENS_TRY(note(faults, st));
     st = column_get(&s->meta, i, cache, text);
@@ -39,16 +48,19 @@ static lens_status check_sample(const shard_t *s, int64_t i, chunk_cache_t *cach
     LENS_TRY(note(faults, st));
     if (st == LENS_OK) XXH3_64bits_update(content, text->s, text->len + 1);
     XXH3_64bits_update(content, &s->image_hashes[i], sizeof s->image_hashes[i]);
-    return note(faults, shard_image(s, i, text));
+    st = shard_image(s, i, text);
+    if (st == LENS_OK && (flags & SHARD_VERIFY_WEBP)) st = check_webp(s, i, text);
+    return note(faults, st);
 }
 
-static lens_status check_samples(const shard_t *s, chunk_cache_t *cache, faults_t *faults) {
+static lens_status check_samples(const shard_t *s, unsigned flags, chunk_cache_t *cache, faults_t *faults) {
     str_t text = {0};
     XXH3_state_t *content = XXH3_createState();
     if (!content) return lens_fail(LENS_MEMORY, "%s: out of memory", s->path);
     XXH3_64bits_reset(content);
     lens_status st = LENS_OK;
-    for (int64_t i = 0; i < s->n_samples && st == LENS_OK; i++) st = check_sample(s, i, cache, &text, content, faults);
+    for (int64_t i = 0; i < s->n_samples && st == LENS_OK; i++)
+        st = check_sample(s, i, flags, cache, &text, content, faults);
     uint64_t hash = XXH3_64bits_digest(content);
     if (st == LENS_OK && !s->base_shard && hash != s->content_hash)
         st = note(faults, lens_fail(LENS_FORMAT, "%s: content hash %016llx, recorded as %016llx", s->path,
@@ -58,13 +70,13 @@ static lens_status check_samples(const shard_t *s, chunk_cache_t *cache, faults_
     return st;
 }
 
-lens_status shard_verify(const char *path, str_t *lines, int64_t *n_faults) {
+lens_status shard_verify(const char *path, unsigned flags, str_t *lines, int64_t *n_faults) {
     faults_t faults = {.lines = lines};
     chunk_cache_t *cache = NULL;
     shard_t *s = NULL;
     lens_status st = note(&faults, shard_open(&s, path));
     if (st == LENS_OK && s) st = chunk_cache_new(&cache, 8);
-    if (st == LENS_OK && s) st = check_samples(s, cache, &faults);
+    if (st == LENS_OK && s) st = check_samples(s, flags, cache, &faults);
     if (st == LENS_OK && faults.n > TOLD_MAX)
         str_addf(lines, "%s: %lld more faults\n", path, (long long)(faults.n - TOLD_MAX));
     chunk_cache_free(cache);

@@ -222,7 +222,8 @@ static lens_status put_images(shard_writer_t *w, hdf_t *h) {
 
 static lens_status put_all(shard_writer_t *w, hdf_t *h) {
     if (!w->layer) LENS_TRY(put_images(w, h));
-    LENS_TRY(column_put(h, "text", "text_offsets", &w->text));
+    LENS_TRY(w->layer ? column_put(h, "text", "text_offsets", &w->text)
+                      : column_put(h, "alt", "alt_offsets", &w->text));
     LENS_TRY(column_put(h, "meta", "meta_offsets", &w->meta));
     LENS_TRY(hdf_put_number(h, "schema_version", SHARD_VERSION));
     LENS_TRY(hdf_put_string(h, "kind", w->kind.s));
@@ -275,7 +276,7 @@ static lens_status write_file(shard_writer_t *w) {
 static lens_status check_written(const shard_writer_t *w) {
     str_t faults = {0};
     int64_t n_faults;
-    lens_status st = shard_verify(w->temporary.s, &faults, &n_faults);
+    lens_status st = shard_verify(w->temporary.s, 0, &faults, &n_faults);
     if (st == LENS_OK && n_faults > 0) {
         faults.s[strcspn(faults.s, "\n")] = '\0';
         st = lens_fail(LENS_IO, "%s: what was written reads back wrong: %s", w->path.s, faults.s);

@@ -1,0 +1,29 @@
+/* What the actions of `lens shards` share. One thread. */
+#ifndef LENS_DATA_SHARDS_H
+#define LENS_DATA_SHARDS_H
+
+#include "data/dataset.h"
+
+typedef struct {
+    bool json;
+    char *key, *image;   /* cat */
+    char *caption, *out; /* export */
+    char *layers;        /* another folder with layers, or NULL */
+} shards_options_t;
+
+/* Opens dir, where layers may be incomplete, with the layers of o->layers. */
+LENS_CHECKED lens_status shards_open(dataset_t **out, const char *dir, const shards_options_t *o);
+
+LENS_CHECKED lens_status shards_stat(const dataset_t *d, const shards_options_t *o);
+/* Every shard file of the folder, whether or not it opens. *n_faults counts what was printed. */
+LENS_CHECKED lens_status shards_verify(const char *dir, const shards_options_t *o, int64_t *n_faults);
+/* index: a decimal number, or NULL where o->key names the sample. */
+LENS_CHECKED lens_status shards_cat(const dataset_t *d, const char *index, const shards_options_t *o);
+LENS_CHECKED lens_status shards_export(const dataset_t *d, const shards_options_t *o);
+
+/* "286.6 MiB", "17 B". */
+void shards_add_size(str_t *out, uint64_t n_bytes);
+/* text fit for a terminal: control characters but newline and tab as \xNN. */
+void shards_add_printable(str_t *out, const str_t *text);
+
+#endif
