@@ -20,15 +20,16 @@ lens_status hdf_create(hdf_t *out, const char *path, uint64_t align_bytes) {
     h.owns_fd = true;
     char name[64];
     snprintf(name, sizeof name, "/proc/self/fd/%d", h.fd);
-    hid_t access = hdf_access();
+    hid_t access = hdf_access(), creation = H5Pcreate(H5P_FILE_CREATE);
     /* Small raw data stands for itself, not in blocks shared with others: the first dataset then begins at ALIGNMENT.
      */
     /* The stdio driver, for the default one resolves the name as a link and finds no such file. */
     if (access >= 0 && H5Pset_fapl_stdio(access) >= 0 && H5Pset_alignment(access, align_bytes, ALIGNMENT) >= 0 &&
-        H5Pset_small_data_block_size(access, 0) >= 0)
-        h.id = H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+        H5Pset_small_data_block_size(access, 0) >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        h.id = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
     lens_status st = h.id < 0 ? hdf_fail(LENS_IO, &h, "cannot create") : LENS_OK;
     if (access >= 0) H5Pclose(access);
+    if (creation >= 0) H5Pclose(creation);
     if (st == LENS_OK && H5Zregister(&zstd_filter_class) < 0) st = hdf_fail(LENS_STATE, &h, "cannot register zstd");
     if (st != LENS_OK)
         hdf_close(&h);

@@ -22,7 +22,7 @@
 /* Why a sample was left out. X(name, text) */
 #define REJECT_LIST(X)                                                                                                 \
     X(NONE, "accepted")                                                                                                \
-    X(CUT_SHORT, "source cut short")                                                                                   \
+    X(CUT_SHORT, "source cut short or damaged")                                                                                   \
     X(UNREADABLE, "cannot read")                                                                                       \
     X(NO_PICTURE, "no picture")                                                                                        \
     X(AMBIGUOUS, "more than one picture")                                                                              \
@@ -53,6 +53,8 @@ typedef struct {
 
 void raw_sample_clear(raw_sample_t *s); /* memory kept */
 void raw_sample_free(raw_sample_t *s);
+/* Marks the sample; the first mark counts. */
+void raw_sample_reject(raw_sample_t *s, reject_class c, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 typedef struct source source_t;
 /* IO where the path is neither a readable folder nor a readable file. What a file holds shows in source_next. */

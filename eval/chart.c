@@ -8,7 +8,7 @@
 #include "eval/html.h"
 
 enum { WIDTH = 480, HEIGHT = 250, LEFT = 54, RIGHT = 14, TOP = 12, BOTTOM = 44 };
-enum { N_COLUMNS = WIDTH - LEFT - RIGHT, N_HITS_MAX = 64, N_BINS_MIN = 8, N_BINS_MAX = 32 };
+enum { N_COLUMNS = WIDTH - LEFT - RIGHT, N_HITS_MAX = 64, N_BINS_MIN = 8, N_BINS_MAX = 48 };
 
 static double fit(double px, double low, double high) {
     return px < low ? low : px > high ? high : px;
@@ -221,8 +221,8 @@ static bins_t choose_bins(const chart_histogram_t *c, double low, double high) {
     double range = high > low ? high - low : fmax(fabs(low) * 0.1, 1e-6);
     double width = chart_round_step(range, N_BINS_MAX - 2);
     if (c->whole) width = fmax(1, ceil(width));
-    bins_t b = {.low = floor(low / width) * width, .width = width};
-    b.n = (int)fit(floor((high - b.low) / width) + 1, 1, N_BINS_MAX);
+    bins_t b = {.low = floor(low / width + 1e-9) * width, .width = width};
+    b.n = (int)fit(floor((high - b.low) / width + 1e-9) + 1, 1, N_BINS_MAX);
     /* A few values alone, such as one size for all pictures, stand in the middle of an axis. */
     for (; b.n < N_BINS_MIN; b.n += 2) b.low -= width;
     return b;
@@ -230,15 +230,25 @@ static bins_t choose_bins(const chart_histogram_t *c, double low, double high) {
 
 static void count_bins(int64_t counts[N_BINS_MAX], const chart_sample_t *s, bins_t b) {
     memset(counts, 0, N_BINS_MAX * sizeof counts[0]);
-    for (int64_t i = 0; i < s->n; i++) counts[(int)fit((s->values[i] - b.low) / b.width, 0, b.n - 1)]++;
+    /* The margin keeps a value that is a bin's edge, but for rounding, in the bin that begins there. */
+    for (int64_t i = 0; i < s->n; i++) counts[(int)fit((s->values[i] - b.low) / b.width + 1e-9, 0, b.n - 1)]++;
 }
 
+/* One closed outline for each run of bins that are not empty: empty ones leave the axis clear. */
 static void add_steps(str_t *out, const int64_t *counts, bins_t b, int colour, const chart_axis_t *x,
                       const chart_axis_t *y) {
-    str_addf(out, "<path class=\"area c%d\" d=\"M%.1f %d", colour, chart_axis_px(x, b.low), HEIGHT - BOTTOM);
-    for (int i = 0; i < b.n; i++)
-        str_addf(out, "V%.1fH%.1f", chart_axis_px(y, (double)counts[i]), chart_axis_px(x, b.low + (i + 1) * b.width));
-    str_addf(out, "V%dZ\"/>\n", HEIGHT - BOTTOM);
+    bool open = false;
+    str_addf(out, "<path class=\"area c%d\" d=\"", colour);
+    for (int i = 0; i < b.n; i++) {
+        if (counts[i] > 0 && !open) str_addf(out, "M%.1f %d", chart_axis_px(x, b.low + i * b.width), HEIGHT - BOTTOM);
+        if (counts[i] == 0 && open) str_addf(out, "V%dZ", HEIGHT - BOTTOM);
+        open = counts[i] > 0;
+        if (open)
+            str_addf(out, "V%.1fH%.1f", chart_axis_px(y, (double)counts[i]),
+                     chart_axis_px(x, b.low + (i + 1) * b.width));
+    }
+    if (open) str_addf(out, "V%dZ", HEIGHT - BOTTOM);
+    str_add(out, "\"/>\n");
 }
 
 static void add_bin_hits(str_t *out, const chart_histogram_t *c, int64_t (*counts)[N_BINS_MAX], bins_t b,

@@ -81,11 +81,12 @@ static void add_decimal(str_t *out, double v, double step, const char *suffix) {
 }
 
 void chart_axis_add_label(str_t *out, const chart_axis_t *a, double tick) {
-    double greatest = fmax(fabs(a->low), fabs(a->high));
+    /* Labels of a linear axis are all of one form; those of a log axis each have their own. */
+    double greatest = a->log ? tick : fmax(fabs(a->low), fabs(a->high));
     double step = a->log ? pow(10, floor(log10(tick) + 1e-9)) : a->step;
     if (fabs(tick) < step * 1e-6) {
         str_add_char(out, '0');
-    } else if (greatest >= 1e7 || (a->log ? tick < 1e-3 : greatest < 2e-3)) {
+    } else if (greatest >= 1e7 || greatest < 2e-3) {
         double power = floor(log10(fabs(tick)) + 1e-9);
         add_decimal(out, tick / pow(10, power), fmin(step / pow(10, power), 1), "");
         str_addf(out, "e%s%.0f", power < 0 ? "\u2212" : "", fabs(power));

@@ -26,7 +26,7 @@ void html_add_number(str_t *out, double v) {
     double magnitude = fabs(v);
     if (!isfinite(v)) {
         str_add(out, "none");
-    } else if (magnitude < 1e15 && (magnitude >= 1000 || magnitude == floor(magnitude))) {
+    } else if (magnitude < 1e15 && (magnitude >= 999.5 || magnitude == floor(magnitude))) {
         html_add_int(out, (int64_t)llround(v));
     } else if (magnitude < 0.001 || magnitude >= 1e15) {
         str_addf(out, "%.2e", v);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/build_info.h"
 #include "base/file.h"
 #include "eval/chart.h"
 #include "eval/html.h"
@@ -132,7 +133,8 @@ lens_status report_build(str_t *html, const report_options_t *o) {
     add_navigation(html, &s);
     str_add(html, "</header>\n");
     LENS_GO(add_sections(html, &s));
-    str_add(html, "<footer>Made by lens " LENS_VERSION " (" LENS_BUILD ").</footer>\n</main></body></html>\n");
+    str_addf(html, "<footer>Made by lens %s, commit %s.</footer>\n</main></body></html>\n", build_version(),
+             build_commit());
     LENS_GO(str_status(html));
 done:
     subject_free(&s);

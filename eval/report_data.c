@@ -1,5 +1,6 @@
 /* A dataset in a report: figures, captions by kind, pictures with their captions; contract in eval/report_parts.h. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #include "eval/html.h"
 #include "eval/report_parts.h"
 
-enum { CARDS_MAX = 10, PICTURE_SIDE_MAX = 512, PICTURE_QUALITY = 80 };
+enum { CARDS_MAX = 10, PICTURE_SIDE_MAX = 512, PICTURE_SHOWN_PX = 240, PICTURE_QUALITY = 80 };
 
 /* ---- headline figures ---- */
 
@@ -151,7 +152,9 @@ static lens_status add_picture(str_t *out, const str_t *webp) {
         LENS_GO(image_encode_webp(&encoded, &small, PICTURE_QUALITY, false));
     }
     const str_t *shown = scale < 1 ? &encoded : webp;
-    str_addf(out, "<img width=\"%d\" height=\"%d\" alt=\"\" src=\"", width, height);
+    double shown_scale = (double)PICTURE_SHOWN_PX / (width > height ? width : height);
+    str_addf(out, "<img width=\"%.0f\" height=\"%.0f\" alt=\"\" src=\"", fmax(1, width * shown_scale),
+             fmax(1, height * shown_scale));
     html_add_data_uri(out, "image/webp", shown->s, shown->len);
     str_add(out, "\"/>");
 done:

@@ -80,10 +80,6 @@ static void add_size_figures(str_t *out, const run_log_t *r) {
             str_add(out, "of ");
             html_add_number(out, r->steps);
         }
-        if (isfinite(r->global_batch)) {
-            str_add(out, isfinite(r->steps) ? ", batch " : "batch ");
-            html_add_number(out, r->global_batch);
-        }
         report_end_figure(out);
     }
     double images = run_stats_last(r, RUN_IMAGES);
@@ -91,6 +87,10 @@ static void add_size_figures(str_t *out, const run_log_t *r) {
     report_begin_figure(out, "Images seen", false);
     html_add_number(out, images);
     report_figure_detail(out);
+    if (isfinite(r->global_batch)) {
+        html_add_number(out, r->global_batch);
+        str_add(out, " a step");
+    }
     report_end_figure(out);
 }
 
@@ -146,6 +146,10 @@ static void add_machine_figures(str_t *out, const run_log_t *r) {
         html_add_duration(out, wall_s);
         report_figure_detail(out);
         if (summed) str_add(out, "sum of the steps so far");
+        if (!summed && r->started != NULL) {
+            str_add(out, "from ");
+            str_add_html(out, r->started);
+        }
         report_end_figure(out);
     }
     if (isfinite(r->world) || isfinite(r->threads)) {

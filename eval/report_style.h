@@ -26,7 +26,7 @@
     "footer,.aside{color:var(--soft);font-size:14px}footer{margin-top:52px;border-top:1px solid var(--line);"          \
     "padding-top:16px}\n"                                                                                              \
     ".note{background:var(--note-page);color:var(--note);font-size:14.5px;margin:0 0 10px;padding:8px 14px;"           \
-    "border-radius:6px;overflow-wrap:anywhere}\n" /* headline figures */                                               \
+    "border-radius:6px;overflow-wrap:anywhere}.note+dl{margin-top:24px}\n" /* headline figures */                      \
     ".figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:22px 28px;margin:0}\n"        \
     ".figures>div{min-width:0}.figures .wide{grid-column:span 2}\n"                                                    \
     ".figures dt{color:var(--soft);font-size:13.5px;line-height:1.4}\n"                                                \
@@ -49,7 +49,7 @@
     "svg .y,svg .label{text-anchor:end}svg .x{text-anchor:middle}\n"                                                   \
     ".grid,.axis,.tick{stroke:var(--line);fill:none}.axis,.tick{stroke:var(--soft)}\n"                                 \
     ".line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\n"                   \
-    ".line.faint{stroke-width:1;opacity:.3}\n"                                                                         \
+    ".line.faint{stroke-width:1;opacity:.4}\n"                                                                         \
     ".area{fill:var(--c);fill-opacity:.22;stroke:var(--c);stroke-width:1.4;stroke-linejoin:round}\n"                   \
     ".hit{fill:transparent}.hit:hover{fill:var(--soft);fill-opacity:.14}\n"                                            \
     ".c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}"                       \
@@ -62,10 +62,10 @@
     ".prompts{margin:0;padding-left:2em;font-size:14.5px;line-height:1.5}.prompts li{padding:0 0 7px 4px}\n"           \
     ".prompts li::marker{color:var(--soft);font-variant-numeric:tabular-nums}\n" /* pictures with captions */          \
     ".cards{display:grid;gap:28px}\n"                                                                                  \
-    "article{display:grid;grid-template-columns:260px minmax(0,1fr);gap:28px;padding-bottom:28px;"                     \
+    "article{display:grid;grid-template-columns:240px minmax(0,1fr);gap:28px;padding-bottom:28px;"                     \
     "border-bottom:1px solid var(--line)}article:last-child{border:0}\n"                                               \
-    "article img{width:100%}article figcaption{color:var(--soft);font-size:13px;margin-top:6px;"                       \
-    "overflow-wrap:anywhere}article figcaption span{white-space:nowrap}\n"                                             \
+    "article figcaption{color:var(--soft);font-size:13px;margin-top:6px;"                                              \
+    "overflow-wrap:anywhere}article figcaption span{white-space:nowrap;margin-left:.6em}\n"                            \
     "h4{font-size:13.5px;font-weight:500;margin:0 0 2px}h4 small{font-size:13px;font-weight:400;"                      \
     "color:var(--soft);margin-left:.4em}\n"                                                                            \
     "article p{margin:0 0 16px;max-width:68ch;overflow-wrap:anywhere}article .none{color:var(--soft)}\n" /* tables and \

@@ -212,6 +212,6 @@ int main(int argc, char **argv) {
     const command_t *command = NULL;
     lens_status st = dispatch(argc, argv, &command);
     const char *name = command ? command->name : NULL;
-    if (st != LENS_OK) print_error(name, lens_error());
+    if (st != LENS_OK && *lens_error()) print_error(name, lens_error()); /* ranks other than 0 leave the words to it */
     return close_stdout(name, st == LENS_OK ? 0 : st == LENS_ARGUMENT ? 2 : 1);
 }

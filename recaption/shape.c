@@ -1,0 +1,216 @@
+#include "recaption/shape.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum {
+    SIDE_MAX = 192,              /* px, longest side of a mask */
+    HULL_MAX = 4 * SIDE_MAX + 8, /* two corners on either side of every row */
+    SPOT_PX = 36,                /* smaller ones have no outline to speak of */
+    N_DIRECTIONS = 72,           /* of the radial profile */
+};
+
+typedef struct {
+    double x, y;
+} point_t;
+
+typedef struct {
+    point_t at[HULL_MAX];
+    int n;
+} hull_t;
+
+static double cross(point_t o, point_t a, point_t b) {
+    return (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x);
+}
+
+/* Convex hull of the pixels' corners. Rows come in order, so the left and the right chain grow without sorting. */
+static void hull_build(hull_t *h, const uint8_t *mask, int32_t width, int32_t height) {
+    point_t left[HULL_MAX / 2], right[HULL_MAX / 2];
+    int nl = 0, nr = 0;
+    for (int32_t y = 0; y < height; y++) {
+        const uint8_t *row = mask + (int64_t)y * width;
+        int32_t x0 = 0, x1 = width;
+        while (x0 < width && !row[x0]) x0++;
+        if (x0 == width) continue;
+        while (!row[x1 - 1]) x1--;
+        for (int32_t corner = y; corner <= y + 1; corner++) {
+            point_t l = {x0, corner}, r = {x1, corner};
+            while (nl >= 2 && cross(left[nl - 2], left[nl - 1], l) >= 0) nl--;
+            left[nl++] = l;
+            while (nr >= 2 && cross(right[nr - 2], right[nr - 1], r) <= 0) nr--;
+            right[nr++] = r;
+        }
+    }
+    h->n = 0;
+    for (int i = 0; i < nr; i++) h->at[h->n++] = right[i];
+    for (int i = nl - 1; i >= 0; i--) h->at[h->n++] = left[i];
+}
+
+static double hull_area(const hull_t *h) {
+    double twice = 0;
+    for (int i = 1; i + 1 < h->n; i++) twice += cross(h->at[0], h->at[i], h->at[i + 1]);
+    return fabs(twice) / 2;
+}
+
+/* The smallest rectangle around the hull lies along one of its edges. */
+static void hull_rectangle(const hull_t *h, double *long_px, double *short_px, double *angle) {
+    double best = INFINITY;
+    for (int i = 0; i < h->n; i++) {
+        point_t a = h->at[i], b = h->at[(i + 1) % h->n];
+        double length = hypot(b.x - a.x, b.y - a.y);
+        if (length == 0) continue;
+        double ux = (b.x - a.x) / length, uy = (b.y - a.y) / length;
+        double u0 = INFINITY, u1 = -INFINITY, v0 = INFINITY, v1 = -INFINITY;
+        for (int k = 0; k < h->n; k++) {
+            double u = h->at[k].x * ux + h->at[k].y * uy, v = h->at[k].y * ux - h->at[k].x * uy;
+            u0 = fmin(u0, u);
+            u1 = fmax(u1, u);
+            v0 = fmin(v0, v);
+            v1 = fmax(v1, v);
+        }
+        double along = u1 - u0, across = v1 - v0;
+        if (along * across >= best) continue;
+        best = along * across;
+        *long_px = fmax(along, across);
+        *short_px = fmin(along, across);
+        *angle = along >= across ? atan2(uy, ux) : atan2(ux, -uy);
+    }
+}
+
+/* Area of a large triangle inside the hull: a corner chain from each of a few starts, moved while it grows. */
+static double hull_triangle(const hull_t *h) {
+    double best = 0;
+    for (int start = 0; start < 4; start++) {
+        int v[3] = {h->n * start / 12, h->n * (start + 4) / 12, h->n * (start + 8) / 12};
+        for (bool grew = true; grew;) {
+            grew = false;
+            for (int k = 0; k < 3; k++) {
+                int a = v[(k + 1) % 3], b = v[(k + 2) % 3];
+                for (int i = 0; i < h->n; i++)
+                    if (fabs(cross(h->at[a], h->at[b], h->at[i])) >
+                        fabs(cross(h->at[a], h->at[b], h->at[v[k]])) + 1e-9) {
+                        v[k] = i;
+                        grew = true;
+                    }
+            }
+        }
+        best = fmax(best, fabs(cross(h->at[v[0]], h->at[v[1]], h->at[v[2]])) / 2);
+    }
+    return best;
+}
+
+/* Number of arms of about equal length around the centre, 0 where the outline has none. */
+static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int32_t height) {
+    double radius[N_DIRECTIONS] = {0};
+    for (int32_t y = 0; y < height; y++)
+        for (int32_t x = 0; x < width; x++) {
+            if (!mask[(int64_t)y * width + x]) continue;
+            double dx = x + 0.5 - s->centre_x_px, dy = y + 0.5 - s->centre_y_px;
+            int d = (int)((atan2(dy, dx) + M_PI) / (2 * M_PI) * N_DIRECTIONS) % N_DIRECTIONS;
+            radius[d] = fmax(radius[d], hypot(dx, dy));
+        }
+    double low = INFINITY, high = 0;
+    for (int d = 0; d < N_DIRECTIONS; d++) {
+        low = fmin(low, radius[d]);
+        high = fmax(high, radius[d]);
+    }
+    /* An arm is a run of directions above the middle height; each must reach near the longest. */
+    double middle = (low + high) / 2;
+    int arms = 0, start = 0;
+    while (start < N_DIRECTIONS && radius[start] >= middle) start++;
+    if (start == N_DIRECTIONS || low > 0.7 * high) return 0;
+    double top = 0;
+    for (int k = 1; k <= N_DIRECTIONS; k++) {
+        double r = radius[(start + k) % N_DIRECTIONS];
+        if (r >= middle) {
+            top = fmax(top, r);
+        } else if (top > 0) {
+            if (top < 0.8 * high) return 0;
+            arms++;
+            top = 0;
+        }
+    }
+    return arms;
+}
+
+static shape_axis axis_of(double angle, double elongation) {
+    if (elongation < 1.35) return SHAPE_NO_AXIS;
+    double a = fabs(fmod(angle + 2 * M_PI, M_PI)); /* a line has no direction: [0, pi) */
+    if (a < M_PI / 8 || a > 7 * M_PI / 8) return SHAPE_HORIZONTAL;
+    return fabs(a - M_PI / 2) < M_PI / 8 ? SHAPE_VERTICAL : SHAPE_DIAGONAL;
+}
+
+/* Outline of a convex region. `ellipse` is its area over that of the ellipse with the same second moments: 1 for an
+ * ellipse, 0.955 for a rectangle, 0.83 for a triangle. */
+static shape_kind convex_kind(const shape_t *s, const hull_t *h, double hull_px, double rectangle_px, double angle,
+                              double ellipse) {
+    double reach = 0;
+    for (int i = 0; i < h->n; i++) reach = fmax(reach, hypot(h->at[i].x - s->centre_x_px, h->at[i].y - s->centre_y_px));
+    double fills_circle = hull_px / (M_PI * reach * reach), fills_rectangle = hull_px / rectangle_px;
+    if (hull_triangle(h) / hull_px > 0.82) return SHAPE_TRIANGLE;
+    if (s->elongation >= 4 && fills_rectangle > 0.85) return SHAPE_BAR;
+    if (s->elongation >= 4) return SHAPE_STRIP;
+    if (fills_rectangle > 0.91) {
+        if (s->elongation > 1.17) return SHAPE_RECTANGLE;
+        double tilt = fabs(fmod(fabs(angle), M_PI / 2) - M_PI / 4); /* 0 at 45 degrees */
+        return tilt < M_PI / 12 ? SHAPE_DIAMOND : SHAPE_SQUARE;
+    }
+    if (fills_circle > 0.86 && s->elongation < 1.15) return SHAPE_ROUND;
+    if (ellipse > 0.975 && s->elongation >= 1.15) return SHAPE_OVAL;
+    return SHAPE_BLOCK;
+}
+
+void shape_measure(shape_t *out, const uint8_t *mask, int32_t width, int32_t height) {
+    LENS_ASSERT(width > 0 && width <= SIDE_MAX && height > 0 && height <= SIDE_MAX, "mask of %d x %d", width, height);
+    *out = (shape_t){.x0 = width, .y0 = height};
+    double n = 0, own = 0, sx = 0, sy = 0, sxx = 0, syy = 0, sxy = 0;
+    for (int32_t y = 0; y < height; y++)
+        for (int32_t x = 0; x < width; x++) {
+            uint8_t m = mask[(int64_t)y * width + x];
+            if (!m) continue;
+            own += m == 1;
+            n++;
+            sx += x + 0.5;
+            sy += y + 0.5;
+            sxx += (x + 0.5) * (x + 0.5);
+            syy += (y + 0.5) * (y + 0.5);
+            sxy += (x + 0.5) * (y + 0.5);
+            if (x < out->x0) out->x0 = x;
+            if (x >= out->x1) out->x1 = x + 1;
+            if (y < out->y0) out->y0 = y;
+            if (y >= out->y1) out->y1 = y + 1;
+        }
+    LENS_ASSERT(own > 0, "%g pixels", own);
+    out->area_px = own;
+    out->filled_px = n;
+    out->centre_x_px = sx / n;
+    out->centre_y_px = sy / n;
+    double vx = sxx / n - sx / n * sx / n + 1.0 / 12, vy = syy / n - sy / n * sy / n + 1.0 / 12;
+    double vxy = sxy / n - sx / n * sy / n;
+
+    hull_t hull;
+    hull_build(&hull, mask, width, height);
+    double hull_px = hull_area(&hull), long_px = 1, short_px = 1, angle = 0;
+    hull_rectangle(&hull, &long_px, &short_px, &angle);
+    out->solidity = n / hull_px;
+    out->elongation = long_px / short_px;
+    out->axis = axis_of(angle, out->elongation);
+    double ellipse = n / (4 * M_PI * sqrt(fmax(vx * vy - vxy * vxy, 1e-6)));
+
+    if (n < SPOT_PX) {
+        out->kind = out->elongation >= 4 ? SHAPE_STRIP : SHAPE_SPOT;
+    } else if (out->solidity >= 0.9) {
+        out->kind = convex_kind(out, &hull, hull_px, long_px * short_px, angle, ellipse);
+        bool has_opening = (n - own) / n > 0.1;
+        bool is_round = out->kind == SHAPE_ROUND || out->kind == SHAPE_OVAL;
+        bool is_straight = out->kind == SHAPE_SQUARE || out->kind == SHAPE_RECTANGLE;
+        if (has_opening) out->kind = is_round ? SHAPE_RING : is_straight ? SHAPE_FRAME : SHAPE_IRREGULAR;
+    } else if (out->elongation >= 3.5) {
+        out->kind = SHAPE_STRIP;
+    } else {
+        int arms = out->elongation < 1.3 ? count_arms(out, mask, width, height) : 0;
+        out->kind = arms == 4 ? SHAPE_CROSS : arms >= 5 && arms <= 12 ? SHAPE_STAR : SHAPE_IRREGULAR;
+    }
+}
