@@ -45,6 +45,12 @@ cmp -s "$work/42.webp" "$work/scene-0-00000042.webp" || complain "export and cat
 "$lens" shards cat "$set_" 42 | grep -qF "truth-dense  $(cat "$work/scene-0-00000042.txt")" || complain "export: other caption"
 find "$work/tar" -name '*.tmp.*' | grep -q . && complain "export: temporary files are left"
 
+# Layers that stand in another folder.
+cp -r "$set_" "$work/bare" && mkdir "$work/other" && mv "$work/bare/truth-dense" "$work/other"
+expect 0 'alt truth-brief$' "$lens" shards ls "$work/bare"
+expect 0 'alt truth-brief truth-dense$' "$lens" shards ls "$work/bare" --layers "$work/other"
+expect 0 ': 9 files' "$lens" shards verify "$work/bare" --layers "$work/other"
+
 # Mistakes.
 expect 2 'expected an action' "$lens" shards
 expect 2 'unknown action "verfy" \(did you mean "verify"\?\)' "$lens" shards verfy "$set_"
