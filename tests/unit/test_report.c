@@ -218,6 +218,20 @@ static void test_texts_are_escaped(void **state) {
     str_free(&html);
 }
 
+static void test_two_runs(void **state) {
+    place_t *p = *state;
+    str_t html = {0};
+    make_run(p);
+    const char *runs[] = {p->run, p->run};
+    assert_int_equal(report_build(&html, &(report_options_t){.title = "<two>", .runs = runs, .n_runs = 2}), LENS_OK);
+    assert_non_null(strstr(html.s, "<h1>&lt;two&gt;</h1>"));
+    assert_non_null(strstr(html.s, "Runs side by side"));
+    assert_int_equal(count(html.s, "<svg"), 1 + 2 * 4);
+    assert_int_equal(count(html.s, "id=\"run-1\""), 1);
+    assert_well_formed(html.s);
+    str_free(&html);
+}
+
 static void test_same_page_each_time(void **state) {
     place_t *p = *state;
     make_run(p);
@@ -339,6 +353,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_whole_page),
         TEST(test_texts_are_escaped),
+        TEST(test_two_runs),
         TEST(test_same_page_each_time),
         TEST(test_partial_layer),
         TEST(test_missing_parts_are_said),
