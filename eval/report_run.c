@@ -146,10 +146,6 @@ static void add_machine_figures(str_t *out, const run_log_t *r) {
         html_add_duration(out, wall_s);
         report_figure_detail(out);
         if (summed) str_add(out, "sum of the steps so far");
-        if (!summed && r->started != NULL) {
-            str_add(out, "from ");
-            str_add_html(out, r->started);
-        }
         report_end_figure(out);
     }
     if (isfinite(r->world) || isfinite(r->threads)) {

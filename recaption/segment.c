@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1, OUTSIDE = 3 };
+enum { NONE = -1, OUTSIDE = 3, RIM_PX = 3 };
 
 static const float join_distance = 0.06f; /* of two neighbours' mean colours that are one part in two shades */
 
@@ -106,7 +106,8 @@ void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h)
     double rough_mode, rough_all;
     double agree_mode = agreement(&mode, lab, w, h, 0.1f, &rough_mode);
     double agree_all = agreement(&all, lab, w, h, 0.1f, &rough_all);
-    bool wide = agree_all > agree_mode + 0.05;
+    /* A slope must explain much more of the border than one colour does. */
+    bool wide = agree_all > agree_mode + 0.2;
     *out = wide ? all : mode;
     out->roughness = wide ? rough_all : rough_mode;
     out->found = (wide ? agree_all : agree_mode) >= 0.55;
@@ -119,7 +120,10 @@ void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h)
     dx = sqrt(dx) * w;
     dy = sqrt(dy) * h;
     out->rising = slope_x * slope_y < 0;
-    bool changes = hypot(dx, dy) > 0.07;
+    /* Where part of the border disagrees, a large slope is a chance fit through two colours. */
+    double agree = wide ? agree_all : agree_mode, slope = hypot(dx, dy);
+    bool changes = slope > 0.07;
+    if (slope > 0.15 && agree < 0.75) out->found = false;
     out->axis = !changes      ? SHAPE_NO_AXIS
                 : dy > 2 * dx ? SHAPE_VERTICAL
                 : dx > 2 * dy ? SHAPE_HORIZONTAL
@@ -242,12 +246,18 @@ static void find_weak(uint8_t *weak, const component_list_t *l, const int32_t *l
     for (int c = 0; c < l->n; c++) weak[c] = l->at[c].area_px < least_px || inside[c] * 5 < l->at[c].area_px;
 }
 
-/* Unlabelled pixels take the label of the nearest solid part on their side of the background mask. */
+/* Unlabelled pixels take the label of the nearest solid part on their side of the background mask, as far as a rim
+ * goes: what lies further out is a line of its own. */
 static void grow_labels(int32_t *labels, const uint8_t *front, int32_t w, int32_t h, int32_t *queue) {
-    int32_t head = 0, tail = 0;
+    int32_t head = 0, tail = 0, step_end, steps = 0;
     for (int32_t i = 0; i < w * h; i++)
         if (labels[i] != NONE) queue[tail++] = i;
-    while (head < tail) {
+    for (step_end = tail; head < tail && steps < RIM_PX;) {
+        if (head == step_end) {
+            step_end = tail;
+            steps++;
+            continue;
+        }
         int32_t i = queue[head++], x = i % w, y = i / w;
         int32_t next[4] = {x > 0 ? i - 1 : i, x + 1 < w ? i + 1 : i, y > 0 ? i - w : i, y + 1 < h ? i + w : i};
         for (int k = 0; k < 4; k++) {
