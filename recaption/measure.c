@@ -256,11 +256,7 @@ static void measure_background(measure_t *m, work_t *k) {
             if (k->front[i]) continue;
             shown++;
             count[k->name[i]]++;
-            /* Where along the run, 0..1, this pixel lies: the ends name a gradient. */
-            double along = b.axis == SHAPE_VERTICAL ? (double)y / k->h
-                           : b.axis == SHAPE_HORIZONTAL
-                               ? (double)x / k->w
-                               : ((double)x / k->w + (b.rising ? 1 - (double)y / k->h : (double)y / k->h)) / 2;
+            double along = segment_backdrop_along(&b, x, y, k->w, k->h);
             if (along < 0.25) first[k->name[i]]++;
             if (along > 0.75) last[k->name[i]]++;
         }

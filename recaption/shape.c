@@ -171,12 +171,12 @@ static shape_kind convex_kind(const shape_t *s, const hull_t *h, const outline_t
     double reach = 0, box_px = (double)(s->x1 - s->x0) * (s->y1 - s->y0);
     for (int i = 0; i < h->n; i++) reach = fmax(reach, hypot(h->at[i].x - s->centre_x_px, h->at[i].y - s->centre_y_px));
     double fills_circle = o->area_px / (M_PI * reach * reach), fills_rectangle = o->area_px / o->rectangle_px;
-    if (hull_triangle(h) / o->area_px > 0.82) return SHAPE_TRIANGLE;
+    if (hull_triangle(h) / o->area_px > 0.74) return SHAPE_TRIANGLE;
     if (s->elongation >= 4) return fills_rectangle > 0.85 ? SHAPE_BAR : SHAPE_STRIP;
     int corners = count_corners(*h, o->area_px);
-    /* Half of its upright box, as no other four-cornered outline is; pixels round it up by about one a side. */
-    double half = 0.5 + 1.0 / fmin(s->x1 - s->x0, s->y1 - s->y0);
-    if (corners == 4 && fabs(o->area_px / box_px - half) < 0.06) return SHAPE_DIAMOND;
+    /* Half of its upright box, as no other outline is; blended edges round that up by about two pixels a side. */
+    double half = 0.5 + 2.0 / fmin(s->x1 - s->x0, s->y1 - s->y0);
+    if (corners <= 6 && fabs(o->area_px / box_px - half) < 0.06) return SHAPE_DIAMOND;
     if (fills_rectangle > 0.91) return s->elongation > 1.17 ? SHAPE_RECTANGLE : SHAPE_SQUARE;
     if (fills_circle > 0.86 && s->elongation < 1.15) return SHAPE_ROUND;
     if (o->ellipse > 0.975 && s->elongation >= 1.15 && corners > (s->elongation > 1.3 ? 5 : 6)) return SHAPE_OVAL;
