@@ -353,6 +353,7 @@ static void filter_refuses_bad_frames(void **state) {
     assert_non_null(zstd_filter_encode(frame, sizeof frame, &raw_bytes, raw, sizeof raw, 99));
     memcpy(frame + n, frame, n); /* two frames */
     assert_non_null(zstd_filter_decode(out, sizeof out, frame, 2 * n));
+    assert_non_null(zstd_filter_raw_bytes(&raw_bytes, frame, 2 * n));
     assert_non_null(zstd_filter_decode(out, sizeof out, frame, n + 1));
     frame[n - 1] ^= 1; /* of the checksum */
     assert_non_null(zstd_filter_decode(out, sizeof out, frame, n));
