@@ -254,6 +254,7 @@ static bool is_code(const char *word, size_t n) {
         letters += isalpha((unsigned char)word[i]) != 0;
     }
     if (letters == 0) return digits >= 5;
+    if (word[0] == '0') return true; /* "02b" */
     return digits >= 3 && n >= 5;
 }
 

@@ -101,7 +101,7 @@ static double hull_triangle(const hull_t *h) {
     return best;
 }
 
-/* Number of arms of about equal length around the centre, 0 where the outline has none. */
+/* Number of arms of about equal length, evenly around the centre; 0 where the outline has none. */
 static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int32_t height) {
     double radius[N_DIRECTIONS] = {0};
     for (int32_t y = 0; y < height; y++)
@@ -118,7 +118,7 @@ static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int3
     }
     /* An arm is a run of directions above the middle height; each must reach near the longest. */
     double middle = (low + high) / 2;
-    int arms = 0, start = 0;
+    int middles[N_DIRECTIONS], arms = 0, start = 0, run = 0;
     while (start < N_DIRECTIONS && radius[start] >= middle) start++;
     if (start == N_DIRECTIONS || low > 0.7 * high) return 0;
     double top = 0;
@@ -126,11 +126,16 @@ static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int3
         double r = radius[(start + k) % N_DIRECTIONS];
         if (r >= middle) {
             top = fmax(top, r);
-        } else if (top > 0) {
+            run++;
+        } else if (run > 0) {
             if (top < 0.8 * high) return 0;
-            arms++;
-            top = 0;
+            middles[arms++] = 2 * k - run; /* in half steps */
+            top = run = 0;
         }
+    }
+    for (int a = 0; a < arms; a++) {
+        double gap = (a + 1 < arms ? middles[a + 1] : middles[0] + 2 * N_DIRECTIONS) - middles[a];
+        if (fabs(gap * arms / (2.0 * N_DIRECTIONS) - 1) > 0.25) return 0;
     }
     return arms;
 }
@@ -262,6 +267,8 @@ void shape_measure(shape_t *out, const uint8_t *mask, int32_t width, int32_t hei
         out->kind = SHAPE_STRIP;
     } else {
         int arms = out->elongation < 1.3 ? count_arms(out, mask, width, height) : 0;
-        out->kind = arms == 4 ? SHAPE_CROSS : arms >= 5 && arms <= 12 ? SHAPE_STAR : SHAPE_IRREGULAR;
+        out->kind = arms == 4                                         ? SHAPE_CROSS
+                    : arms >= 5 && arms <= 12 && out->solidity < 0.85 ? SHAPE_STAR
+                                                                      : SHAPE_IRREGULAR;
     }
 }

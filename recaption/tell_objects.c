@@ -165,21 +165,40 @@ bool tell_outline(teller_t *t, str_t *s) {
 
 /* ---- what else is there ---- */
 
+/* Beside one main thing, specks are not worth a mention. */
+static bool is_speck(const teller_t *t, int group) {
+    double share = teller_leader(t, group)->filled_frac * t->m->group_size[group];
+    return t->is_one_thing && share < 0.015 * t->m->objects[0].filled_frac;
+}
+
+/* Adds "a red star on the left" unless the same words stand in the list: then the shapes differ too little to tell. */
+static void list_group(teller_t *t, phrase_list_t *list, int group) {
+    str_t words = {0};
+    teller_group(t, &words, group, true);
+    bool said = false;
+    for (int i = 0; i < list->n; i++) said |= str_starts_with(str_text(&list->items[i]), str_text(&words));
+    if (!said) {
+        str_t *item = phrase_list_add(list);
+        str_addf(item, "%s ", str_text(&words));
+        teller_whereabouts(t, item, group);
+    }
+    str_free(&words);
+}
+
 bool tell_others(teller_t *t, str_t *s) {
     const measure_t *m = t->m;
     if (!teller_main_object(t)) return false;
     /* Behind an alt-text that names one thing, that thing is the first group. */
-    int from = t->subject_kind == ALTTEXT_NONE ? teller_n_opened(t) : t->is_one_thing ? 1 : 0;
-    if (from >= m->n_groups) return false;
-    int to = from + 4 < m->n_groups ? from + 4 : m->n_groups;
-    bool many = to - from > 1 || m->group_size[from] > 1;
+    int from = t->subject_kind == ALTTEXT_NONE ? teller_n_opened(t) : t->is_one_thing ? 1 : 0, last = from;
+    int most = m->n_groups - from > 4 ? 3 : 4;
     phrase_list_t list = {0};
-    for (int i = from; i < to; i++) {
-        str_t *item = phrase_list_add(&list);
-        teller_group(t, item, i, true);
-        str_add_char(item, ' ');
-        teller_whereabouts(t, item, i);
+    for (int i = from; i < m->n_groups && list.n < most; i++) {
+        if (is_speck(t, i)) continue;
+        list_group(t, &list, i);
+        last = i;
     }
+    if (list.n == 0) return false;
+    bool many = list.n > 1 || m->group_size[last] > 1;
     if (from == 0) {
         bool opens = many && rng_below(&t->rng, 2);
         if (opens) str_add(s, TELLER_PICK(t, "the shapes are ", "to be seen are "));

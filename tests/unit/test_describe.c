@@ -60,7 +60,8 @@ static void test_red_circle_on_white(void **state) {
         assert_says(text.s, "white");
         assert_says(text.s, "upper left");
         assert_true(words_find(text.s, "circle") || words_find(text.s, "disc"));
-        static const char *const wrong[] = {"red square", "blue", "right", "green", "lower", "no", "not", "two", "image"};
+        static const char *const wrong[] = {"red square", "blue", "right", "green", "lower",
+                                            "no",         "not",  "two",   "image"};
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_does_not_say(text.s, wrong[i]);
         str_free(&text);
     }
