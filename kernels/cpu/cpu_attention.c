@@ -111,6 +111,7 @@ static void trace_products(kernels_t *k, const attention_shape_t *s, int forward
     cpu_trace_add(k, scores);
     cpu_trace_add(k, values);
     if (forward) return;
+    cpu_trace_add(k, scores); /* of the probabilities' gradient */
     cpu_trace_add(k, to_keys);
     cpu_trace_add(k, to_keys);
 }

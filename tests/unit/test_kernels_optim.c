@@ -1,0 +1,105 @@
+/* The optimiser over flat buffers, against the published recurrences in double. */
+#include "tests/unit/kernel_check.h"
+
+static const int64_t lengths[] = {0, 1, 2, 3, 17, 64, 85, 1000};
+enum { N_LENGTHS = sizeof lengths / sizeof lengths[0] };
+
+static void sum_squares_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) {
+        int64_t n = lengths[i];
+        float *x = check_input(c, n);
+        double got = 3, want = 3;
+        for (int64_t j = 0; j < n; j++) want += 2 * (double)x[j] * (double)x[j];
+        c->k->sum_squares(c->k, &got, x, n);
+        c->k->sum_squares(c->k, &got, x, n);
+        assert_true(fabs(got - want) <= 8 * DBL_EPSILON * want);
+        c->digest = XXH3_64bits_withSeed(&got, sizeof got, c->digest);
+        check_end(c);
+    }
+}
+
+static void clip_scale(void **state) {
+    (void)state;
+    kernels_t *k;
+    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
+    static const struct {
+        double sum_sq, max_norm;
+        float want;
+    } cases[] = {{16, 1, 0.25f}, {16, 4, 1}, {16, 5, 1}, {16, 0, 1}, {0, 1, 1}, {1e20, 1, 1e-10f}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        float scale = -1;
+        k->clip_scale(k, &scale, &cases[i].sum_sq, cases[i].max_norm);
+        assert_true(scale == cases[i].want);
+    }
+    kernels_free(k);
+}
+
+/* Five steps from empty moments, as a run makes them. On the CPU weights are the same memory as the master copy. */
+static void adamw_case(check_t *c, int64_t n, float decay, bool same) {
+    adamw_t o = {.lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = decay};
+    float *master = check_sum(c, n), *m = check_sum(c, n), *v = check_sum(c, n), *g = check_input(c, n),
+          *weights = same ? master : check_output(c, n), *scale = check_input(c, 1);
+    double *want = check_double(c, master, n), *wm = check_double(c, NULL, n), *wv = check_double(c, NULL, n);
+    for (int64_t i = 0; i < n; i++) m[i] = v[i] = 0;
+    double b1 = (double)o.beta1, b2 = (double)o.beta2, lr = (double)o.lr;
+    for (o.step = 1; o.step <= 5; o.step++) {
+        c->k->adamw(c->k, master, weights, m, v, g, scale, n, &o);
+        for (int64_t i = 0; i < n; i++) {
+            double grad = (double)g[i] * (double)*scale;
+            wm[i] = b1 * wm[i] + (1 - b1) * grad;
+            wv[i] = b2 * wv[i] + (1 - b2) * grad * grad;
+            double mean = wm[i] / (1 - pow(b1, (double)o.step)), square = wv[i] / (1 - pow(b2, (double)o.step));
+            want[i] -= lr * (double)decay * want[i] + lr * mean / (sqrt(square) + (double)o.eps);
+        }
+    }
+    check_near(c, "adamw w", master, want, n, 5, 0, 2);
+    check_near(c, "adamw m", m, wm, n, 5, 0, 2);
+    check_near(c, "adamw v", v, wv, n, 5, 0, 2);
+    if (n) assert_memory_equal(weights, master, sizeof(float) * (size_t)n);
+    check_end(c);
+}
+
+static void adamw_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) {
+        adamw_case(c, lengths[i], 0, true);
+        adamw_case(c, lengths[i], 0.1f, false);
+    }
+}
+
+static void ema_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) {
+        int64_t n = lengths[i];
+        float *average = check_sum(c, n), *master = check_input(c, n);
+        double *want = check_double(c, average, n);
+        for (int64_t j = 0; j < n; j++) want[j] = 0.9 * want[j] + 0.1 * (double)master[j];
+        c->k->ema(c->k, average, master, n, 0.9f);
+        check_near(c, "ema", average, want, n, 1, 0, 2);
+        c->k->ema(c->k, average, master, n, 0); /* forgets everything */
+        for (int64_t j = 0; j < n; j++) want[j] = (double)master[j];
+        check_near(c, "ema 0", average, want, n, 1, 0, 2);
+        check_end(c);
+    }
+}
+
+static void sum_squares(void **state) {
+    (void)state;
+    check_row(sum_squares_cases);
+}
+static void adamw(void **state) {
+    (void)state;
+    check_row(adamw_cases);
+}
+static void ema(void **state) {
+    (void)state;
+    check_row(ema_cases);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sum_squares),
+        cmocka_unit_test(clip_scale),
+        cmocka_unit_test(adamw),
+        cmocka_unit_test(ema),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
