@@ -4,6 +4,7 @@
  * small by sending long arrays in pieces. MPI itself promises identical results of MPI_Allreduce on every rank. */
 #include "kernels/comm_mpi.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +26,19 @@ static lens_status mpi_error(int code, const char *what) {
         if (mpi_try_code_ != MPI_SUCCESS) return mpi_error(mpi_try_code_, what);                                       \
     } while (0)
 
+/* The most ranks that share one core of this rank. */
+static int count_core_ranks(int *out, MPI_Comm node) {
+    cpu_set_t mine;
+    int users[CPU_SETSIZE];
+    bool known = sched_getaffinity(0, sizeof(mine), &mine) == 0;
+    for (int i = 0; i < CPU_SETSIZE; i++) users[i] = !known || CPU_ISSET(i, &mine);
+    int code = MPI_Allreduce(MPI_IN_PLACE, users, CPU_SETSIZE, MPI_INT, MPI_SUM, node);
+    *out = 1;
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if ((!known || CPU_ISSET(i, &mine)) && users[i] > *out) *out = users[i];
+    return code;
+}
+
 static lens_status find_place(comm_place_t *out) {
     MPI_Comm node;
     MPI_TRY(MPI_Comm_rank(MPI_COMM_WORLD, &out->rank), "own rank");
@@ -32,6 +46,7 @@ static lens_status find_place(comm_place_t *out) {
     MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, out->rank, MPI_INFO_NULL, &node),
             "ranks by host");
     int code = MPI_Comm_size(node, &out->node_ranks);
+    if (code == MPI_SUCCESS) code = count_core_ranks(&out->core_ranks, node);
     MPI_Comm_free(&node);
     MPI_TRY(code, "ranks on this host");
     return LENS_OK;

@@ -156,7 +156,8 @@ static inline slice_t slice_at(act_t *data, int64_t stride, int64_t column) {
     return (slice_t){.data = data, .stride = stride, .column = column};
 }
 
-/* n_threads 0: the cores this process may use, shared with `n_sharing` processes on this host. */
+/* n_threads 0: OMP_NUM_THREADS where it is set, else the cores that this process may run on, which `n_sharing`
+ * processes share, itself included. */
 LENS_CHECKED lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing);
 void kernels_free(kernels_t *k); /* NULL is allowed */
 int kernels_cpu_threads(void);   /* threads that a parallel region uses now */

@@ -206,7 +206,21 @@ static lens_status dispatch(int argc, char **argv, const command_t **c) {
     return run_command(*c, argc - 2, argv + 2);
 }
 
+/* Threads of libgomp wait for each other by spinning, for milliseconds. Beside other work, or other ranks on the same
+ * cores, they spin away the time of the very thread that they wait for: a training step took five times as long. The
+ * spins that remain last about 20 us, the gap between two parallel loops; then they sleep. libgomp reads this when it
+ * is loaded, hence the new start, which costs some ten milliseconds; without it all works, slower. */
+static void shorten_spins(char **argv) {
+    char path[4096];
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+    if (n <= 0 || n == sizeof path || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
+    path[n] = '\0';
+    execv(path, argv);
+}
+
 int main(int argc, char **argv) {
+    shorten_spins(argv);
     hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write, and reported */
     const command_t *command = NULL;

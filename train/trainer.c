@@ -116,7 +116,7 @@ static lens_status set_up(trainer_t *t, bool resume) {
         return lens_fail(LENS_ARGUMENT, "train.global_batch = %lld: expected a multiple of the %d ranks",
                          (long long)c->train.global_batch, world);
     LENS_TRY(train_config_pipeline(&t->pipeline, c));
-    LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_node_ranks(t->comm)));
+    LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
     LENS_TRY(stepper_new(&t->stepper, t->k, c, &t->pipeline, c->train.global_batch / world));

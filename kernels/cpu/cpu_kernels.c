@@ -95,9 +95,8 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
         return lens_fail(LENS_MEMORY, "out of memory for the CPU kernels");
     }
     if (n_threads <= 0) {
-        /* mpirun may have bound this process to its own cores already; else the host's cores are shared out. */
-        int total = (int)omp_get_num_procs(), usable = usable_cores();
-        n_threads = usable < total ? usable : total / (n_sharing > 0 ? n_sharing : 1);
+        n_threads =
+            getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : usable_cores() / (n_sharing > 0 ? n_sharing : 1);
         if (n_threads < 1) n_threads = 1;
     }
     omp_set_num_threads(n_threads);
