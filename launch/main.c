@@ -209,10 +209,14 @@ static lens_status dispatch(int argc, char **argv, const command_t **c) {
 /* Threads of libgomp wait for each other by spinning, for milliseconds. Beside other work, or other ranks on the same
  * cores, they spin away the time of the very thread that they wait for: a training step took five times as long. The
  * spins that remain last about 20 us, the gap between two parallel loops; then they sleep. libgomp reads this when it
- * is loaded, hence the new start, which costs some ten milliseconds; without it all works, slower. */
+ * is loaded, hence the new start, which costs some ten milliseconds; without it all works, slower. Where threads are
+ * bound to cores, libgomp has bound this one by now, and after a new start would see that one core alone. */
 static void shorten_spins(char **argv) {
     char path[4096];
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    const char *const decided[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OMP_PLACES",
+                                   "GOMP_CPU_AFFINITY"};
+    for (size_t i = 0; i < sizeof decided / sizeof *decided; i++)
+        if (getenv(decided[i])) return;
     ssize_t n = readlink("/proc/self/exe", path, sizeof path);
     if (n <= 0 || n == sizeof path || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
     path[n] = '\0';

@@ -4,7 +4,6 @@
 
 #include <omp.h>
 #include <stdio.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,11 +75,6 @@ float *cpu_scratch(kernels_t *k, int64_t n) {
     return c->scratch;
 }
 
-static int usable_cores(void) {
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 int kernels_cpu_threads(void) {
     return omp_get_max_threads();
 }
@@ -96,7 +90,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
     }
     if (n_threads <= 0) {
         n_threads =
-            getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : usable_cores() / (n_sharing > 0 ? n_sharing : 1);
+            getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : omp_get_num_procs() / (n_sharing > 0 ? n_sharing : 1);
         if (n_threads < 1) n_threads = 1;
     }
     omp_set_num_threads(n_threads);
