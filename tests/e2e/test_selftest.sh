@@ -2,6 +2,7 @@
 # lens selftest: passes on the golden files, and fails on a golden file that is wrong or damaged.
 set -eu
 lens=$1
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 golden=$root/tests/golden
 

@@ -2,6 +2,7 @@
 # lens train, given what it cannot work with: one line that says what and where, exit status 2 for words, 1 for the world.
 set -eu
 lens=$1
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 make_set
 

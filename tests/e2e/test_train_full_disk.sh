@@ -9,6 +9,7 @@ if [ "${2:-}" != mounted ]; then
     echo 'skipped: cannot mount a small file system here'
     exit 77
 fi
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 trap 'umount "$work/disk" 2>/dev/null; rm -rf "$work"' EXIT
 make_set

@@ -2,6 +2,7 @@
 # What lens train leaves behind: each file is there, whole, and says what it should, as read by others than lens.
 set -eu
 lens=$1
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 make_set
 printf 'a red circle\n\n  a blue square, "quoted"\nein grünes Dreieck\n' >prompts.txt

@@ -2,6 +2,7 @@
 # lens train by 1, 2 and 4 ranks: the same losses up to the order of a sum. By 1 or 3 decoding threads: to the bit.
 set -eu
 lens=$1
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 make_set
 

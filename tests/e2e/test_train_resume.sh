@@ -3,6 +3,7 @@
 # stopped between checkpoints by SIGKILL; what does not fit is refused.
 set -eu
 lens=$1
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 make_set
 newest() { # RUN: the step that checkpoints/latest points to

@@ -2,6 +2,7 @@
 # launch/slurm/train.sbatch runs the command that is there, with a stand-in for srun: one task on this host.
 set -eu
 lens=$1
+# shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 make_set
 mkdir -p bin build/release
