@@ -25,7 +25,7 @@ static const mmdit_config_t tiny = {.num_layers = 2,
                                     .eps = 1e-6,
                                     .txt_norm_eps = 1e-5};
 
-enum { MAX_B = 3, MAX_N = 6, MAX_T = 4, FLOATS = 2048 };
+enum { MAX_B = 3, MAX_N = 6, MAX_T = 4, FLOATS = 4096 };
 
 /* A model with weights, gradients and inputs; everything is host memory, since the device is the CPU. */
 typedef struct {
@@ -144,7 +144,7 @@ static double slope(model_t *f, float *x, const double *u, int64_t n) {
 }
 
 /* Along the gradient itself, which shows a wrong length, and along a random direction, which shows a wrong one.
- * Errors observed are up to 6e-5 of the gradient's norm or 2e-4. */
+ * Errors observed are up to 5e-5 (the rounding of the loss), whatever the norm. */
 static void check_gradient(model_t *f, const char *name, float *x, const float *g, int64_t n) {
     double norm = 0, *u = calloc((size_t)n, sizeof *u);
     rng_t r = rng_stream(4, 0, 0, RNG_TEST);
@@ -158,7 +158,7 @@ static void check_gradient(model_t *f, const char *name, float *x, const float *
         }
         double got = slope(f, x, u, n);
         if (getenv("CHECK_PRINT")) print_message("grad %s %g %g %g\n", name, norm, want, got - want);
-        if (!(fabs(got - want) <= 2e-4 * norm + (norm > 0 ? 5e-4 : 0)))
+        if (!(fabs(got - want) <= 2e-4 * norm + (norm > 0 ? 1e-4 : 1e-12)))
             fail_msg("%s: gradient of norm %g; along %s %g, by differences %g", name, norm,
                      along ? "itself" : "a random direction", want, got);
     }
