@@ -27,7 +27,7 @@ static int set_up(void **state) {
     snprintf(f->dir, sizeof f->dir, "/tmp/lens-golden-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof f->path, "%s/changed.safetensors", f->dir);
-    assert_int_equal(kernels_cpu_new(&f->k, 2, 1), LENS_OK);
+    assert_int_equal(kernels_cpu_new(&f->k, 1, 1), LENS_OK);
     assert_int_equal(file_read(&f->bytes, &f->n, ONE_BLOCK, 64 << 20), LENS_OK);
     *state = f;
     return 0;
