@@ -30,11 +30,11 @@ static void linear_case(check_t *c, int64_t R, int64_t O, int64_t I, bool bias) 
     k->linear_bwd_x(k, dx, dy, w, R, O, I);
     k->linear_bwd_x_add(k, dx_sum, dy, w, R, O, I);
     k->linear_bwd_w(k, dw, bias ? db : NULL, dy, x, R, O, I);
-    check_near(c, "linear y", y, want_y, R * O, (double)I, term(I), 1.5);
-    check_near(c, "linear dx", dx, want_dx, R * I, (double)O, term(O), 1.5);
-    check_near(c, "linear dx+", dx_sum, want_sum, R * I, (double)O, term(O), 1.5);
-    check_near(c, "linear dw", dw, want_dw, O * I, (double)R, term(R), 1.5);
-    check_near(c, "linear db", db, want_db, O, (double)R, term(R), 1.5);
+    check_near(c, "linear y", y, want_y, R * O, (double)I, term(I), 2);
+    check_near(c, "linear dx", dx, want_dx, R * I, (double)O, term(O), 2);
+    check_near(c, "linear dx+", dx_sum, want_sum, R * I, (double)O, term(O), 2);
+    check_near(c, "linear dw", dw, want_dw, O * I, (double)R, term(R), 2);
+    check_near(c, "linear db", db, want_db, O, (double)R, term(R), 2);
     check_end(c);
 }
 
