@@ -130,9 +130,11 @@ static lens_status ingest_run(const void *values, int n_args, char **args) {
         print_json(&report);
     else
         print_text(&report, v->out);
+    int64_t n_rejected = ingest_n_rejected(&report);
+    if (report.n_accepted == 0 && n_rejected == 0) return lens_fail(LENS_FORMAT, "the sources hold no pictures");
     if (report.n_accepted == 0)
         return lens_fail(LENS_FORMAT, "no sample was accepted, %" PRId64 " were rejected: see %s/rejects.jsonl",
-                         ingest_n_rejected(&report), v->out);
+                         n_rejected, v->out);
     return LENS_OK;
 }
 

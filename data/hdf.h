@@ -2,7 +2,8 @@
  *
  * Writing goes to memory (hdf_create): HDF5 1.10 crashes when a write fails under it, on a full disk for one. The
  * caller copies the finished file to disk. Reading only finds where things stand: the bytes are read by the caller,
- * without HDF5 and its global lock. Any thread; one file object in one thread at a time. */
+ * without HDF5 and its global lock. Any thread where HDF5 is built thread-safe, as Debian's is; one file object in one
+ * thread at a time. */
 #ifndef LENS_DATA_HDF_H
 #define LENS_DATA_HDF_H
 

@@ -74,7 +74,7 @@ static void source_label(str_t *out, const char *path) {
     size_t begin = end;
     while (begin > 0 && path[begin - 1] != '/') begin--;
     const char *dot = file_is_dir(path) ? NULL : memchr(path + begin + 1, '.', end - begin - 1);
-    str_add_utf8(out, path + begin, (dot ? (size_t)(dot - path) : end) - begin);
+    str_add_n(out, path + begin, (dot ? (size_t)(dot - path) : end) - begin);
 }
 
 static void job_prefix_key(job_t *job, const char *path) {
@@ -82,8 +82,9 @@ static void job_prefix_key(job_t *job, const char *path) {
     source_label(&key, path);
     str_add_char(&key, '/');
     str_add(&key, str_text(&job->raw.key));
-    str_free(&job->raw.key);
-    job->raw.key = key;
+    if (!key.failed) raw_sample_set_key(&job->raw, str_text(&key), key.len);
+    job->raw.key.failed |= key.failed;
+    str_free(&key);
 }
 
 /* False where nothing more is to be read. */

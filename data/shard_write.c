@@ -211,6 +211,9 @@ static lens_status place_images(shard_writer_t *w, uint64_t address) {
 
 static lens_status put_images(shard_writer_t *w, hdf_t *h) {
     uint64_t address;
+    LENS_TRY(str_status(&w->image_offsets));
+    LENS_TRY(str_status(&w->image_hashes));
+    for (int i = 0; i < 4; i++) LENS_TRY(str_status(&w->sizes[i]));
     LENS_TRY(hdf_put_table(h, "images", H5T_STD_U8LE, NULL, w->image_bytes, &address));
     LENS_TRY(place_images(w, address));
     LENS_TRY(hdf_put_table(h, "image_offsets", H5T_STD_U64LE, w->image_offsets.s, w->image_offsets.len / 8, NULL));

@@ -24,7 +24,9 @@ typedef struct {
 } export_t;
 
 static lens_status archive_fail(struct archive *a, const char *path) {
+    int error = archive_errno(a);
     const char *message = archive_error_string(a);
+    if (error > 0) message = strerror(error); /* libarchive's own words would be "Write error" */
     return lens_fail(LENS_IO, "%s: cannot write: %s", path, message ? message : "unknown error");
 }
 

@@ -22,7 +22,7 @@
 /* Why a sample was left out. X(name, text) */
 #define REJECT_LIST(X)                                                                                                 \
     X(NONE, "accepted")                                                                                                \
-    X(CUT_SHORT, "source cut short or damaged")                                                                                   \
+    X(CUT_SHORT, "source cut short or damaged")                                                                        \
     X(UNREADABLE, "cannot read")                                                                                       \
     X(NO_PICTURE, "no picture")                                                                                        \
     X(AMBIGUOUS, "more than one picture")                                                                              \
@@ -55,6 +55,8 @@ void raw_sample_clear(raw_sample_t *s); /* memory kept */
 void raw_sample_free(raw_sample_t *s);
 /* Marks the sample; the first mark counts. */
 void raw_sample_reject(raw_sample_t *s, reject_class c, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The key as it is kept: invalid UTF-8 and control characters become U+FFFD. */
+void raw_sample_set_key(raw_sample_t *s, const char *key, size_t n);
 
 typedef struct source source_t;
 /* IO where the path is neither a readable folder nor a readable file. What a file holds shows in source_next. */

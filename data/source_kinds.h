@@ -12,8 +12,6 @@ struct source {
 LENS_CHECKED lens_status source_dir_open(source_t **out, const char *path);
 LENS_CHECKED lens_status source_tar_open(source_t **out, const char *path);
 
-/* The key as it is kept: invalid UTF-8 and control characters become U+FFFD. */
-void raw_sample_set_key(raw_sample_t *s, const char *key, size_t n);
 /* LENS_MEMORY where a text of the sample could not be held. */
 LENS_CHECKED lens_status raw_sample_status(const raw_sample_t *s);
 

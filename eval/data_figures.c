@@ -55,7 +55,9 @@ static int64_t spread(const data_figures_t *f, int64_t k) {
 }
 
 static lens_status take_caption(caption_figures_t *c, const dataset_t *d, int64_t i, str_t *text) {
-    LENS_TRY(dataset_caption(d, i, c->kind, text));
+    lens_status st = dataset_caption(d, i, c->kind, text);
+    if (st == LENS_STATE) return LENS_OK; /* a partial layer lacks this shard: not filled */
+    LENS_TRY(st);
     c->text_bytes += (double)text->len;
     if (text->len > 0) c->words[c->n_filled++] = (double)data_figures_count_words(str_text(text));
     return LENS_OK;

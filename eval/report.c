@@ -130,7 +130,7 @@ lens_status report_build(str_t *html, const report_options_t *o) {
     str_add(html, "</title>\n<style>\n" REPORT_STYLE "</style></head>\n<body><main>\n<header><h1>");
     add_title(html, o, &s);
     str_add(html, "</h1>\n");
-    add_navigation(html, &s);
+    if (s.n_runs + s.n_datasets > 1) add_navigation(html, &s);
     str_add(html, "</header>\n");
     LENS_GO(add_sections(html, &s));
     str_addf(html, "<footer>Made by lens %s, commit %s.</footer>\n</main></body></html>\n", build_version(),

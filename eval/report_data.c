@@ -26,6 +26,29 @@ static void add_bytes_figure(str_t *out, const char *label, double bytes, double
     report_end_figure(out);
 }
 
+static void find_range(double *least, double *greatest, const double *values, int64_t n) {
+    *least = *greatest = values[0];
+    for (int64_t i = 1; i < n; i++) {
+        *least = fmin(*least, values[i]);
+        *greatest = fmax(*greatest, values[i]);
+    }
+}
+
+static void add_range_figure(str_t *out, const char *label, const double *values, int64_t n, const char *unit) {
+    double least, greatest;
+    find_range(&least, &greatest, values, n);
+    report_begin_figure(out, label, false);
+    html_add_number(out, least);
+    if (greatest > least) {
+        str_add(out, " \u2013 ");
+        html_add_number(out, greatest);
+    }
+    if (unit[0] != '\0') str_addf(out, "\u00a0%s", unit);
+    report_figure_detail(out);
+    str_add(out, greatest > least ? "least and greatest" : "every picture");
+    report_end_figure(out);
+}
+
 static void add_figures(str_t *out, const data_figures_t *f, const dataset_t *d) {
     str_add(out, "<dl class=\"figures\">\n");
     report_begin_figure(out, "Samples", false);
@@ -44,14 +67,8 @@ static void add_figures(str_t *out, const data_figures_t *f, const dataset_t *d)
         str_add(out, " a picture");
         report_end_figure(out);
     }
-    report_begin_figure(out, "Base shards", false);
-    html_add_bytes(out, f->base_file_bytes);
-    report_figure_detail(out);
-    if (f->base_file_bytes > 0) {
-        html_add_percent(out, f->image_bytes / f->base_file_bytes);
-        str_add(out, " of it pictures");
-    }
-    report_end_figure(out);
+    add_range_figure(out, "Shorter side", f->side_px, f->n_read, "px");
+    add_range_figure(out, "Width \u00f7 height", f->aspect, f->n_read, "");
     str_add(out, "</dl>\n");
 }
 
@@ -81,7 +98,8 @@ static void add_kind_row(str_t *out, const caption_figures_t *c, const data_figu
             str_add(out, "\u00d7)");
         }
     } else {
-        str_add(out, "in base");
+        str_add(out, "in base, ");
+        html_add_bytes(out, f->base_file_bytes);
     }
     str_add(out, "</td></tr>\n");
 }
@@ -99,7 +117,10 @@ static void add_kinds(str_t *out, const data_figures_t *f) {
 
 static void add_histogram(str_t *out, const char *title, const char *unit, const double *values, int64_t n,
                           bool whole) {
-    chart_sample_t sample = {.name = "here", .values = values, .n = n};
+    double least, greatest;
+    find_range(&least, &greatest, values, n);
+    if (least == greatest) return; /* the headline figure says it all */
+    chart_sample_t sample = {.name = title, .values = values, .n = n};
     chart_histogram(out, &(chart_histogram_t){.title = title,
                                               .unit = unit,
                                               .count_noun = "pictures",
@@ -171,19 +192,21 @@ static lens_status note_damage(str_t *out, lens_status st) {
     return LENS_OK;
 }
 
-static lens_status add_card_captions(str_t *out, const dataset_t *d, int64_t i, str_t *text) {
-    for (int k = 0; k < dataset_n_kinds(d); k++) {
-        lens_status st = dataset_caption(d, i, dataset_kind(d, k), text);
-        if (st == LENS_OK && text->len == 0 && k > 0) continue;
-        str_addf(out, "<h4><span class=\"key c%d\">", k % CHART_MAX_SERIES);
-        str_add_html(out, dataset_kind(d, k));
-        str_add(out, "</span>");
-        if (st == LENS_OK) str_addf(out, " <small>%" PRId64 " words</small>", data_figures_count_words(str_text(text)));
-        str_addf(out, "</h4><p%s>", st == LENS_OK && text->len == 0 ? " class=\"none\"" : "");
-        if (st == LENS_OK) str_add_html(out, text->len > 0 ? str_text(text) : "none");
+static lens_status add_caption(str_t *out, const dataset_t *d, int64_t i, int kind, str_t *text) {
+    lens_status st = dataset_caption(d, i, dataset_kind(d, kind), text);
+    str_addf(out, "<h4><span class=\"key c%d\">", kind % CHART_MAX_SERIES);
+    str_add_html(out, dataset_kind(d, kind));
+    str_add(out, "</span>");
+    if (st == LENS_OK && text->len > 0) {
+        str_addf(out, " <small>%" PRId64 " words</small></h4><p>", data_figures_count_words(str_text(text)));
+        str_add_html(out, str_text(text));
         str_add(out, "</p>\n");
-        LENS_TRY(note_damage(out, st));
+        return LENS_OK;
     }
+    str_add(out, "</h4>");
+    if (st != LENS_OK && st != LENS_STATE) return note_damage(out, st);
+    /* STATE: a partial layer lacks this shard. */
+    str_addf(out, "<p class=\"none\">%s</p>\n", st == LENS_OK ? "none" : "not written yet");
     return LENS_OK;
 }
 
@@ -202,7 +225,7 @@ static lens_status add_card(str_t *out, const dataset_t *d, int64_t i) {
     str_add(out, "</figcaption>");
     LENS_GO(note_damage(out, st));
     str_add(out, "</figure><div>\n");
-    LENS_GO(add_card_captions(out, d, i, &text));
+    for (int k = 0; k < dataset_n_kinds(d); k++) LENS_GO(add_caption(out, d, i, k, &text));
     str_add(out, "</div></article>\n");
 done:
     str_free(&text);

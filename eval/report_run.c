@@ -1,11 +1,14 @@
 /* A training run in a report: headline figures, charts, provenance; contract in eval/report_parts.h. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "eval/chart.h"
 #include "eval/html.h"
 #include "eval/report_parts.h"
 #include "eval/run_stats.h"
+
+enum { NARROW_MAX_BYTES = 14 }; /* of a text that stands in a headline figure of usual width */
 
 void report_add_note(str_t *out, const char *text) {
     str_add(out, "<p class=\"note\">");
@@ -130,7 +133,7 @@ static lens_status add_speed_figures(str_t *out, const run_log_t *r) {
 
 static void add_text_figure(str_t *out, const char *label, const char *value, const char *detail) {
     if (value == NULL) return;
-    report_begin_figure(out, label, true);
+    report_begin_figure(out, label, strlen(value) > NARROW_MAX_BYTES);
     str_add_html(out, value);
     report_figure_detail(out);
     if (detail != NULL) str_add_html(out, detail);
@@ -146,10 +149,6 @@ static void add_machine_figures(str_t *out, const run_log_t *r) {
         html_add_duration(out, wall_s);
         report_figure_detail(out);
         if (summed) str_add(out, "sum of the steps so far");
-        if (!summed && r->started != NULL) {
-            str_add(out, "from ");
-            str_add_html(out, r->started);
-        }
         report_end_figure(out);
     }
     if (isfinite(r->world) || isfinite(r->threads)) {
@@ -161,7 +160,7 @@ static void add_machine_figures(str_t *out, const run_log_t *r) {
         report_end_figure(out);
     }
     add_text_figure(out, "Device", r->device, NULL);
-    add_text_figure(out, "Version", r->version, r->build);
+    add_text_figure(out, "Version", r->version, r->commit != NULL ? r->commit : r->build);
 }
 
 /* ---- charts ---- */
@@ -285,6 +284,7 @@ void report_provenance(str_t *out, const run_log_t *r, int index) {
     add_row(out, "Command", r->command);
     add_row(out, "Folder", r->dir);
     add_row(out, "Version", r->version);
+    add_row(out, "Commit", r->commit);
     add_row(out, "Build", r->build);
     add_row(out, "Device", r->device);
     add_row(out, "Started", r->started);

@@ -35,7 +35,7 @@
     ".figures .wide dd{font-size:16px;line-height:1.45;padding-top:4px;font-weight:500;letter-spacing:0}\n"            \
     ".figures dd.detail,.figures .wide dd.detail{color:var(--soft);font-size:13.5px;line-height:1.4;"                  \
     "font-weight:400;letter-spacing:0;padding:0}\n" /* charts */                                                       \
-    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:32px 40px;"           \
+    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:32px 40px;"           \
     "margin-top:36px}\n"                                                                                               \
     "figure{margin:0;min-width:0}\n"                                                                                   \
     ".chart figcaption{display:flex;flex-wrap:wrap;gap:0 12px;align-items:baseline;font-size:14.5px;"                  \

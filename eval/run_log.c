@@ -72,6 +72,7 @@ static lens_status take_run_json(run_log_t *r, const json_t *root) {
     r->wall_s = get_number(root, "wall_s");
     LENS_TRY(get_text(r, root, "device", &r->device));
     LENS_TRY(get_text(r, root, "version", &r->version));
+    LENS_TRY(get_text(r, root, "commit", &r->commit));
     LENS_TRY(get_text(r, root, "build", &r->build));
     LENS_TRY(get_text(r, root, "command", &r->command));
     LENS_TRY(get_text(r, root, "started", &r->started));
@@ -324,7 +325,8 @@ lens_status run_log_open(run_log_t *out, const char *dir) {
 }
 
 void run_log_free(run_log_t *r) {
-    char *texts[] = {r->dir, r->name, r->device, r->version, r->build, r->command, r->started, r->finished, r->config};
+    char *texts[] = {r->dir,   r->name,    r->device,  r->version,  r->commit,
+                     r->build, r->command, r->started, r->finished, r->config};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);
     list_free(r->datasets, r->n_datasets);
     list_free(r->sample_paths, r->n_samples);

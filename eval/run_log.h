@@ -35,7 +35,7 @@ typedef struct {
     char *dir, *name; /* as given; its last component */
     /* of run.json; NaN and NULL where missing */
     double parameters, world, threads, global_batch, steps, peak_gflops, sgemm_ratio, wall_s;
-    char *device, *version, *build, *command, *started, *finished;
+    char *device, *version, *commit, *build, *command, *started, *finished;
     char **datasets;
     int64_t n_datasets;
     char *config; /* text of config.yaml or NULL */

@@ -254,6 +254,7 @@ static bool is_code(const char *word, size_t n) {
         letters += isalpha((unsigned char)word[i]) != 0;
     }
     if (letters == 0) return digits >= 5;
+    if (word[0] == '0') return true; /* "02b" */
     return digits >= 3 && n >= 5;
 }
 
@@ -270,7 +271,9 @@ static void drop_words(str_t *out, const char *text, bool was_file_name) {
     size_t n;
     for (const char *w; (w = words_next(&text, &n));) {
         if (is_address(w, n) || is_size(w, n) || is_code(w, n) || extension_of(w, n) == w) continue;
-        if (was_file_name && (is_number(w, n) || (n <= 10 && words_in(w, n, file_words)))) continue;
+        if (was_file_name &&
+            ((n <= 4 && has_digit(w, n)) || is_number(w, n) || (n <= 10 && words_in(w, n, file_words))))
+            continue;
         if (w[0] == '#' && n > 1 && isalpha((unsigned char)w[1])) {
             w++;
             n--;
@@ -301,7 +304,7 @@ static void remove_phrases(str_t *s) {
 }
 
 /* Trailing counters, joints and empty brackets; leading joints. */
-static void trim(str_t *s) {
+static void trim(str_t *s, bool was_file_name) {
     static const char *const dangling[] = {"of", "and",    "or",           "by",  "with", "from", "for",
                                            "in", "on",     "at",           "the", "a",    "an",   "&",
                                            "-",  "vector", "illustration", "png", "jpg",  NULL};
@@ -310,7 +313,7 @@ static void trim(str_t *s) {
         while (begin && s->s[begin - 1] != ' ') begin--;
         const char *word = s->s + begin;
         size_t n = s->len - begin;
-        bool counter = is_number(word, n) && begin > 0;
+        bool counter = begin > 0 && (is_number(word, n) || (was_file_name && n == 1));
         bool joint = n && strspn(word, ".,;:-_|/&+()[]!?\"*") == n;
         if (n == 0 || counter || joint || words_in(word, n, dangling)) {
             s->len = begin ? begin - 1 : 0;
@@ -348,15 +351,34 @@ static int meaning(const char *text) {
 
 /* ---- case ---- */
 
-/* "RED APPLE" shouts; a short one may be a name (NASA). */
-static void lower_shouting(str_t *s) {
-    size_t upper = 0, lower = 0;
-    for (size_t i = 0; i < s->len; i++) {
-        upper += isupper((unsigned char)s->s[i]) != 0;
-        lower += islower((unsigned char)s->s[i]) != 0;
-    }
-    if (lower || (upper < 6 && !strchr(str_text(s), ' '))) return;
+static void lower(str_t *s) {
     for (size_t i = 0; i < s->len; i++) s->s[i] = (char)tolower((unsigned char)s->s[i]);
+}
+
+/* Title case that is no name: even the small words have capitals, or the first word is a plain colour or number. */
+static bool is_title(const char *text) {
+    static const char *const plain[] = {"Red",  "Blue",  "Green", "Yellow", "Orange", "Purple",
+                                        "Pink", "Brown", "Black", "White",  "Grey",   "Gray",
+                                        "One",  "Two",   "Three", "Four",   "Five",   NULL};
+    bool small_word = false, plain_start = false;
+    size_t n, words = 0;
+    for (const char *w; (w = words_next(&text, &n)); words++) {
+        if (islower((unsigned char)*w)) return false;
+        if (words == 0) plain_start = words_in(w, n, plain);
+        small_word |= words > 0 && words_in(w, n, function_words);
+    }
+    return words > 1 && (small_word || plain_start);
+}
+
+/* "RED APPLE" shouts; a short one may be a name (NASA). */
+static void settle_case(str_t *s) {
+    size_t capitals = 0, smalls = 0;
+    for (size_t i = 0; i < s->len; i++) {
+        capitals += isupper((unsigned char)s->s[i]) != 0;
+        smalls += islower((unsigned char)s->s[i]) != 0;
+    }
+    bool shouts = smalls == 0 && (capitals >= 6 || strchr(str_text(s), ' '));
+    if (shouts || is_title(str_text(s))) lower(s);
 }
 
 /* ---- parts ---- */
@@ -365,11 +387,11 @@ static lens_status clean_segment(str_t *out, const char *segment, bool was_file_
     str_t kept = {0};
     drop_words(&kept, segment, was_file_name);
     remove_phrases(&kept);
-    trim(&kept);
+    trim(&kept, was_file_name);
     squeeze(out, str_text(&kept));
     lens_status st = str_status(&kept);
     str_free(&kept);
-    lower_shouting(out);
+    settle_case(out);
     return st;
 }
 
@@ -460,14 +482,14 @@ static void shorten(str_t *s) {
             size_t len = (size_t)((cut ? cut : w) - s->s);
             s->s[len] = '\0';
             s->len = len;
-            trim(s);
+            trim(s, false);
             return;
         }
         bool ends = strchr(".!?", w[n - 1]) && n > 3 && words >= 3 && *at;
         if (ends) {
             s->len = (size_t)(w + n - s->s);
             s->s[s->len] = '\0';
-            trim(s);
+            trim(s, false);
             return;
         }
         if (strchr(",;:", w[n - 1])) cut = w + n - 1;

@@ -11,13 +11,15 @@ typedef struct {
     int32_t w, h;
     int32_t n;
     oklab_t *lab;    /* [h, w] */
-    uint8_t *name;   /* colour_t [h, w] */
+    uint8_t *raw;    /* colour_t of each pixel [h, w] */
+    uint8_t *name;   /* the same, then that of the pixel's part [h, w] */
     uint8_t *front;  /* 1: differs from the background [h, w] */
     int32_t *object; /* label of the connected object, -1: background [h, w] */
     int32_t *part;   /* label of the one-coloured part, -1: none [h, w] */
     int32_t *stack;  /* [h * w] */
     uint8_t *mask;   /* [h, w] */
     int32_t *remap;  /* [h * w] */
+    backdrop_t backdrop;
 } work_t;
 
 static void work_free(work_t *k) {
@@ -30,7 +32,7 @@ static lens_status work_new(work_t *k, const colour_table_t *colours, const imag
     size_t n = (size_t)im->width * (size_t)im->height;
     *k = (work_t){.w = im->width, .h = im->height, .n = (int32_t)n};
     k->lab = malloc(n * sizeof *k->lab);
-    k->name = malloc(n * 3);
+    k->name = malloc(n * 4);
     k->object = malloc(n * 4 * sizeof *k->object);
     if (!k->lab || !k->name || !k->object) {
         work_free(k);
@@ -38,18 +40,19 @@ static lens_status work_new(work_t *k, const colour_table_t *colours, const imag
     }
     k->front = k->name + n;
     k->mask = k->front + n;
+    k->raw = k->mask + n;
     k->part = k->object + n;
     k->stack = k->part + n;
     k->remap = k->stack + n;
     for (size_t i = 0; i < n; i++) {
         k->lab[i] = colour_oklab(colours, im->rgb + 3 * i);
-        k->name[i] = (uint8_t)colour_of(colours, im->rgb + 3 * i);
+        k->name[i] = k->raw[i] = (uint8_t)colour_of(colours, im->rgb + 3 * i);
     }
     return LENS_OK;
 }
 
 static int third_of(double v) {
-    return v < 0.36 ? 0 : v <= 0.64 ? 1 : 2;
+    return v < 0.39 ? 0 : v <= 0.61 ? 1 : 2;
 }
 
 /* Colours of `count` by share; those under least_frac are left out. Returns how many. */
@@ -137,6 +140,48 @@ static void region_of(region_t *r, const work_t *k, const int32_t *labels, const
     fill_region(r, k, &s, c->x0, c->y0);
 }
 
+/* Layers of an object's rim: 1 touches the background, 2 touches layer 1, 0 is further in. */
+static int rim_layer(const work_t *k, int32_t x, int32_t y) {
+    for (int reach = 1; reach <= 2; reach++) {
+        const int32_t xs[4] = {x - reach, x + reach, x, x}, ys[4] = {y, y, y - reach, y + reach};
+        for (int i = 0; i < 4; i++) {
+            bool outside = xs[i] < 0 || xs[i] >= k->w || ys[i] < 0 || ys[i] >= k->h;
+            if (!outside && !k->front[ys[i] * k->w + xs[i]]) return reach;
+        }
+    }
+    return 0;
+}
+
+/* Thin strokes blend with what is behind them: their colour is that of the pixels that differ most from it. An outline
+ * is looked for in the second layer of the rim, for the first is blended too. */
+static void object_colours(region_t *r, const work_t *k, const component_t *c) {
+    int32_t all[COLOUR_N] = {0}, core[COLOUR_N] = {0}, rim[COLOUR_N] = {0}, n_inside = 0, n_rim = 0;
+    float furthest = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int32_t y = c->y0; y < c->y1; y++)
+            for (int32_t x = c->x0; x < c->x1; x++) {
+                int32_t p = y * k->w + x;
+                if (k->object[p] != c->label) continue;
+                float d = colour_distance(k->lab[p], segment_backdrop_at(&k->backdrop, x, y));
+                if (pass == 1) {
+                    core[k->raw[p]] += d > 0.75f * furthest;
+                    continue;
+                }
+                int layer = rim_layer(k, x, y);
+                furthest = fmaxf(furthest, d);
+                n_inside += layer != 1;
+                all[k->name[p]]++;
+                rim[k->raw[p]] += layer == 2;
+                n_rim += layer == 2;
+            }
+    bool is_thin = n_inside * 3 < c->area_px;
+    r->n_colours =
+        rank_colours(is_thin ? core : all, is_thin ? 0.4 : 0.07, MEASURE_OBJECT_COLOURS, r->colours, r->colour_frac);
+    double share = 0;
+    rank_colours(rim, 0, 1, &r->outline, &share);
+    r->is_outlined = !is_thin && share > 0.6 && r->outline != r->colours[0] && 3 * n_rim < c->area_px;
+}
+
 /* The background takes part in an object's area only as openings; small ones are grain. */
 static void measure_objects(measure_t *m, const work_t *k, component_list_t *objects) {
     int32_t least_px = k->n / 1500 > 6 ? k->n / 1500 : 6;
@@ -146,13 +191,7 @@ static void measure_objects(measure_t *m, const work_t *k, component_list_t *obj
         region_t *r = &m->objects[m->n_objects++];
         const component_t *c = &objects->at[i];
         region_of(r, k, k->object, c, c->label);
-        int32_t count[COLOUR_N] = {0};
-        for (int32_t y = c->y0; y < c->y1; y++)
-            for (int32_t x = c->x0; x < c->x1; x++) {
-                int32_t p = y * k->w + x;
-                if (k->object[p] == c->label) count[k->name[p]]++;
-            }
-        r->n_colours = rank_colours(count, 0.07, MEASURE_OBJECT_COLOURS, r->colours, r->colour_frac);
+        object_colours(r, k, c);
         r->object = i;
     }
 }
@@ -163,6 +202,7 @@ static void measure_parts(measure_t *m, const work_t *k, component_list_t *parts
         if (m->background != BACKGROUND_SCENE && !k->front[c->first]) continue;
         region_t *r = &m->parts[m->n_parts++];
         region_of(r, k, k->part, c, c->label);
+        r->area_frac = (double)c->area_px / k->n;
         r->colours[0] = (colour_t)k->name[c->first];
         r->colour_frac[0] = 1;
         r->n_colours = 1;
@@ -173,14 +213,21 @@ static void measure_parts(measure_t *m, const work_t *k, component_list_t *parts
     }
 }
 
+static bool is_unclear(const region_t *r) {
+    return r->shape == SHAPE_SPOT || r->shape >= SHAPE_BLOCK;
+}
+
+/* Alike in colours, and in shape and size; where an outline is unclear, the size must agree closely instead. */
 static bool is_alike(const region_t *a, const region_t *b) {
-    bool both_small = a->filled_frac < 0.004 && b->filled_frac < 0.004;
-    double ratio = a->filled_frac / b->filled_frac;
     int n = a->n_colours < b->n_colours ? a->n_colours : b->n_colours;
     for (int i = 0; i < n && i < 2; i++)
         if (a->colours[i] != b->colours[i]) return false;
-    bool as_many = (a->n_colours > 1) == (b->n_colours > 1);
-    return as_many && (both_small || (a->shape == b->shape && a->axis == b->axis && ratio < 2.5 && ratio > 0.4));
+    if ((a->n_colours > 1) != (b->n_colours > 1)) return false;
+    double ratio = a->filled_frac / b->filled_frac;
+    if (a->filled_frac < 0.004 && b->filled_frac < 0.004) return true;
+    if (is_unclear(a) || is_unclear(b))
+        return ratio < 1.35 && ratio > 0.74 && a->elongation < 2.5 && b->elongation < 2.5;
+    return a->shape == b->shape && a->axis == b->axis && ratio < 2.5 && ratio > 0.4;
 }
 
 static void group_objects(measure_t *m) {
@@ -193,9 +240,9 @@ static void group_objects(measure_t *m) {
     }
 }
 
-static void measure_background(measure_t *m, const work_t *k) {
-    backdrop_t b;
-    segment_backdrop(&b, k->lab, k->w, k->h);
+static void measure_background(measure_t *m, work_t *k) {
+    segment_backdrop(&k->backdrop, k->lab, k->w, k->h);
+    const backdrop_t b = k->backdrop;
     if (!b.found) {
         m->background = BACKGROUND_SCENE;
         memset(k->front, 1, (size_t)k->n);
@@ -209,11 +256,7 @@ static void measure_background(measure_t *m, const work_t *k) {
             if (k->front[i]) continue;
             shown++;
             count[k->name[i]]++;
-            /* Where along the run, 0..1, this pixel lies: the ends name a gradient. */
-            double along = b.axis == SHAPE_VERTICAL ? (double)y / k->h
-                           : b.axis == SHAPE_HORIZONTAL
-                               ? (double)x / k->w
-                               : ((double)x / k->w + (b.rising ? 1 - (double)y / k->h : (double)y / k->h)) / 2;
+            double along = segment_backdrop_along(&b, x, y, k->w, k->h);
             if (along < 0.25) first[k->name[i]]++;
             if (along > 0.75) last[k->name[i]]++;
         }
@@ -232,7 +275,7 @@ static void measure_background(measure_t *m, const work_t *k) {
     }
 }
 
-static lens_status measure_work(measure_t *m, const work_t *k) {
+static lens_status measure_work(measure_t *m, work_t *k) {
     measure_tones(m, k);
     measure_background(m, k);
     component_list_t objects = {0}, parts = {0};

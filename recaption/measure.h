@@ -47,6 +47,8 @@ typedef struct {
     int n_parts;           /* of an object */
     int group;             /* objects that look alike share a number; 0 holds the largest */
     bool touches_edge;
+    bool is_outlined; /* of an object: its rim is a line of the colour `outline` */
+    colour_t outline;
 } region_t;
 
 typedef struct {

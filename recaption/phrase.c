@@ -45,7 +45,7 @@ const char *phrase_fraction(double f) {
         const char *words;
     } steps[] = {{0.14, "a small part"}, {0.29, "about a quarter"},  {0.42, "about a third"},
                  {0.58, "about half"},   {0.71, "about two thirds"}, {0.83, "about three quarters"},
-                 {0.96, "most"},         {2.0, "the whole"}};
+                 {0.93, "most"},         {2.0, "nearly all"}};
     int i = 0;
     while (f >= steps[i].below) i++;
     return steps[i].words;
@@ -68,100 +68,93 @@ void phrase_colours(str_t *out, const colour_t *colours, int n) {
     phrase_list_free(&list);
 }
 
+/* Before a noun: shades of one family take the family's name, "grey" or "green and blue". */
+static void add_adjectives(str_t *out, const colour_t *colours, int n) {
+    phrase_list_t list = {0};
+    for (int i = 0; i < n && list.n < PHRASE_LIST_MAX; i++) {
+        int shades = 0;
+        bool said = false;
+        for (int j = 0; j < n; j++) {
+            bool same = strcmp(colour_family(colours[j]), colour_family(colours[i])) == 0;
+            shades += same;
+            said |= same && j < i;
+        }
+        if (!said) str_add(phrase_list_add(&list), shades > 1 ? colour_family(colours[i]) : colour_name(colours[i]));
+    }
+    phrase_join(out, &list, "and");
+    phrase_list_free(&list);
+}
+
 /* ---- regions ---- */
 
-static const char *size_word(rng_t *r, const region_t *g) {
+static const char *size_word(const region_t *g) {
     double f = g->filled_frac;
     if (g->shape == SHAPE_SPOT) return f < 0.0006 ? "tiny" : "small";
-    if (f > 0.3) return PHRASE_PICK(r, "very large", "big", "large");
-    if (f > 0.11) return PHRASE_PICK(r, "large", "big");
-    if (f > 0.035) return "";
-    return f > 0.006 ? PHRASE_PICK(r, "small", "little") : "tiny";
+    return f > 0.11 ? "large" : f > 0.035 ? "" : f > 0.006 ? "small" : "tiny";
 }
 
 static const char *long_word(shape_axis axis) {
-    return axis == SHAPE_HORIZONTAL ? "wide"
-           : axis == SHAPE_VERTICAL ? "tall"
-           : axis == SHAPE_DIAGONAL ? "slanting"
-                                    : "";
+    static const char *const words[] = {
+        [SHAPE_NO_AXIS] = "", [SHAPE_HORIZONTAL] = "wide", [SHAPE_VERTICAL] = "tall", [SHAPE_DIAGONAL] = "slanting"};
+    return words[axis];
 }
 
-static const char *bar_word(rng_t *r, shape_axis axis) {
-    switch (axis) {
-    case SHAPE_HORIZONTAL:
-        return PHRASE_PICK(r, "horizontal bar", "horizontal strip", "horizontal band");
-    case SHAPE_VERTICAL:
-        return PHRASE_PICK(r, "vertical bar", "upright bar", "vertical strip");
-    default:
-        return PHRASE_PICK(r, "diagonal bar", "slanting bar", "diagonal strip");
-    }
-}
+/* How a shape is named: an adjective that goes before the colour, and a noun. */
+typedef struct {
+    const char *adjective, *noun;
+} naming_t;
 
-void phrase_shape(str_t *out, rng_t *r, const region_t *g, bool plural) {
-    const char *adjective = "", *noun;
+static naming_t naming_of(rng_t *r, const region_t *g) {
+    static const char *const nouns[SHAPE_N] = {
+        [SHAPE_SQUARE] = "square", [SHAPE_DIAMOND] = "diamond",   [SHAPE_TRIANGLE] = "triangle",
+        [SHAPE_RING] = "ring",     [SHAPE_FRAME] = "frame",       [SHAPE_HEART] = "heart",
+        [SHAPE_CROSS] = "cross",   [SHAPE_PENTAGON] = "pentagon", [SHAPE_HEXAGON] = "hexagon"};
+    const char *along = long_word(g->axis);
     switch (g->shape) {
     case SHAPE_SPOT:
-        noun = PHRASE_PICK(r, "spot", "dot", "speck");
-        break;
+        return (naming_t){"", PHRASE_PICK(r, "spot", "dot", "speck")};
     case SHAPE_ROUND:
-        noun = PHRASE_PICK(r, "circle", "disc", "round shape", "circle");
-        break;
+        return (naming_t){"", PHRASE_PICK(r, "circle", "circle", "disc")};
     case SHAPE_OVAL:
-        adjective = g->axis == SHAPE_VERTICAL ? "upright" : long_word(g->axis);
-        noun = "oval";
-        break;
-    case SHAPE_SQUARE:
-        noun = "square";
-        break;
-    case SHAPE_DIAMOND:
-        noun = "diamond";
-        break;
+        return (naming_t){g->axis == SHAPE_VERTICAL ? "upright" : along, PHRASE_PICK(r, "oval", "ellipse")};
     case SHAPE_RECTANGLE:
-        adjective = long_word(g->axis);
-        noun = PHRASE_PICK(r, "rectangle", "rectangle", "block");
-        break;
-    case SHAPE_TRIANGLE:
-        noun = "triangle";
-        break;
+        return (naming_t){along, PHRASE_PICK(r, "rectangle", "rectangle", "block")};
     case SHAPE_BAR:
-        noun = bar_word(r, g->axis);
-        break;
-    case SHAPE_RING:
-        noun = "ring";
-        break;
-    case SHAPE_FRAME:
-        noun = "frame";
-        break;
+        return (naming_t){g->axis == SHAPE_HORIZONTAL ? "horizontal"
+                          : g->axis == SHAPE_VERTICAL ? "vertical"
+                                                      : "diagonal",
+                          PHRASE_PICK(r, "bar", "strip", "band")};
     case SHAPE_STAR:
-        noun = PHRASE_PICK(r, "star", "star shape");
-        break;
-    case SHAPE_CROSS:
-        noun = PHRASE_PICK(r, "cross", "cross shape");
-        break;
+        return (naming_t){"", PHRASE_PICK(r, "star", "star shape")};
     case SHAPE_STRIP:
-        adjective = g->axis == SHAPE_VERTICAL ? "tall, narrow" : "long, narrow";
-        noun = "shape";
-        break;
+        return (naming_t){g->axis == SHAPE_VERTICAL ? "tall, narrow" : "long, narrow", "shape"};
     case SHAPE_BLOCK:
-        adjective = g->axis ? long_word(g->axis) : PHRASE_PICK(r, "compact", "rounded");
-        noun = PHRASE_PICK(r, "shape", "form");
-        break;
+        return (naming_t){g->axis ? along : "compact", PHRASE_PICK(r, "shape", "form")};
+    case SHAPE_IRREGULAR:
+        return (naming_t){along, PHRASE_PICK(r, "shape", "form", "figure")};
     default:
-        adjective = long_word(g->axis);
-        noun = PHRASE_PICK(r, "shape", "form");
-        break;
+        return (naming_t){"", nouns[g->shape]};
     }
-    str_addf(out, "%s%s%s%s", adjective, *adjective ? " " : "", noun, plural ? "s" : "");
+}
+
+static void add_word(str_t *s, const char *word) {
+    if (*word) str_addf(s, "%s ", word);
+}
+
+void phrase_plural(str_t *out, const char *noun) {
+    bool hisses = str_ends_with(noun, "s") || str_ends_with(noun, "h") || str_ends_with(noun, "x");
+    str_addf(out, "%s%s", noun, hisses ? "es" : "s");
 }
 
 void phrase_region(str_t *out, rng_t *r, const region_t *g, int count, bool size) {
     str_t words = {0};
-    const char *big = size ? size_word(r, g) : "";
-    str_addf(&words, "%s%s", big, *big ? " " : "");
+    naming_t name = naming_of(r, g);
+    if (size) add_word(&words, size_word(g));
+    add_word(&words, name.adjective);
     int n = g->n_colours > 1 && g->colour_frac[0] < 0.82 ? (g->n_colours > 2 ? 3 : 2) : 1;
-    phrase_colours(&words, g->colours, n);
+    add_adjectives(&words, g->colours, n);
     str_add_char(&words, ' ');
-    phrase_shape(&words, r, g, count > 1);
+    count > 1 ? phrase_plural(&words, name.noun) : str_add(&words, name.noun);
     str_addf(out, "%s %s", count > 1 ? phrase_number(count) : words_article(str_text(&words)), str_text(&words));
     if (words.failed) out->failed = true;
     str_free(&words);
@@ -188,14 +181,15 @@ void phrase_background(str_t *out, rng_t *r, const measure_t *m) {
     str_t words = {0};
     switch (m->background) {
     case BACKGROUND_GRADIENT: {
-        const char *a = m->background_axis == SHAPE_VERTICAL ? "at the top" : "on the left";
-        const char *b = m->background_axis == SHAPE_VERTICAL ? "at the bottom" : "on the right";
+        bool upright = m->background_axis == SHAPE_VERTICAL;
+        const char *a = upright ? "at the top" : "on the left", *b = upright ? "at the bottom" : "on the right";
         const char *change = PHRASE_PICK(r, "shifts", "fades", "blends", "passes");
         str_addf(&words, "background that %s from %s %s to %s %s", change, from, a, to, b);
         break;
     }
     case BACKGROUND_TEXTURED:
-        str_addf(&words, "%s %s background", PHRASE_PICK(r, "textured", "grainy", "mottled"), from);
+        str_addf(&words, "%s %s background", PHRASE_PICK(r, "faintly patterned", "lightly textured", "finely textured"),
+                 from);
         break;
     default:
         str_addf(&words, "%s %s %s", PHRASE_PICK(r, "plain", "solid", "plain", "uniform"), from,

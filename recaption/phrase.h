@@ -29,9 +29,9 @@ const char *phrase_fraction(double f);       /* "about half", "nearly all": of s
 
 /* Colours by share: "black, white and orange"; three shades of one family become "shades of blue". */
 void phrase_colours(str_t *out, const colour_t *colours, int n);
-/* "a large red circle", "two small blue and white squares". size: whether to say it. */
+/* "a large red circle", "two small wide blue and white ovals". size: whether to say it. */
 void phrase_region(str_t *out, rng_t *r, const region_t *region, int count, bool size);
-void phrase_shape(str_t *out, rng_t *r, const region_t *region, bool plural); /* "tall rectangle" */
+void phrase_plural(str_t *out, const char *noun);
 /* "in the upper left corner", "in the middle": in the picture. */
 void phrase_place(str_t *out, rng_t *r, int column, int row);
 /* "a plain white background", "a background that shifts from blue at the top to white at the bottom". */

@@ -1,5 +1,6 @@
 #include "recaption/quality.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -57,9 +58,14 @@ const char *quality_meaning(quality_reason r) {
     return meanings[r];
 }
 
+/* Whole words: "the image" does not start "The imagery of a dream". */
 static bool starts_with_any(const char *text, const char *const *list) {
-    for (; *list; list++)
-        if (strncasecmp(text, *list, strlen(*list)) == 0) return true;
+    for (; *list; list++) {
+        size_t n = strlen(*list);
+        bool inside_word = isalnum((unsigned char)(*list)[n - 1]);
+        if (strncasecmp(text, *list, n) != 0) continue;
+        if (!inside_word || !isalnum((unsigned char)text[n])) return true;
+    }
     return false;
 }
 

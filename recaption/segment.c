@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1, OUTSIDE = 3 };
+enum { NONE = -1, OUTSIDE = 3, RIM_PX = 3 };
 
+static const float agree_distance = 0.1f; /* of a border pixel from a background that holds for it */
 static const float join_distance = 0.06f; /* of two neighbours' mean colours that are one part in two shades */
 
 /* ---- background ---- */
@@ -24,8 +25,9 @@ static double component_of(oklab_t c, int k) {
     return k == 0 ? c.l : k == 1 ? c.a : c.b;
 }
 
-/* Least squares over the border pixels within `tolerance` of the fit so far (all of them where it is 0). */
-static void refit(backdrop_t *b, const oklab_t *lab, int32_t w, int32_t h, float tolerance) {
+/* Least squares over the border pixels within `tolerance` of the fit so far (all of them where it is 0): a plane where
+ * slopes are allowed, else their mean. */
+static void refit(backdrop_t *b, const oklab_t *lab, int32_t w, int32_t h, float tolerance, bool slopes) {
     double s[6] = {0}, t[3][3] = {0}; /* sums of 1, x, y, xx, xy, yy; of c, cx, cy */
     for (int32_t y = 0; y < h; y++)
         for (int32_t x = 0; x < w; x++) {
@@ -50,7 +52,7 @@ static void refit(backdrop_t *b, const oklab_t *lab, int32_t w, int32_t h, float
     double determinant = xx * yy - xy * xy;
     for (int k = 0; k < 3; k++) {
         double mean = t[k][0] / s[0], cx = t[k][1] / s[0] - mean * mx, cy = t[k][2] / s[0] - mean * my;
-        bool has_slope = determinant > 1e-3 * xx * yy && xx > 1 && yy > 1;
+        bool has_slope = slopes && determinant > 1e-3 * xx * yy && xx > 1 && yy > 1;
         b->at[k][1] = has_slope ? (cx * yy - cy * xy) / determinant : 0;
         b->at[k][2] = has_slope ? (cy * xx - cx * xy) / determinant : 0;
         b->at[k][0] = mean - b->at[k][1] * mx - b->at[k][2] * my;
@@ -95,35 +97,68 @@ static void start_at_mode(backdrop_t *b, const oklab_t *lab, int32_t w, int32_t 
     *b = (backdrop_t){.at = {{mode.l}, {mode.a}, {mode.b}}};
 }
 
-void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h) {
-    backdrop_t mode, all = {0};
-    start_at_mode(&mode, lab, w, h);
-    refit(&mode, lab, w, h, 0.12f);
-    refit(&mode, lab, w, h, 0.08f);
-    refit(&all, lab, w, h, 0);
-    refit(&all, lab, w, h, 0.15f);
-    refit(&all, lab, w, h, 0.08f);
-    double rough_mode, rough_all;
-    double agree_mode = agreement(&mode, lab, w, h, 0.1f, &rough_mode);
-    double agree_all = agreement(&all, lab, w, h, 0.1f, &rough_all);
-    bool wide = agree_all > agree_mode + 0.05;
-    *out = wide ? all : mode;
-    out->roughness = wide ? rough_all : rough_mode;
-    out->found = (wide ? agree_all : agree_mode) >= 0.55;
-    out->tolerance = (float)fmin(fmax(3.5 * out->roughness, 0.05), 0.11);
-    double dx = 0, dy = 0, slope_x = out->at[0][1], slope_y = out->at[0][2];
+/* Where along the run of a background this pixel lies, 0..1. */
+double segment_backdrop_along(const backdrop_t *b, int32_t x, int32_t y, int32_t w, int32_t h) {
+    double u = (double)x / w, v = (double)y / h;
+    if (b->axis == SHAPE_HORIZONTAL) return u;
+    if (b->axis == SHAPE_DIAGONAL) return (u + (b->rising ? 1 - v : v)) / 2;
+    return v;
+}
+
+static void set_axis(backdrop_t *b, int32_t w, int32_t h) {
+    double dx = 0, dy = 0;
     for (int k = 0; k < 3; k++) {
-        dx += out->at[k][1] * out->at[k][1];
-        dy += out->at[k][2] * out->at[k][2];
+        dx += b->at[k][1] * b->at[k][1];
+        dy += b->at[k][2] * b->at[k][2];
     }
     dx = sqrt(dx) * w;
     dy = sqrt(dy) * h;
-    out->rising = slope_x * slope_y < 0;
-    bool changes = hypot(dx, dy) > 0.07;
-    out->axis = !changes      ? SHAPE_NO_AXIS
-                : dy > 2 * dx ? SHAPE_VERTICAL
-                : dx > 2 * dy ? SHAPE_HORIZONTAL
-                              : SHAPE_DIAGONAL;
+    b->rising = b->at[0][1] * b->at[0][2] < 0;
+    b->axis = hypot(dx, dy) <= 0.07 ? SHAPE_NO_AXIS
+              : dy > 2 * dx         ? SHAPE_VERTICAL
+              : dx > 2 * dy         ? SHAPE_HORIZONTAL
+                                    : SHAPE_DIAGONAL;
+}
+
+/* Whether the border agrees with a slope all along its run. Two plain halves agree at the ends only. */
+static bool is_even_slope(backdrop_t *b, const oklab_t *lab, int32_t w, int32_t h) {
+    enum { STEPS = 8 };
+    int32_t all[STEPS] = {0}, within[STEPS] = {0};
+    set_axis(b, w, h);
+    if (b->axis == SHAPE_NO_AXIS || agreement(b, lab, w, h, agree_distance, &b->roughness) < 0.7) return false;
+    for (int32_t y = 0; y < h; y++)
+        for (int32_t x = 0; x < w; x++) {
+            if (!on_border(x, y, w, h)) continue;
+            int step = (int)(segment_backdrop_along(b, x, y, w, h) * STEPS);
+            all[step]++;
+            within[step] += colour_distance(lab[y * w + x], segment_backdrop_at(b, x, y)) <= agree_distance;
+        }
+    for (int i = 0; i < STEPS; i++)
+        if (within[i] < 0.45 * all[i]) return false;
+    return true;
+}
+
+void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h) {
+    backdrop_t from_mode, from_all = {0};
+    start_at_mode(out, lab, w, h);
+    from_mode = *out;
+    for (int i = 0; i < 3; i++) {
+        static const float widths[] = {0.15f, 0.12f, 0.08f};
+        refit(&from_mode, lab, w, h, widths[i], true);
+        refit(&from_all, lab, w, h, i ? widths[i] : 0, true);
+    }
+    if (is_even_slope(&from_mode, lab, w, h)) {
+        *out = from_mode;
+        out->found = true;
+    } else if (is_even_slope(&from_all, lab, w, h)) {
+        *out = from_all;
+        out->found = true;
+    } else {
+        refit(out, lab, w, h, 0.12f, false);
+        refit(out, lab, w, h, 0.08f, false);
+        out->found = agreement(out, lab, w, h, agree_distance, &out->roughness) >= 0.55;
+    }
+    out->tolerance = (float)fmin(fmax(3.5 * out->roughness, 0.05), 0.11);
 }
 
 /* ---- components ---- */
@@ -242,12 +277,18 @@ static void find_weak(uint8_t *weak, const component_list_t *l, const int32_t *l
     for (int c = 0; c < l->n; c++) weak[c] = l->at[c].area_px < least_px || inside[c] * 5 < l->at[c].area_px;
 }
 
-/* Unlabelled pixels take the label of the nearest solid part on their side of the background mask. */
+/* Unlabelled pixels take the label of the nearest solid part on their side of the background mask, as far as a rim
+ * goes: what lies further out is a line of its own. */
 static void grow_labels(int32_t *labels, const uint8_t *front, int32_t w, int32_t h, int32_t *queue) {
-    int32_t head = 0, tail = 0;
+    int32_t head = 0, tail = 0, step_end, steps = 0;
     for (int32_t i = 0; i < w * h; i++)
         if (labels[i] != NONE) queue[tail++] = i;
-    while (head < tail) {
+    for (step_end = tail; head < tail && steps < RIM_PX;) {
+        if (head == step_end) {
+            step_end = tail;
+            steps++;
+            continue;
+        }
         int32_t i = queue[head++], x = i % w, y = i / w;
         int32_t next[4] = {x > 0 ? i - 1 : i, x + 1 < w ? i + 1 : i, y > 0 ? i - w : i, y + 1 < h ? i + w : i};
         for (int k = 0; k < 4; k++) {

@@ -20,6 +20,8 @@ typedef struct {
 
 void segment_backdrop(backdrop_t *out, const oklab_t *lab, int32_t w, int32_t h);
 oklab_t segment_backdrop_at(const backdrop_t *b, int32_t x, int32_t y);
+/* Where along its axis a pixel lies, 0..1 (top to bottom where it has none). */
+double segment_backdrop_along(const backdrop_t *b, int32_t x, int32_t y, int32_t w, int32_t h);
 
 typedef struct {
     int32_t label, area_px;

@@ -101,7 +101,7 @@ static double hull_triangle(const hull_t *h) {
     return best;
 }
 
-/* Number of arms of about equal length around the centre, 0 where the outline has none. */
+/* Number of arms of about equal length, evenly around the centre; 0 where the outline has none. */
 static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int32_t height) {
     double radius[N_DIRECTIONS] = {0};
     for (int32_t y = 0; y < height; y++)
@@ -118,7 +118,7 @@ static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int3
     }
     /* An arm is a run of directions above the middle height; each must reach near the longest. */
     double middle = (low + high) / 2;
-    int arms = 0, start = 0;
+    int middles[N_DIRECTIONS], arms = 0, start = 0, run = 0;
     while (start < N_DIRECTIONS && radius[start] >= middle) start++;
     if (start == N_DIRECTIONS || low > 0.7 * high) return 0;
     double top = 0;
@@ -126,11 +126,16 @@ static int count_arms(const shape_t *s, const uint8_t *mask, int32_t width, int3
         double r = radius[(start + k) % N_DIRECTIONS];
         if (r >= middle) {
             top = fmax(top, r);
-        } else if (top > 0) {
+            run++;
+        } else if (run > 0) {
             if (top < 0.8 * high) return 0;
-            arms++;
-            top = 0;
+            middles[arms++] = 2 * k - run; /* in half steps */
+            top = run = 0;
         }
+    }
+    for (int a = 0; a < arms; a++) {
+        double gap = (a + 1 < arms ? middles[a + 1] : middles[0] + 2 * N_DIRECTIONS) - middles[a];
+        if (fabs(gap * arms / (2.0 * N_DIRECTIONS) - 1) > 0.25) return 0;
     }
     return arms;
 }
@@ -142,24 +147,71 @@ static shape_axis axis_of(double angle, double elongation) {
     return fabs(a - M_PI / 2) < M_PI / 8 ? SHAPE_VERTICAL : SHAPE_DIAGONAL;
 }
 
-/* Outline of a convex region. `ellipse` is its area over that of the ellipse with the same second moments: 1 for an
- * ellipse, 0.955 for a rectangle, 0.83 for a triangle. */
-static shape_kind convex_kind(const shape_t *s, const hull_t *h, double hull_px, double rectangle_px, double angle,
-                              double ellipse) {
-    double reach = 0;
-    for (int i = 0; i < h->n; i++) reach = fmax(reach, hypot(h->at[i].x - s->centre_x_px, h->at[i].y - s->centre_y_px));
-    double fills_circle = hull_px / (M_PI * reach * reach), fills_rectangle = hull_px / rectangle_px;
-    if (hull_triangle(h) / hull_px > 0.82) return SHAPE_TRIANGLE;
-    if (s->elongation >= 4 && fills_rectangle > 0.85) return SHAPE_BAR;
-    if (s->elongation >= 4) return SHAPE_STRIP;
-    if (fills_rectangle > 0.91) {
-        if (s->elongation > 1.17) return SHAPE_RECTANGLE;
-        double tilt = fabs(fmod(fabs(angle), M_PI / 2) - M_PI / 4); /* 0 at 45 degrees */
-        return tilt < M_PI / 12 ? SHAPE_DIAMOND : SHAPE_SQUARE;
+/* Corners a person would count: the flattest ones go while they cut off next to nothing. A regular hexagon's corner is
+ * a sixth of its area, a regular decagon's 4 %, so round outlines keep 7 to 10. */
+static int count_corners(hull_t h, double hull_px) {
+    while (h.n > 3) {
+        int flattest = 0;
+        double least = INFINITY;
+        for (int i = 0; i < h.n; i++) {
+            double cut = fabs(cross(h.at[(i + h.n - 1) % h.n], h.at[i], h.at[(i + 1) % h.n])) / 2;
+            if (cut >= least) continue;
+            least = cut;
+            flattest = i;
+        }
+        if (least > 0.045 * hull_px) break;
+        memmove(&h.at[flattest], &h.at[flattest + 1], (size_t)(h.n - flattest - 1) * sizeof h.at[0]);
+        h.n--;
     }
+    return h.n;
+}
+
+typedef struct {
+    double area_px, rectangle_px; /* of the hull; of the smallest rectangle around it */
+    double ellipse; /* region's area over that of the ellipse with its second moments: 1 for an ellipse, 0.955 for a
+                       rectangle, 0.83 for a triangle */
+} outline_t;
+
+static shape_kind convex_kind(const shape_t *s, const hull_t *h, const outline_t *o) {
+    double reach = 0, box_px = (double)(s->x1 - s->x0) * (s->y1 - s->y0);
+    for (int i = 0; i < h->n; i++) reach = fmax(reach, hypot(h->at[i].x - s->centre_x_px, h->at[i].y - s->centre_y_px));
+    double fills_circle = o->area_px / (M_PI * reach * reach), fills_rectangle = o->area_px / o->rectangle_px;
+    if (hull_triangle(h) / o->area_px > 0.74) return SHAPE_TRIANGLE;
+    if (s->elongation >= 4) return fills_rectangle > 0.85 ? SHAPE_BAR : SHAPE_STRIP;
+    int corners = count_corners(*h, o->area_px);
+    /* Half of its upright box, as no other outline is; blended edges round that up by about two pixels a side. */
+    double half = 0.5 + 2.0 / fmin(s->x1 - s->x0, s->y1 - s->y0);
+    if (corners <= 6 && fabs(o->area_px / box_px - half) < 0.06) return SHAPE_DIAMOND;
+    if (fills_rectangle > 0.91) return s->elongation > 1.17 ? SHAPE_RECTANGLE : SHAPE_SQUARE;
     if (fills_circle > 0.86 && s->elongation < 1.15) return SHAPE_ROUND;
-    if (ellipse > 0.975 && s->elongation >= 1.15) return SHAPE_OVAL;
+    if (o->ellipse > 0.975 && s->elongation >= 1.15 && corners > (s->elongation > 1.3 ? 5 : 6)) return SHAPE_OVAL;
+    bool regular = s->elongation < 1.3 && s->filled_px > 150;
+    if (regular && corners == 6 && fills_circle > 0.72) return SHAPE_HEXAGON;
+    if (regular && corners == 5 && fills_circle > 0.62) return SHAPE_PENTAGON;
     return SHAPE_BLOCK;
+}
+
+static int32_t top_of(const uint8_t *mask, int32_t width, int32_t height, int32_t x) {
+    int32_t y = 0;
+    while (y < height && !mask[(int64_t)y * width + x]) y++;
+    return y;
+}
+
+/* Two lobes above a notch in the middle, and a point below it. */
+static bool is_heart(const shape_t *s, const uint8_t *mask, int32_t width, int32_t height) {
+    int32_t w = s->x1 - s->x0, h = s->y1 - s->y0;
+    if (w < 10 || h < 10 || s->elongation > 1.3 || s->solidity < 0.85) return false;
+    int32_t notch = top_of(mask, width, height, s->x0 + w / 2), left = height, right = height;
+    for (int32_t x = 0; x < w / 2; x++) {
+        int32_t l = top_of(mask, width, height, s->x0 + x), r = top_of(mask, width, height, s->x1 - 1 - x);
+        left = l < left ? l : left;
+        right = r < right ? r : right;
+    }
+    if (notch - left < 0.06 * h || notch - right < 0.06 * h) return false;
+    int32_t low = s->y1 - 1 - h / 12, x0 = s->x0, x1 = s->x1;
+    while (x0 < x1 && !mask[(int64_t)low * width + x0]) x0++;
+    while (x1 > x0 && !mask[(int64_t)low * width + x1 - 1]) x1--;
+    return x1 - x0 < 0.35 * w && fabs((x0 + x1) / 2.0 - (s->x0 + s->x1) / 2.0) < 0.1 * w;
 }
 
 void shape_measure(shape_t *out, const uint8_t *mask, int32_t width, int32_t height) {
@@ -197,12 +249,16 @@ void shape_measure(shape_t *out, const uint8_t *mask, int32_t width, int32_t hei
     out->solidity = n / hull_px;
     out->elongation = long_px / short_px;
     out->axis = axis_of(angle, out->elongation);
-    double ellipse = n / (4 * M_PI * sqrt(fmax(vx * vy - vxy * vxy, 1e-6)));
+    outline_t outline = {.area_px = hull_px,
+                         .rectangle_px = long_px * short_px,
+                         .ellipse = n / (4 * M_PI * sqrt(fmax(vx * vy - vxy * vxy, 1e-6)))};
 
     if (n < SPOT_PX) {
         out->kind = out->elongation >= 4 ? SHAPE_STRIP : SHAPE_SPOT;
+    } else if (is_heart(out, mask, width, height)) {
+        out->kind = SHAPE_HEART;
     } else if (out->solidity >= 0.9) {
-        out->kind = convex_kind(out, &hull, hull_px, long_px * short_px, angle, ellipse);
+        out->kind = convex_kind(out, &hull, &outline);
         bool has_opening = (n - own) / n > 0.1;
         bool is_round = out->kind == SHAPE_ROUND || out->kind == SHAPE_OVAL;
         bool is_straight = out->kind == SHAPE_SQUARE || out->kind == SHAPE_RECTANGLE;
@@ -211,6 +267,8 @@ void shape_measure(shape_t *out, const uint8_t *mask, int32_t width, int32_t hei
         out->kind = SHAPE_STRIP;
     } else {
         int arms = out->elongation < 1.3 ? count_arms(out, mask, width, height) : 0;
-        out->kind = arms == 4 ? SHAPE_CROSS : arms >= 5 && arms <= 12 ? SHAPE_STAR : SHAPE_IRREGULAR;
+        out->kind = arms == 4                                         ? SHAPE_CROSS
+                    : arms >= 5 && arms <= 12 && out->solidity < 0.85 ? SHAPE_STAR
+                                                                      : SHAPE_IRREGULAR;
     }
 }

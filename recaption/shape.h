@@ -10,9 +10,12 @@ typedef enum {
     SHAPE_ROUND,
     SHAPE_OVAL,
     SHAPE_SQUARE,
-    SHAPE_DIAMOND,
+    SHAPE_DIAMOND, /* standing on a corner */
     SHAPE_RECTANGLE,
     SHAPE_TRIANGLE,
+    SHAPE_PENTAGON,
+    SHAPE_HEXAGON,
+    SHAPE_HEART,
     SHAPE_BAR,   /* long and straight */
     SHAPE_RING,  /* a round outline around an opening */
     SHAPE_FRAME, /* a square or rectangular outline around an opening */

@@ -1,5 +1,6 @@
 #include "train/train_config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,12 @@ static const option_t rows[] = {
      .max = 1e9,
      .unit = "steps",
      .help = "linear warm-up of the learning rate"},
+    {.name = "train.schedule",
+     .type = OPTION_CHOICE,
+     .offset = AT(train.schedule),
+     .initial = "constant",
+     .choices = "constant|cosine",
+     .help = "of the learning rate after the warm-up; cosine falls to 0 at train.steps"},
     {.name = "train.beta1",
      .type = OPTION_FLOAT,
      .offset = AT(train.beta1),
@@ -378,5 +385,8 @@ double train_config_mu(const train_config_t *c) {
 }
 
 double train_config_lr(const train_config_t *c, int64_t step) {
-    return step < c->train.warmup ? c->train.lr * (double)step / (double)c->train.warmup : c->train.lr;
+    if (step < c->train.warmup) return c->train.lr * (double)step / (double)c->train.warmup;
+    if (strcmp(c->train.schedule, "constant") == 0 || c->train.steps <= c->train.warmup) return c->train.lr;
+    double done = (double)(step - c->train.warmup) / (double)(c->train.steps - c->train.warmup);
+    return c->train.lr * 0.5 * (1.0 + cos(done * 3.14159265358979323846));
 }

@@ -30,6 +30,7 @@ typedef struct {
     struct {
         int64_t steps, global_batch, warmup, checkpoint_every, keep;
         double lr, beta1, beta2, eps, weight_decay, clip, ema;
+        char *schedule;
     } train;
     struct {
         int64_t every, steps;
@@ -46,6 +47,6 @@ void train_config_free(train_config_t *c);
 /* The model that the configuration describes. */
 LENS_CHECKED lens_status train_config_pipeline(pipeline_config_t *out, const train_config_t *c);
 double train_config_mu(const train_config_t *c);               /* mean of the logit-normal of t */
-double train_config_lr(const train_config_t *c, int64_t step); /* step from 1; warm-up, then constant */
+double train_config_lr(const train_config_t *c, int64_t step); /* step from 1 */
 
 #endif

@@ -6,8 +6,8 @@
 
 /* One shape of matrix product, as it was called. */
 typedef struct {
-    bool a_transposed, b_transposed;
-    int64_t M, N, K, count; /* count > 1: independent products spread over threads, one thread each */
+    bool a_transposed, b_transposed, adds; /* adds: to what c holds */
+    int64_t M, N, K, count;                /* count > 1: independent products spread over threads, one thread each */
     int64_t lda, ldb, ldc;
 } product_t;
 

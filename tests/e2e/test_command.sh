@@ -79,8 +79,8 @@ expect 0 '^  demo  ' '' shell '"$1" help <&- 2>&-'
 # Mistakes in a config.
 if "$lens" help train >/dev/null 2>&1 && [ -f configs/nano.yaml ]; then
     cp configs/nano.yaml "$work/typo.yaml"
-    printf 'optim2:\n  lr: 1\n' >>"$work/typo.yaml"
-    expect 2 '' "^lens train: $work/typo.yaml:[0-9]+: unknown section \"optim2\" \\(did you mean \"optim\"\\?\\)$" \
+    printf 'flows:\n  mu: 1\n' >>"$work/typo.yaml"
+    expect 2 '' "^lens train: $work/typo.yaml:[0-9]+: unknown section \"flows\" \\(did you mean \"flow\"\\?\\)$" \
         "$lens" train "$work/typo.yaml"
     expect 2 '' '^lens train: command line: train\.steps = "many": expected an integer' \
         "$lens" train configs/nano.yaml train.steps=many

@@ -49,6 +49,12 @@ rejected set huge 'cannot decode' '60000 x 60000 px is too large'
 rejected set moving.gif 'no picture' 'not a JPEG, PNG or WebP'
 rejected set red_car 'duplicate key' 'red_car'
 
+# What was written is whole, and comes back through a tar.
+expect 0 '' '' sh -c '"$1" shards verify set >verified' sh "$lens"
+expect 0 '' '' sh -c '"$1" shards export set -o exported >exporting' sh "$lens"
+expect 0 'accepted  3 samples' '' "$lens" ingest exported/*.tar -o again --lossless
+expect 0 'a gradient' '' "$lens" shards cat again --key sub/c
+
 # A second run does not touch what is there.
 before=$(cat set/base/*.h5 set/rejects.jsonl | cksum)
 expect 1 '' 'lens ingest: .*set' "$lens" ingest in -o set
@@ -75,6 +81,9 @@ expect 0 'accepted  1 samples' '^warning: cut.tar: Truncated tar archive after [
 rejected cut-set 001 'source cut short or damaged' 'cut.tar: '
 echo 'no tar' >no.tar
 expect 1 'accepted  0 samples' 'lens ingest: no sample was accepted, 1 were rejected' "$lens" ingest no.tar -o no-set
+
+mkdir nothing
+expect 1 'accepted  0 samples' 'lens ingest: the sources hold no pictures' "$lens" ingest nothing -o nothing-set
 
 # Keys that begin anew in each tar.
 cp whole.tar other.tar

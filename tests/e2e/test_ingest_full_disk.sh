@@ -26,4 +26,5 @@ cat "$work/out" "$work/err"
 [ ! -e "$work/disk/set/rejects.jsonl" ] || { echo 'FAILED: rejects.jsonl of a run that failed'; exit 1; }
 find "$work/disk" -name '*.tmp*' | grep . && { echo 'FAILED: temporary files are left'; exit 1; }
 [ -e "$work/disk/set/base/shard-00000.h5" ] || { echo 'FAILED: the disk was full before the first shard'; exit 1; }
+"$lens" shards verify "$work/disk/set" || { echo 'FAILED: what was published is not whole'; exit 1; }
 exit 0

@@ -39,7 +39,7 @@ static void test_ticks_are_round(void **state) {
     assert_labels(chart_axis_linear(5, 5, 5, true), "4.4 4.6 4.8 5.0 5.2 5.4 5.6");
     assert_labels(chart_axis_log(0.13, 4), "0.1 0.2 0.5 1 2 5");
     assert_labels(chart_axis_log(1, 1), "1 2");
-    assert_labels(chart_axis_log(0.5, 30000), "1 10 100 1k 10k");
+    assert_labels(chart_axis_log(0.5, 30000), "1 10 100 1000 10k");
 }
 
 static void test_ticks_stay_inside(void **state) {

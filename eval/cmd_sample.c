@@ -1,0 +1,270 @@
+/* `lens sample`: pictures from prompts and a checkpoint. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/command.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "data/image_grid.h"
+#include "model/generator.h"
+#include "model/prompts.h"
+
+enum { SAMPLE_BATCH = 16, SAMPLE_GUTTER_PX = 2 };
+
+typedef struct {
+    char *prompt, *prompts, *out;
+    int64_t count, steps, seed, columns, threads;
+    double guidance;
+    bool raw, separate, json;
+} sample_values_t;
+
+#define AT(field) offsetof(sample_values_t, field)
+static const option_t sample_options[] = {
+    {.name = "prompt",
+     .type = OPTION_STRING,
+     .offset = AT(prompt),
+     .choices = "TEXT",
+     .help = "what to draw; \"\" draws without a prompt",
+     .letter = 'p'},
+    {.name = "prompts", .type = OPTION_STRING, .offset = AT(prompts), .choices = "FILE", .help = "one prompt a line"},
+    {.name = "out",
+     .type = OPTION_STRING,
+     .offset = AT(out),
+     .required = true,
+     .choices = "FILE",
+     .help = "a sheet, .png or .webp; with --separate a folder",
+     .letter = 'o'},
+    {.name = "count",
+     .type = OPTION_INT,
+     .offset = AT(count),
+     .initial = "1",
+     .min = 1,
+     .max = 100000,
+     .help = "pictures of each prompt",
+     .letter = 'n'},
+    {.name = "steps",
+     .type = OPTION_INT,
+     .offset = AT(steps),
+     .initial = "20",
+     .min = 1,
+     .max = 1000,
+     .help = "Euler steps"},
+    {.name = "guidance",
+     .type = OPTION_FLOAT,
+     .offset = AT(guidance),
+     .initial = "4",
+     .min = 0,
+     .max = 100,
+     .help = "classifier-free guidance; 1: none",
+     .letter = 'g'},
+    {.name = "seed",
+     .type = OPTION_INT,
+     .offset = AT(seed),
+     .initial = "1",
+     .min = 0,
+     .max = 1e15,
+     .help = "of the noise; picture i of a call is a function of seed and i"},
+    {.name = "columns",
+     .type = OPTION_INT,
+     .offset = AT(columns),
+     .initial = "0",
+     .min = 0,
+     .max = 1000,
+     .help = "of the sheet; 0: nearly square"},
+    {.name = "separate",
+     .type = OPTION_FLAG,
+     .offset = AT(separate),
+     .help = "one PNG a picture, 00000.png and so on, and prompts.txt"},
+    {.name = "raw", .type = OPTION_FLAG, .offset = AT(raw), .help = "the last weights, not their average"},
+    {.name = "threads",
+     .type = OPTION_INT,
+     .offset = AT(threads),
+     .initial = "0",
+     .min = 0,
+     .max = 1024,
+     .help = "0: all cores"},
+    {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
+};
+
+/* A loaded checkpoint, ready to draw from. */
+typedef struct {
+    kernels_t *k;
+    pipeline_config_t config;
+    pipeline_tensors_t tensors;
+    act_t *acts;
+    generator_t *generator;
+} drawer_t;
+
+/* CKPT/ema where it is there and the last weights are not asked for. */
+static lens_status weights_dir(str_t *out, const char *checkpoint, bool raw) {
+    str_addf(out, "%s/ema", checkpoint);
+    if (!out->failed && (raw || !file_is_dir(out->s))) {
+        str_clear(out);
+        str_add(out, checkpoint);
+    }
+    return str_status(out);
+}
+
+static lens_status load_weights(drawer_t *d, const char *dir) {
+    kernels_t *k = d->k;
+    int64_t n = plan_n_floats(&d->tensors.plan);
+    float *host = calloc((size_t)n, sizeof *host);
+    void *floats = NULL;
+    lens_status st = host ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory for weights", dir);
+    if (st == LENS_OK) st = pipeline_load_weights(host, &d->tensors.plan, dir);
+    if (st == LENS_OK) st = k->alloc(k, &floats, sizeof(float) * (size_t)n, "weights");
+    if (st == LENS_OK) st = k->alloc(k, &d->acts, k->act_bytes * (size_t)n, "weights");
+    if (st == LENS_OK) {
+        k->upload(k, floats, host, sizeof(float) * (size_t)n);
+        k->to_act(k, d->acts, floats, n);
+        plan_bind_as(&d->tensors.plan, d->acts, k->act_bytes);
+        st = k->finish(k);
+    }
+    k->free(k, floats);
+    free(host);
+    return st;
+}
+
+static void drawer_close(drawer_t *d) {
+    generator_free(d->generator);
+    pipeline_tensors_free(&d->tensors);
+    if (d->k) d->k->free(d->k, d->acts);
+    kernels_free(d->k);
+}
+
+static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample_values_t *v, int64_t batch) {
+    str_t dir = {0};
+    *d = (drawer_t){0};
+    lens_status st = LENS_OK;
+    if (!file_is_dir(checkpoint)) LENS_GO(lens_fail(LENS_IO, "%s: no such checkpoint folder", checkpoint));
+    LENS_GO(weights_dir(&dir, checkpoint, v->raw));
+    LENS_GO(pipeline_load_config(&d->config, dir.s));
+    LENS_GO(kernels_cpu_new(&d->k, (int)v->threads, 1));
+    LENS_GO(pipeline_tensors_init(&d->tensors, &d->config));
+    LENS_GO(load_weights(d, dir.s));
+    st = generator_new(&d->generator, d->k, &d->config, batch);
+done:
+    if (st != LENS_OK) drawer_close(d);
+    str_free(&dir);
+    return st;
+}
+
+/* Picture i shows prompt i / count. */
+static lens_status draw_all(image_t *pictures, int64_t n, drawer_t *d, const prompts_t *prompts,
+                            const sample_values_t *v) {
+    const char *batch[SAMPLE_BATCH];
+    size_t each = (size_t)(d->config.height * d->config.width * 3);
+    uint8_t *pixels = malloc(each * SAMPLE_BATCH);
+    if (!pixels) return lens_fail(LENS_MEMORY, "out of memory for pictures");
+    lens_status st = LENS_OK;
+    for (int64_t first = 0; st == LENS_OK && first < n; first += SAMPLE_BATCH) {
+        int64_t m = n - first < SAMPLE_BATCH ? n - first : SAMPLE_BATCH;
+        for (int64_t i = 0; i < m; i++) batch[i] = prompts->text[(first + i) / v->count];
+        generator_options_t o = {v->steps, v->guidance, (uint64_t)v->seed, (uint64_t)first};
+        st = generator_run(d->generator, &d->tensors, batch, m, &o, pixels);
+        for (int64_t i = 0; st == LENS_OK && i < m; i++) {
+            st = image_new(&pictures[first + i], (int32_t)d->config.width, (int32_t)d->config.height);
+            if (st == LENS_OK) memcpy(pictures[first + i].rgb, pixels + (size_t)i * each, each);
+        }
+        log_progress("%lld of %lld pictures", (long long)(first + m), (long long)n);
+    }
+    log_progress_end();
+    free(pixels);
+    return st;
+}
+
+static lens_status write_separate(const image_t *pictures, int64_t n, const prompts_t *prompts,
+                                  const sample_values_t *v) {
+    str_t path = {0}, list = {0};
+    lens_status st = LENS_OK;
+    LENS_GO(dir_make(v->out));
+    for (int64_t i = 0; i < n; i++) {
+        str_clear(&path);
+        str_addf(&path, "%s/%05lld.png", v->out, (long long)i);
+        LENS_GO(str_status(&path));
+        LENS_GO(image_write(path.s, &pictures[i]));
+        str_addf(&list, "%s\n", prompts->text[i / v->count]);
+    }
+    str_clear(&path);
+    str_addf(&path, "%s/prompts.txt", v->out);
+    LENS_GO(str_status(&path));
+    LENS_GO(str_status(&list));
+    st = file_write(path.s, list.s, list.len);
+done:
+    str_free(&path);
+    str_free(&list);
+    return st;
+}
+
+static lens_status write_sheet(const image_t *pictures, int64_t n, const sample_values_t *v) {
+    /* One row a prompt reads best, where there are several pictures of each. */
+    int64_t columns = v->columns ? v->columns : v->count > 1 ? v->count : (int64_t)ceil(sqrt((double)n));
+    image_t sheet = {0};
+    LENS_TRY(image_grid(&sheet, pictures, (int)n, (int)columns, SAMPLE_GUTTER_PX));
+    lens_status st = image_write(v->out, &sheet);
+    image_free(&sheet);
+    return st;
+}
+
+static void print_summary(int64_t n, const sample_values_t *v, double s) {
+    str_t out = {0};
+    str_add_json(&out, v->out, strlen(v->out));
+    if (v->json)
+        printf(
+            "{\"out\": %s, \"pictures\": %lld, \"steps\": %lld, \"guidance\": %g, \"seed\": %lld, \"seconds\": %.3f}\n",
+            str_text(&out), (long long)n, (long long)v->steps, v->guidance, (long long)v->seed, s);
+    else
+        printf("%s: %lld pictures, %lld steps, guidance %g, seed %lld, %.1f s\n", v->out, (long long)n,
+               (long long)v->steps, v->guidance, (long long)v->seed, s);
+    str_free(&out);
+}
+
+static lens_status draw_and_write(const char *checkpoint, const prompts_t *prompts, const sample_values_t *v) {
+    int64_t n = prompts->n * v->count;
+    double begin_s = log_clock_s();
+    drawer_t d;
+    LENS_TRY(drawer_open(&d, checkpoint, v, n < SAMPLE_BATCH ? n : SAMPLE_BATCH));
+    image_t *pictures = calloc((size_t)n, sizeof *pictures);
+    lens_status st =
+        pictures ? draw_all(pictures, n, &d, prompts, v) : lens_fail(LENS_MEMORY, "out of memory for pictures");
+    if (st == LENS_OK) st = v->separate ? write_separate(pictures, n, prompts, v) : write_sheet(pictures, n, v);
+    for (int64_t i = 0; pictures && i < n; i++) image_free(&pictures[i]);
+    free(pictures);
+    drawer_close(&d);
+    if (st == LENS_OK) print_summary(n, v, log_clock_s() - begin_s);
+    return st;
+}
+
+static lens_status check_values(const sample_values_t *v, int n_args) {
+    if (n_args != 1) return lens_fail(LENS_ARGUMENT, "expected one checkpoint folder, got %d arguments", n_args);
+    if (!v->prompt == !v->prompts) return lens_fail(LENS_ARGUMENT, "expected either --prompt TEXT or --prompts FILE");
+    if (!v->separate && !str_ends_with(v->out, ".png") && !str_ends_with(v->out, ".webp"))
+        return lens_fail(LENS_ARGUMENT, "--out %s: expected a name that ends in .png or .webp, or --separate", v->out);
+    return LENS_OK;
+}
+
+static lens_status sample_run(const void *values, int n_args, char **args) {
+    const sample_values_t *v = values;
+    prompts_t prompts = {0};
+    LENS_TRY(check_values(v, n_args));
+    lens_status st =
+        v->prompt ? prompts_add(&prompts, v->prompt, strlen(v->prompt)) : prompts_read(&prompts, v->prompts);
+    if (st == LENS_OK) st = draw_and_write(args[0], &prompts, v);
+    prompts_free(&prompts);
+    return st;
+}
+
+const command_t cmd_sample = {
+    .name = "sample",
+    .usage = "CHECKPOINT (--prompt TEXT | --prompts FILE) -o FILE",
+    .summary = "draw pictures from prompts with a trained model",
+    .details = "CHECKPOINT is a folder that lens train wrote, such as RUN/checkpoints/latest. The averaged weights are "
+               "used where they\n"
+               "are there. The same seed draws the same pictures.\n"
+               "    lens sample runs/a/checkpoints/latest --prompt 'a red circle' -n 8 -o circles.png",
+    .options = {sample_options, sizeof sample_options / sizeof sample_options[0]},
+    .values_size = sizeof(sample_values_t),
+    .run = sample_run,
+};

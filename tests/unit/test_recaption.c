@@ -1,0 +1,363 @@
+/* Recaptioning a dataset: with the describer, and with a captioner that answers late, out of order and badly. */
+#include "tests/unit/drawing.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/shard.h"
+#include "recaption/recaption.h"
+#include "recaption/words.h"
+
+enum { N_SAMPLES = 240, PER_SHARD = 60 };
+
+static char folder[] = "/tmp/lens-test-recaption-XXXXXX";
+
+static const char *path_of(const char *name, char out[256]) {
+    snprintf(out, 256, "%s/%s", folder, name);
+    return out;
+}
+
+/* Pictures that differ by little: half of them are one grey apart, every tenth repeats the one before it. */
+static void draw_sample(image_t *im, int i) {
+    int kind = i % 10 == 9 ? i - 1 : i;
+    if (kind % 2) {
+        draw_new(im, 48, 48, 0xf0f0f0 + (uint32_t)(kind / 2 % 16));
+        return;
+    }
+    draw_new(im, 64, 64, 0xffffff);
+    draw_ellipse(im, 20 + kind % 3, 20 + kind / 3 % 3, 10, 10, 0, kind / 9 % 2 ? 0xff0000 : 0x0000ff);
+    draw_pixel(im, kind % 64, 63, 0xfefefe); /* no person sees it, and the file differs */
+}
+
+static void make_dataset(const char *dir, int damaged) {
+    dataset_writer_t *w;
+    dataset_writer_options_t options = DATASET_WRITER_DEFAULTS;
+    options.shard_max_samples = PER_SHARD;
+    assert_int_equal(dataset_writer_open(&w, dir, &options), LENS_OK);
+    for (int i = 0; i < N_SAMPLES; i++) {
+        image_t im;
+        str_t webp = {0};
+        char key[32];
+        draw_sample(&im, i);
+        assert_int_equal(image_encode_webp(&webp, &im, 0, true), LENS_OK);
+        snprintf(key, sizeof key, "sample-%04d", i);
+        size_t n = i == damaged ? webp.len / 2 : webp.len;
+        const sample_t sample = {.key = key,
+                                 .webp = webp.s,
+                                 .webp_bytes = n,
+                                 .width = im.width,
+                                 .height = im.height,
+                                 .original_width = im.width,
+                                 .original_height = im.height,
+                                 .alt = "",
+                                 .meta = NULL};
+        assert_int_equal(dataset_writer_add(w, &sample), LENS_OK);
+        str_free(&webp);
+        image_free(&im);
+    }
+    assert_int_equal(dataset_writer_close(w), LENS_OK);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    char path[256];
+    if (!mkdtemp(folder)) return -1;
+    make_dataset(path_of("set", path), -1);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    return dir_remove(folder) == LENS_OK ? 0 : -1;
+}
+
+static recaption_result_t recaption(const char *set, const char *layers, captioner_t *c, int threads, int attempts) {
+    recaption_options_t o = {
+        .dir = layers, .kind = "dense", .threads = threads, .max_attempts = attempts, .quality = QUALITY_DEFAULTS};
+    recaption_result_t result;
+    dataset_t *d;
+    assert_int_equal(dir_make(layers), LENS_OK);
+    assert_int_equal(dataset_open_partial(&d, set), LENS_OK);
+    assert_int_equal(dataset_add_layers(d, layers), LENS_OK);
+    lens_status st = recaption_run(&result, d, c, &o);
+    if (st != LENS_OK) fail_msg("%s", lens_error());
+    dataset_close(d);
+    return result;
+}
+
+static captioner_t *open_describer(void) {
+    const captioner_options_t options = {.kind = "dense", .min_words = 40, .max_words = 120, .max_in_flight = 1};
+    captioner_t *c;
+    assert_int_equal(captioner_open(&c, "describe", &options), LENS_OK);
+    return c;
+}
+
+static dataset_t *open_with(const char *set, const char *layers) {
+    dataset_t *d;
+    assert_int_equal(dataset_open(&d, set), LENS_OK);
+    assert_int_equal(dataset_add_layers(d, layers), LENS_OK);
+    return d;
+}
+
+static void assert_same_captions(const dataset_t *a, const dataset_t *b) {
+    str_t one = {0}, other = {0};
+    for (int64_t i = 0; i < dataset_n_samples(a); i++) {
+        assert_int_equal(dataset_caption(a, i, "dense", &one), LENS_OK);
+        assert_int_equal(dataset_caption(b, i, "dense", &other), LENS_OK);
+        assert_string_equal(str_text(&one), str_text(&other));
+    }
+    str_free(&one);
+    str_free(&other);
+}
+
+/* Captions are told apart by the picture's bytes: equal pictures alone may share one. */
+static void assert_unique(const dataset_t *d) {
+    caption_set_t said = {0};
+    str_t text = {0}, one = {0}, other = {0};
+    for (int64_t i = 0; i < dataset_n_samples(d); i++) {
+        assert_int_equal(dataset_caption(d, i, "dense", &text), LENS_OK);
+        assert_in_range(words_count(str_text(&text)), 40, 120);
+        int64_t before = caption_set_find(&said, str_text(&text));
+        if (before >= 0) {
+            assert_int_equal(dataset_image(d, i, &one), LENS_OK);
+            assert_int_equal(dataset_image(d, before, &other), LENS_OK);
+            assert_int_equal(one.len, other.len);
+            assert_memory_equal(one.s, other.s, one.len);
+        }
+        assert_int_equal(caption_set_add(&said, str_text(&text), i), LENS_OK);
+    }
+    caption_set_free(&said);
+    str_free(&text);
+    str_free(&one);
+    str_free(&other);
+}
+
+static void test_unique_and_independent_of_threads(void **state) {
+    (void)state;
+    char set[256], one[256], four[256];
+    path_of("set", set);
+    captioner_t *c = open_describer();
+    recaption_result_t r = recaption(set, path_of("one", one), c, 1, 64);
+    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED], N_SAMPLES);
+    assert_int_equal(r.n_shards_written, N_SAMPLES / PER_SHARD);
+    r = recaption(set, path_of("four", four), c, 4, 64);
+    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED], N_SAMPLES);
+    captioner_close(c);
+    dataset_t *a = open_with(set, one), *b = open_with(set, four);
+    assert_unique(a);
+    assert_same_captions(a, b);
+    dataset_close(a);
+    dataset_close(b);
+}
+
+/* A run that stopped after some shards goes on, and ends as one that never stopped. */
+static void test_resumes(void **state) {
+    (void)state;
+    char set[256], whole[256], cut[256], last[320];
+    path_of("set", set);
+    captioner_t *c = open_describer();
+    recaption(set, path_of("whole", whole), c, 2, 64);
+    recaption(set, path_of("cut", cut), c, 2, 64);
+    for (int shard = 2; shard < N_SAMPLES / PER_SHARD; shard++) {
+        snprintf(last, sizeof last, "%s/dense/shard-%05d.h5", cut, shard);
+        assert_int_equal(unlink(last), 0);
+    }
+    recaption_result_t r = recaption(set, cut, c, 2, 64);
+    assert_int_equal(r.n_shards_skipped, 2);
+    assert_int_equal(r.n_shards_written, N_SAMPLES / PER_SHARD - 2);
+    r = recaption(set, cut, c, 2, 64);
+    assert_int_equal(r.n_shards_written, 0);
+    captioner_close(c);
+    dataset_t *a = open_with(set, whole), *b = open_with(set, cut);
+    assert_same_captions(a, b);
+    dataset_close(a);
+    dataset_close(b);
+}
+
+/* ---- a captioner as a service is: answers come later, from its own thread, last asked first ---- */
+
+typedef struct {
+    captioner_t base;
+    pthread_mutex_t lock;
+    const caption_request_t *held[16];
+    int n_held;
+    int64_t n_asked;
+    int64_t breaks_after; /* requests, then submit() fails; -1: never */
+} late_t;
+
+static const char good[] =
+    "Sample %lld, on its attempt %d, shows a long sentence of many different words about trees, rivers, stones, "
+    "clouds, "
+    "boats, lamps, doors, windows, roads, hills, bridges, gardens, towers, ladders, baskets, wheels, mirrors, candles, "
+    "bottles, books, chairs, tables, carpets, curtains and one small bell.";
+
+static void answer_one(late_t *l, const caption_request_t *q) {
+    (void)l;
+    char text[512] = "";
+    caption_reply_t reply = {.text = text, .reason = "", .details = "{\"tokens\":7}"};
+    snprintf(text, sizeof text, good, (long long)q->sample, q->attempt);
+    switch (q->sample % 8) {
+    case 1: /* refuses once */
+        if (q->attempt == 0) reply.outcome = CAPTION_REFUSED;
+        break;
+    case 2: /* never answers */
+        reply.outcome = CAPTION_FAILED;
+        reply.reason = "timeout";
+        text[0] = '\0';
+        break;
+    case 3: /* always too short, and hostile */
+        snprintf(text, sizeof text, "\"short\"\\");
+        break;
+    case 4: /* one caption for all */
+        snprintf(text, sizeof text, good, 4LL, 0);
+        break;
+    case 5: /* cut off at first */
+        if (q->attempt == 0) reply.outcome = CAPTION_TRUNCATED;
+        break;
+    default:
+        break;
+    }
+    q->done(q, &reply);
+}
+
+static void *answer_held(void *argument) {
+    late_t *l = argument;
+    while (l->n_held > 0) answer_one(l, l->held[--l->n_held]);
+    return NULL;
+}
+
+static void flush(late_t *l) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, answer_held, l), 0);
+    pthread_join(thread, NULL);
+}
+
+static lens_status late_submit(captioner_t *c, const caption_request_t *request) {
+    late_t *l = (late_t *)c;
+    lens_status st = LENS_OK;
+    pthread_mutex_lock(&l->lock);
+    if (l->n_asked++ == l->breaks_after)
+        st = lens_fail(LENS_IO, "service is gone");
+    else
+        l->held[l->n_held++] = request;
+    if (l->n_held == 16) flush(l);
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+static lens_status late_wait(captioner_t *c) {
+    flush((late_t *)c);
+    return LENS_OK;
+}
+
+static void late_settings(const captioner_t *c, str_t *json) {
+    (void)c;
+    str_add(json, "\"model\":\"test\"");
+}
+
+static const captioner_type_t late_type = {
+    .name = "late", .version = "1", .attempts = 3, .submit = late_submit, .wait = late_wait, .settings = late_settings};
+
+/* What the layer keeps of each sample of its first shard. */
+static void check_meta(const char *layers) {
+    char path[320];
+    snprintf(path, sizeof path, "%s/dense/shard-00000.h5", layers);
+    shard_t *s;
+    str_t text = {0};
+    assert_int_equal(shard_open(&s, path), LENS_OK);
+    assert_non_null(strstr(s->provenance, "\"model\":\"test\""));
+    for (int64_t i = 0; i < 8; i++) {
+        assert_int_equal(column_get(&s->meta, i, NULL, &text), LENS_OK);
+        json_t *meta = json_loads(text.s, 0, NULL);
+        assert_non_null(meta);
+        const char *status = json_string_value(json_object_get(meta, "status"));
+        bool is_bad = i == 2 || i == 3;
+        assert_string_equal(status, is_bad ? "rejected" : "accepted");
+        assert_int_equal(json_integer_value(json_object_get(meta, "attempts")), is_bad ? 3 : i == 1 || i == 5 ? 2 : 1);
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(meta, "details"), "tokens")), 7);
+        if (i == 2) {
+            assert_string_equal(json_string_value(json_object_get(meta, "reason")), "failed");
+            assert_string_equal(json_string_value(json_object_get(meta, "message")), "timeout");
+        }
+        if (i == 3) assert_string_equal(json_string_value(json_object_get(meta, "raw")), "\"short\"\\");
+        json_decref(meta);
+    }
+    str_free(&text);
+    shard_close(s);
+}
+
+static void test_late_and_bad_answers(void **state) {
+    (void)state;
+    char set[256], layers[256];
+    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .breaks_after = -1};
+    path_of("set", set);
+    recaption_result_t r = recaption(set, path_of("late", layers), &l.base, 3, 3);
+    enum { EACH = N_SAMPLES / 8 };
+    assert_int_equal(r.n_by_reason[QUALITY_FAILED], EACH);
+    assert_int_equal(r.n_by_reason[QUALITY_SHORT], EACH);
+    /* One of the captions that are all alike stands, and those of the same picture may share it. */
+    assert_true(r.n_by_reason[QUALITY_DUPLICATE] > EACH / 2);
+    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED] + r.n_by_reason[QUALITY_DUPLICATE], 6 * EACH);
+    assert_true(r.n_retried >= 4 * EACH);
+    check_meta(layers);
+    dataset_t *d = open_with(set, layers);
+    str_t text = {0};
+    assert_int_equal(dataset_caption(d, 1, "dense", &text), LENS_OK);
+    assert_non_null(strstr(text.s, "Sample 1, on its attempt 1"));
+    assert_int_equal(dataset_caption(d, 2, "dense", &text), LENS_OK);
+    assert_string_equal(str_text(&text), "");
+    assert_int_equal(dataset_caption(d, 3, "dense", &text), LENS_OK);
+    assert_string_equal(str_text(&text), "");
+    str_free(&text);
+    dataset_close(d);
+}
+
+/* A captioner that breaks ends the work with its message; shards that were done stay, and the next run goes on. */
+static void test_broken_captioner(void **state) {
+    (void)state;
+    char set[256], layers[256];
+    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .breaks_after = 3 * PER_SHARD};
+    recaption_options_t o = {.dir = path_of("broken", layers),
+                             .kind = "dense",
+                             .threads = 2,
+                             .max_attempts = 1,
+                             .quality = QUALITY_DEFAULTS};
+    recaption_result_t r;
+    dataset_t *d;
+    assert_int_equal(dataset_open(&d, path_of("set", set)), LENS_OK);
+    assert_int_equal(recaption_run(&r, d, &l.base, &o), LENS_IO);
+    assert_non_null(strstr(lens_error(), "service is gone"));
+    assert_int_equal(r.n_shards_written, 3);
+    dataset_close(d);
+    l.breaks_after = -1;
+    r = recaption(set, layers, &l.base, 2, 1);
+    assert_int_equal(r.n_shards_skipped, 3);
+    assert_int_equal(r.n_shards_written, 1);
+}
+
+/* A picture that does not decode is a rejected sample, not the end. */
+static void test_damaged_picture(void **state) {
+    (void)state;
+    char set[256];
+    make_dataset(path_of("damaged", set), 7);
+    captioner_t *c = open_describer();
+    recaption_result_t r = recaption(set, set, c, 2, 64);
+    captioner_close(c);
+    assert_int_equal(r.n_by_reason[QUALITY_PICTURE], 1);
+    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED], N_SAMPLES - 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unique_and_independent_of_threads),
+        cmocka_unit_test(test_resumes),
+        cmocka_unit_test(test_late_and_bad_answers),
+        cmocka_unit_test(test_broken_captioner),
+        cmocka_unit_test(test_damaged_picture),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
