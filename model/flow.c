@@ -26,7 +26,7 @@ void flow_schedule(double *out, int64_t steps, double mu) {
     double shift = exp(mu);
     for (int64_t i = 0; i < steps; i++) {
         double u = steps > 1 ? 1.0 - (double)i * (1.0 - 1.0 / (double)steps) / (double)(steps - 1) : 1.0;
-        out[i] = shift / (shift + 1.0 / u - 1.0);
+        out[i] = shift / (shift + (1.0 / u - 1.0));
     }
     out[steps] = 0.0;
 }

@@ -23,7 +23,7 @@ double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T) {
            mlp = 3 * D * M; /* multiply-adds a token: qkv and output; the three matrices of SwiGLU */
     double tokens = blocks * (n + t) * attend + blocks * n * mlp + (blocks - 1) * t * mlp - t * D * D;
     double scores = (blocks - 1) * 2 * (n + t) * (n + t) * D + 2 * n * (n + t) * D;
-    double modulation = blocks * 12 * D * D + 2 * D * D + MMDIT_TIME_EMBED_DIM * D + D * D;
+    double modulation = blocks * (T > 0 ? 12 : 6) * D * D + 2 * D * D + MMDIT_TIME_EMBED_DIM * D + D * D;
     double ends = n * D * (double)(c->in_channels + mmdit_out_width(c)) +
                   t * D * (double)(c->num_text_layers * c->enc_hidden_dim);
     return 2 * (tokens + scores + modulation + ends);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "model/safetensors.h"
 
+#define SAMPLING_MU_MAX 20.0 /* a shift of e^20: beyond it, all steps are the same */
 #define TEXT_PREFIX "text_encoder."
 #define TRANSFORMER_FILE "transformer/diffusion_pytorch_model.safetensors"
 #define TEXT_FILE "text_encoder/model.safetensors"
@@ -30,6 +31,9 @@ lens_status pipeline_config_check(const pipeline_config_t *c) {
                          "a pixel pipeline with patch %lld has %lld channels a token, got %lld in, %lld out",
                          (long long)p, (long long)(3 * p * p), (long long)c->mmdit.in_channels,
                          (long long)mmdit_out_width(&c->mmdit));
+    if (!c->sampling_mu_auto && !(fabs(c->sampling_mu) <= SAMPLING_MU_MAX))
+        return lens_fail(LENS_ARGUMENT, "sampling_mu: expected -%g to %g, got %g", SAMPLING_MU_MAX, SAMPLING_MU_MAX,
+                         c->sampling_mu);
     if (c->text.n_rows < 256 || c->text.n_rows > 1 << 24 || c->text.max_tok < 1 || c->text.max_tok > 65536)
         return lens_fail(LENS_ARGUMENT, "text: expected 256 to %d rows and 1 to 65536 tokens, got %lld and %lld",
                          1 << 24, (long long)c->text.n_rows, (long long)c->text.max_tok);

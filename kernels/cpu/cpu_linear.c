@@ -73,11 +73,16 @@ static void add_column_sums(float *sums, const float *x, int64_t R, int64_t n_ou
 
 static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
                          int64_t n_in) {
-    product(
-        k,
-        (product_t){
-            .a_transposed = true, .M = n_out, .N = n_in, .K = R, .count = 1, .lda = n_out, .ldb = n_in, .ldc = n_in},
-        dy, x, dw);
+    product_t p = {.a_transposed = true,
+                   .adds = true,
+                   .M = n_out,
+                   .N = n_in,
+                   .K = R,
+                   .count = 1,
+                   .lda = n_out,
+                   .ldb = n_in,
+                   .ldc = n_in};
+    product(k, p, dy, x, dw);
     if (db) add_column_sums(db, dy, R, n_out);
 }
 

@@ -4,8 +4,8 @@
  * a row that misses an element, or writes past its tensor, fails; inputs are compared with a copy at the end. The cases
  * of a row run with 1, 2 and 3 threads: the first time against the reference, each time for the bits of all outputs.
  *
- * Tolerances are k * FLT_EPSILON * sqrt(length) * scale; CHECK_PRINT=1 in the environment prints which k would have
- * done. */
+ * Tolerances are k * FLT_EPSILON * sqrt(length) * scale. CHECK_PRINT=1 in the environment prints which k would have
+ * done: those in the tests are 1.5 to 4 times the worst observed (AVX-512, release and sanitizer builds). */
 #ifndef LENS_TESTS_KERNEL_CHECK_H
 #define LENS_TESTS_KERNEL_CHECK_H
 
@@ -27,9 +27,6 @@
 enum { CHECK_MAX_BUFFERS = 64, CHECK_GUARD_WORDS = 64 };
 #define CHECK_FILL 0x7FC0CAFEu  /* a NaN that no arithmetic makes: what outputs hold before */
 #define CHECK_GUARD 0xFEEDBEEFu /* before and behind every buffer */
-#ifndef MEASURE
-#define MEASURE 0
-#endif
 
 typedef struct {
     uint32_t *block; /* guard, n words, guard */
@@ -78,7 +75,7 @@ static inline float *check_sum(check_t *c, int64_t n) {
 static inline float *check_input(check_t *c, int64_t n) {
     float *x = check_sum(c, n);
     check_buffer_t *b = &c->buffers[c->n_buffers - 1];
-    b->copy = malloc(sizeof(float) * (size_t)(n ? n : 1));
+    b->copy = malloc(sizeof(float) * (size_t)(n > 0 ? n : 1));
     assert_non_null(b->copy);
     memcpy(b->copy, x, sizeof(float) * (size_t)n);
     return x;
@@ -87,7 +84,7 @@ static inline float *check_input(check_t *c, int64_t n) {
 /* n doubles: copies of x, or zeros where x is NULL. */
 static inline double *check_double(check_t *c, const float *x, int64_t n) {
     assert_true(c->n_doubles < CHECK_MAX_BUFFERS);
-    double *d = calloc((size_t)(n ? n : 1), sizeof *d);
+    double *d = calloc((size_t)(n > 0 ? n : 1), sizeof *d);
     assert_non_null(d);
     for (int64_t i = 0; x && i < n; i++) d[i] = (double)x[i];
     c->doubles[c->n_doubles++] = d;
@@ -145,7 +142,7 @@ static inline void check_near(check_t *c, const char *what, const float *got, co
         worst_at = i;
     }
     if (getenv("CHECK_PRINT")) printf("observed %-12s %.3f of %.2f\n", what, unit > 0 ? worst / unit : 0, k);
-    if (!(worst <= k * unit) && !MEASURE)
+    if (!(worst <= k * unit))
         fail_msg("%s[%lld]: expected %.9g, got %.9g: %.2f units of at most %.2f", what, (long long)worst_at,
                  want[worst_at], (double)got[worst_at], worst / unit, k);
 }

@@ -13,17 +13,15 @@ static long double gated_loss(void *op) {
     const gated_t *o = op;
     for (int64_t r = 0; r < o->B * o->L; r++)
         for (int64_t i = 0; i < o->D; i++)
-            o->out[r * o->D + i] =
-                o->x[r * o->D + i] + o->gate[r / o->L * o->stride + 2 + i] * o->y[r * o->D + i];
+            o->out[r * o->D + i] = o->x[r * o->D + i] + o->gate[r / o->L * o->stride + 2 + i] * o->y[r * o->D + i];
     return check_dot(o->out, o->dout, o->B * o->L * o->D);
 }
 
 /* The gate is columns 2 .. 2 + D of a matrix with 3 columns more. */
 static void gated_case(check_t *c, int64_t B, int64_t L, int64_t D) {
     int64_t n = B * L * D, stride = D + 3;
-    float *x = check_input(c, n), *y = check_input(c, n), *gate = check_input(c, B * stride),
-          *dout = check_input(c, n), *out = check_output(c, n), *dy = check_output(c, n),
-          *dgate = check_output(c, B * stride);
+    float *x = check_input(c, n), *y = check_input(c, n), *gate = check_input(c, B * stride), *dout = check_input(c, n),
+          *out = check_output(c, n), *dy = check_output(c, n), *dgate = check_output(c, B * stride);
     gated_t o = {.B = B, .L = L, .D = D, .stride = stride};
     o.x = check_double(c, x, n);
     o.y = check_double(c, y, n);
@@ -112,7 +110,8 @@ static void silu_case(check_t *c, int64_t n, float stretch) {
     silu_loss(&o);
     check_near(c, "silu y", y, o.y, n, 1, 0, 2);
     check_gradient(c, want, o.x, n, silu_loss, &o);
-    check_near(c, "silu dx", dx, want, n, 1, 1.7, 2);
+    /* For large x, 1 - sigmoid(x) is right to half an epsilon, times x. */
+    check_near(c, "silu dx", dx, want, n, 1, 1.7 * fmax(1, (double)stretch), 2);
     if (n) assert_memory_equal(in_place, dx, sizeof(float) * (size_t)n);
     check_end(c);
 }
@@ -259,8 +258,8 @@ static void vec_exp_bound(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gated),      cmocka_unit_test(swiglu),   cmocka_unit_test(silu_rows),
-        cmocka_unit_test(embeddings), cmocka_unit_test(extremes), cmocka_unit_test(timestep_published),
+        cmocka_unit_test(gated),         cmocka_unit_test(swiglu),   cmocka_unit_test(silu_rows),
+        cmocka_unit_test(embeddings),    cmocka_unit_test(extremes), cmocka_unit_test(timestep_published),
         cmocka_unit_test(vec_exp_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,10 +197,14 @@ static void axpy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(patches),       cmocka_unit_test(unpatchify_rounds_and_limits),
-        cmocka_unit_test(noise_rows),    cmocka_unit_test(noise_moments),
-        cmocka_unit_test(mix_and_loss),  cmocka_unit_test(guide),
-        cmocka_unit_test(guide_of_zeros_is_zero), cmocka_unit_test(axpy),
+        cmocka_unit_test(patches),
+        cmocka_unit_test(unpatchify_rounds_and_limits),
+        cmocka_unit_test(noise_rows),
+        cmocka_unit_test(noise_moments),
+        cmocka_unit_test(mix_and_loss),
+        cmocka_unit_test(guide),
+        cmocka_unit_test(guide_of_zeros_is_zero),
+        cmocka_unit_test(axpy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
