@@ -74,6 +74,7 @@ refused 1 "longer/checkpoints/latest/transformer/.*: .*" longer $more model.laye
 damaged() { # FILE COMMAND MESSAGE: after the command, with $f set to the file
     rm -rf damaged
     cp -r longer damaged
+    # shellcheck disable=SC2034  # the command uses it
     f=damaged/checkpoints/latest/$1
     eval "$2"
     refused 1 "$3" damaged $more --resume
