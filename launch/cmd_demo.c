@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
     const char *n_scenes, *steps;
 } plan_t;
-static const plan_t plan_full = {.n_scenes = "20000", .steps = "1500"};
+static const plan_t plan_full = {.n_scenes = "20000", .steps = "1200"};
 static const plan_t plan_quick = {.n_scenes = "500", .steps = "20"};
 
 /* One command each. @DIR: the demo's folder; @ROOT: the repository; @SCENES, @STEPS: the plan's. */
@@ -39,24 +39,24 @@ static const char *const stages[][STAGE_WORDS_MAX] = {
     {"recaption", "@DIR/clipart", "--captioner", "describe"},
     {"shards", "stat", "@DIR/clipart"},
     {"shards", "verify", "@DIR/clipart"},
-    {"scenes", "-n", "@SCENES", "--seed", "1", "--size", "32", "-o", "@DIR/scenes"},
+    {"scenes", "-n", "@SCENES", "--seed", "1", "--size", "32", "--max-objects", "2", "--captions", "-o", "@DIR/scenes"},
     {"recaption", "@DIR/scenes", "--captioner", "describe"},
-    {"train", "@ROOT/configs/nano.yaml", "data.dataset=@DIR/scenes", "run.dir=@DIR/run", "train.steps=@STEPS"},
-    {"sample", "@DIR/run/checkpoints/latest", "--prompts", "@DIR/prompts.txt", "-o", "@DIR/samples.png"},
+    {"train", "@ROOT/configs/nano.yaml", "data.dataset=@DIR/scenes", "data.captions=dense=0.4,truth-brief=0.6",
+     "run.dir=@DIR/run", "train.steps=@STEPS", "sample.prompts=@DIR/prompts.txt"},
+    {"sample", "@DIR/run/checkpoints/latest", "--prompts", "@DIR/prompts.txt", "-n", "4", "-o", "@DIR/samples.png"},
     {"report", "@DIR/run", "-o", "@DIR/report.html", "--dataset", "@DIR/clipart"},
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };
 
 /* In the words of `lens scenes` (data/scenes.md), on which the model was trained. */
-static const char prompts[] =
-    "a large solid red circle, the background is plain white\n"
-    "a medium solid blue square, the background is plain yellow\n"
-    "two medium green stars, side by side in a row\n"
-    "a small yellow heart in the middle of the picture, behind lies a plain black background\n"
-    "a medium red square to the left of a medium blue circle\n"
-    "a medium orange triangle above a medium purple square\n"
-    "a large purple diamond with white stripes\n"
-    "a medium pink ring, the background fades from white to cyan\n";
+static const char prompts[] = "a red circle on a white background\n"
+                              "a large blue square\n"
+                              "a green triangle on a yellow background\n"
+                              "a yellow star on a black background\n"
+                              "a purple heart\n"
+                              "an orange ring on a white background\n"
+                              "a red square to the left of a blue circle\n"
+                              "two green circles\n";
 
 /* A folder that carries this file is the demo's own, and may be replaced. */
 static const char marker[] = ".lens-demo";
