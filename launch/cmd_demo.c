@@ -39,24 +39,25 @@ static const char *const stages[][STAGE_WORDS_MAX] = {
     {"recaption", "@DIR/clipart", "--captioner", "describe"},
     {"shards", "stat", "@DIR/clipart"},
     {"shards", "verify", "@DIR/clipart"},
-    {"scenes", "-n", "@SCENES", "--seed", "1", "--size", "32", "--max-objects", "2", "--captions", "-o", "@DIR/scenes"},
+    {"scenes", "-n", "@SCENES", "--seed", "1", "--size", "32", "--max-objects", "1", "--captions", "-o", "@DIR/scenes"},
     {"recaption", "@DIR/scenes", "--captioner", "describe"},
     {"train", "@ROOT/configs/nano.yaml", "data.dataset=@DIR/scenes", "data.captions=dense=0.4,truth-brief=0.6",
      "run.dir=@DIR/run", "train.steps=@STEPS", "sample.prompts=@DIR/prompts.txt"},
-    {"sample", "@DIR/run/checkpoints/latest", "--prompts", "@DIR/prompts.txt", "-n", "4", "-o", "@DIR/samples.png"},
+    {"sample", "@DIR/run/checkpoints/latest", "--prompts", "@DIR/prompts.txt", "-n", "4", "--guidance", "3", "-o",
+     "@DIR/samples.png"},
     {"report", "@DIR/run", "-o", "@DIR/report.html", "--dataset", "@DIR/clipart"},
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };
 
 /* In the words of `lens scenes` (data/scenes.md), on which the model was trained. */
-static const char prompts[] = "a red circle on a white background\n"
+static const char prompts[] = "a large red circle on a white background\n"
                               "a large blue square\n"
-                              "a green triangle on a yellow background\n"
+                              "a large green triangle on a yellow background\n"
                               "a yellow star on a black background\n"
                               "a purple heart\n"
-                              "an orange ring on a white background\n"
-                              "a red square to the left of a blue circle\n"
-                              "two green circles\n";
+                              "a large orange ring on a white background\n"
+                              "a black cross on a pink background\n"
+                              "a large red diamond\n";
 
 /* A folder that carries this file is the demo's own, and may be replaced. */
 static const char marker[] = ".lens-demo";
