@@ -144,7 +144,8 @@ struct kernels {
     void (*ema)(kernels_t *k, float *average, const float *master, int64_t n, float decay);
 
     /* ---- accounting: the matrix products a step made, and what they cost bare ---- */
-    void (*trace_begin)(kernels_t *k);
+    void (*trace_begin)(kernels_t *k);    /* forgets earlier ones */
+    void (*trace_continue)(kernels_t *k); /* adds to them */
     void (*trace_end)(kernels_t *k);
     double (*trace_flop)(const kernels_t *k);                 /* 2 * multiply-adds of the recorded products */
     lens_status (*trace_replay_s)(kernels_t *k, double *out); /* seconds of the same products, nothing else */

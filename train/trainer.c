@@ -186,6 +186,13 @@ static int64_t n_traced(const trainer_t *t) {
     return n < TRACED_STEPS ? n : TRACED_STEPS;
 }
 
+static void trace_step(trainer_t *t, int64_t step) {
+    if (step == t->c->train.steps - n_traced(t) + 1)
+        t->k->trace_begin(t->k);
+    else
+        t->k->trace_continue(t->k);
+}
+
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
     bool traced = step > t->c->train.steps - n_traced(t);
@@ -197,7 +204,9 @@ static lens_status one_step(trainer_t *t, int64_t step) {
                           .epoch = b->epoch,
                           .pixels = b->pixels,
                           .caption = (const char *const *)b->caption};
+    if (traced) trace_step(t, step);
     LENS_TRY(stepper_run(t->stepper, &t->state, t->comm, &batch, step, &result));
+    t->k->trace_end(t->k); /* sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
     if (traced) t->traced_s += step_s;
     t->n_empty += b->n_empty;
@@ -218,7 +227,6 @@ static int by_value(const void *a, const void *b) {
 /* Time of the traced steps' products alone, over the time of those steps. */
 static lens_status measure_ratio(trainer_t *t) {
     double replay_s[REPLAYS];
-    t->k->trace_end(t->k);
     LENS_TRY(comm_barrier(t->comm));
     for (int i = 0; i < REPLAYS; i++) LENS_TRY(t->k->trace_replay_s(t->k, &replay_s[i]));
     qsort(replay_s, REPLAYS, sizeof *replay_s, by_value);
@@ -254,10 +262,7 @@ static lens_status run(trainer_t *t) {
     log_summary(t);
     if (is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
     t->begin_s = log_clock_s();
-    for (int64_t step = t->first_step + 1; step <= t->c->train.steps; step++) {
-        if (step == t->c->train.steps - n_traced(t) + 1) t->k->trace_begin(t->k);
-        LENS_TRY(one_step(t, step));
-    }
+    for (int64_t step = t->first_step + 1; step <= t->c->train.steps; step++) LENS_TRY(one_step(t, step));
     return finish(t);
 }
 

@@ -114,6 +114,10 @@ static void trace_begin(kernels_t *k) {
     cpu_context(k)->tracing = true;
 }
 
+static void trace_continue(kernels_t *k) {
+    cpu_context(k)->tracing = true;
+}
+
 static void trace_end(kernels_t *k) {
     cpu_context(k)->tracing = false;
 }
@@ -207,6 +211,7 @@ void cpu_fill_linear(kernels_t *k) {
     k->linear_bwd_x_add = linear_bwd_x_add;
     k->linear_bwd_w = linear_bwd_w;
     k->trace_begin = trace_begin;
+    k->trace_continue = trace_continue;
     k->trace_end = trace_end;
     k->trace_flop = trace_flop;
     k->trace_replay_s = trace_replay_s;
