@@ -111,6 +111,10 @@ static void trace_counts_products(void **state) {
     assert_int_equal(k->trace_replay_s(k, &s), LENS_OK);
     assert_true(s >= 0 && s < 10);
     assert_true(k->trace_flop(k) == 3 * 2.0 * R * O * I); /* replaying is no product of a step */
+    k->trace_continue(k);
+    k->linear_fwd(k, y, x, w, NULL, R, O, I);
+    k->trace_end(k);
+    assert_true(k->trace_flop(k) == 4 * 2.0 * R * O * I);
     k->trace_begin(k);
     assert_true(k->trace_flop(k) == 0);
     for (int i = 0; i < 1000; i++) k->linear_fwd(k, y, x, w, NULL, R, O, I); /* longer than its first table */
