@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
     const char *n_scenes, *steps;
 } plan_t;
-static const plan_t plan_full = {.n_scenes = "20000", .steps = "1500"};
+static const plan_t plan_full = {.n_scenes = "20000", .steps = "1400"};
 static const plan_t plan_quick = {.n_scenes = "500", .steps = "20"};
 
 /* One command each. @DIR: the demo's folder; @ROOT: the repository; @SCENES, @STEPS: the plan's. */
