@@ -50,14 +50,14 @@ static const char *const stages[][STAGE_WORDS_MAX] = {
 enum { N_STAGES = sizeof stages / sizeof *stages };
 
 /* In the words of `lens scenes` (data/scenes.md), on which the model was trained. */
-static const char prompts[] = "a large red circle on a white background\n"
-                              "a large blue square\n"
-                              "a large green triangle on a yellow background\n"
+static const char prompts[] = "a red circle on a white background\n"
+                              "a blue square on a light gray background\n"
+                              "a green triangle on a yellow background\n"
                               "a yellow star on a black background\n"
-                              "a purple heart\n"
-                              "a large orange ring on a white background\n"
+                              "a purple heart on a white background\n"
+                              "an orange ring on a white background\n"
                               "a black cross on a pink background\n"
-                              "a large red diamond\n";
+                              "a red diamond on a light blue background\n";
 
 /* A folder that carries this file is the demo's own, and may be replaced. */
 static const char marker[] = ".lens-demo";

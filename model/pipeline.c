@@ -50,7 +50,7 @@ lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t
     LENS_TRY(mmdit_plan_tensors(&t->plan, &t->mmdit, &c->mmdit));
     plan_row_t *row = plan_add(&t->plan, &t->embedding, PLAN_F32, PLAN_NO_DECAY, PLAN_2D(c->text.n_rows, c->text.dim),
                                TEXT_PREFIX "embedding.weight");
-    row->init_std = 0.7071f; /* two rows a word: features of variance 1 */
+    row->init_std = 0.577f; /* three rows a word: features of variance 1 */
     return plan_status(&t->plan);
 }
 

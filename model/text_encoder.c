@@ -22,22 +22,27 @@ static bool in_word(unsigned char c) {
 /* Longer words differ in their first WORD_MAX bytes or not at all. */
 enum { WORD_MAX = 64 };
 
-static void word_ids(const text_config_t *c, const char *word, size_t n, int32_t *ids) {
+/* Two rows of the word's own and one of the pair; *previous is the hash of the word before, replaced by this one's. */
+static void word_ids(const text_config_t *c, const char *word, size_t n, XXH64_hash_t *previous, int32_t *ids) {
     char lower[WORD_MAX];
     size_t m = n < WORD_MAX ? n : WORD_MAX;
     for (size_t i = 0; i < m; i++) lower[i] = (char)tolower((unsigned char)word[i]);
-    for (int j = 0; j < TEXT_IDS_PER_TOKEN; j++)
-        ids[j] = (int32_t)(XXH3_64bits_withSeed(lower, m, (XXH64_hash_t)j + 1) % (uint64_t)c->n_rows);
+    XXH64_hash_t own = XXH3_64bits_withSeed(lower, m, 1), pair[2] = {*previous, own};
+    ids[0] = (int32_t)(own % (uint64_t)c->n_rows);
+    ids[1] = (int32_t)(XXH3_64bits_withSeed(lower, m, 2) % (uint64_t)c->n_rows);
+    ids[2] = (int32_t)(XXH3_64bits(pair, sizeof pair) % (uint64_t)c->n_rows);
+    *previous = own;
 }
 
 static int64_t tokenize_words(const text_config_t *c, const char *text, int32_t *ids) {
     int64_t n = 0;
+    XXH64_hash_t previous = 0;
     for (const char *p = text; *p;) {
         const char *begin = p;
         while (in_word((unsigned char)*p)) p++;
         if (p == begin) p++; /* punctuation is a token of its own, blanks are none */
         if (isspace((unsigned char)*begin)) continue;
-        if (n < c->max_tok) word_ids(c, begin, (size_t)(p - begin), ids + n * TEXT_IDS_PER_TOKEN);
+        if (n < c->max_tok) word_ids(c, begin, (size_t)(p - begin), &previous, ids + n * TEXT_IDS_PER_TOKEN);
         n++;
     }
     return n;
@@ -47,8 +52,9 @@ int64_t text_tokenize(const text_config_t *c, const char *text, int32_t *ids) {
     if (c->tokens == TEXT_WORDS) return tokenize_words(c, text, ids);
     int64_t n = (int64_t)strlen(text);
     for (int64_t i = 0; i < n && i < c->max_tok; i++) {
-        ids[i * TEXT_IDS_PER_TOKEN] = (unsigned char)text[i];
-        ids[i * TEXT_IDS_PER_TOKEN + 1] = -1;
+        int32_t *token = ids + i * TEXT_IDS_PER_TOKEN;
+        token[0] = (unsigned char)text[i];
+        for (int j = 1; j < TEXT_IDS_PER_TOKEN; j++) token[j] = -1;
     }
     return n;
 }

@@ -18,7 +18,7 @@ typedef struct {
     int64_t max_tok; /* tokens of a text that are used; the rest is cut off and counted */
 } text_config_t;
 
-#define TEXT_IDS_PER_TOKEN 2 /* the second is -1 for bytes */
+#define TEXT_IDS_PER_TOKEN 3 /* bytes have one: the others are -1 */
 
 /* Tokens of `text`, all of them; ids [max_tok, TEXT_IDS_PER_TOKEN] holds the first max_tok. */
 int64_t text_tokenize(const text_config_t *c, const char *text, int32_t *ids);

@@ -71,6 +71,11 @@ static void equal_words_have_equal_ids(void **state) {
     int32_t ids[IDS];
     assert_int_equal(tokenize(&words, "circle", ids), 1);
     assert_int_not_equal(ids[0], ids[1]); /* two hashes */
+    int32_t after_red[IDS], after_blue[IDS];
+    tokenize(&words, "red circle", after_red);
+    tokenize(&words, "blue circle", after_blue);
+    assert_memory_equal(after_red + 3, after_blue + 3, 2 * sizeof *ids); /* the word's own rows */
+    assert_int_not_equal(after_red[5], after_blue[5]);                   /* the pair's */
 }
 
 static void counting_bytes(void **state) {
@@ -78,10 +83,10 @@ static void counting_bytes(void **state) {
     int32_t ids[IDS];
     assert_int_equal(tokenize(&bytes, "", ids), 0);
     assert_int_equal(tokenize(&bytes, "a \xC3\xA9", ids), 4);
-    static const int32_t want[] = {'a', -1, ' ', -1, 0xC3, -1, 0xA9, -1};
+    static const int32_t want[] = {'a', -1, -1, ' ', -1, -1, 0xC3, -1, -1, 0xA9, -1, -1};
     assert_memory_equal(ids, want, sizeof want);
     assert_int_equal(tokenize(&bytes, "longer than eight", ids), 17);
-    assert_int_equal(ids[IDS - 2], 't');
+    assert_int_equal(ids[IDS - TEXT_IDS_PER_TOKEN], 't');
 }
 
 static void features_and_gradients(void **state) {
@@ -107,7 +112,7 @@ static void features_and_gradients(void **state) {
     tokenize(&words, "red", ids);
     const float *x = features;
     for (int i = 0; i < 4; i++) {
-        assert_true(x[i] == table[ids[0] * 4 + i] + table[ids[1] * 4 + i]);
+        assert_true(x[i] == table[ids[0] * 4 + i] + table[ids[1] * 4 + i] + table[ids[2] * 4 + i]);
         assert_true(x[2 * MAX_TOK * 4 + i] == x[i]);
     }
     for (int i = 4; i < 2 * MAX_TOK * 4; i++) assert_true(x[i] == 0); /* padding */
@@ -116,7 +121,7 @@ static void features_and_gradients(void **state) {
     for (int twice = 1; twice <= 2; twice++) {
         text_encoder_backward(e, dtable);
         for (int i = 0; i < 4000; i++)
-            assert_true(dtable[i] == (float)((i / 4 == ids[0] || i / 4 == ids[1]) ? twice : 0));
+            assert_true(dtable[i] == (float)((i / 4 == ids[0] || i / 4 == ids[1] || i / 4 == ids[2]) ? twice : 0));
     }
     assert_int_equal(text_encoder_forward(e, table, (const char *[]){"", " "}, 2, &features, &lengths, &T), LENS_OK);
     assert_int_equal(T, 0);
