@@ -53,7 +53,7 @@ lens_status comm_init(comm_t **out) {
     LENS_TRY(find_launcher(&several, &world));
     comm_t *c = calloc(1, sizeof(*c));
     if (!c) return lens_fail(LENS_MEMORY, "communicator");
-    c->place = (comm_place_t){.rank = 0, .world = 1, .node_ranks = 1, .core_ranks = 1};
+    c->place = (comm_place_t){.rank = 0, .world = 1, .core_ranks = 1};
     lens_status st = several ? comm_mpi_init(&c->place, world) : LENS_OK;
     if (st != LENS_OK) {
         free(c);
@@ -82,10 +82,6 @@ int comm_rank(const comm_t *c) {
 
 int comm_world(const comm_t *c) {
     return c->place.world;
-}
-
-int comm_node_ranks(const comm_t *c) {
-    return c->place.node_ranks;
 }
 
 int comm_core_ranks(const comm_t *c) {

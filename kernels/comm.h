@@ -15,7 +15,6 @@ void comm_free(comm_t *c);                             /* finalises MPI; NULL is
 _Noreturn void comm_abort(comm_t *c, int exit_status); /* the message was logged by the caller */
 int comm_rank(const comm_t *c);
 int comm_world(const comm_t *c);
-int comm_node_ranks(const comm_t *c); /* ranks on this host */
 /* Ranks that may run on the cores of this one, itself included: to share them. 1 where the launcher bound each rank to
  * cores of its own. */
 int comm_core_ranks(const comm_t *c);

@@ -6,8 +6,7 @@
 
 typedef struct {
     int rank, world;
-    int node_ranks; /* ranks on this host */
-    int core_ranks; /* of them those that may run on a core of this one */
+    int core_ranks; /* ranks that may run on a core of this one, itself included */
 } comm_place_t;
 
 /* expected_world: what the launcher said, 0 where it did not. COMM where MPI sees another number of ranks. */

@@ -69,11 +69,8 @@ static lens_status velocity(generator_t *g, const pipeline_tensors_t *t, mmdit_i
     act_t *v;
     k->to_act(k, g->x_act, g->x, n);
     LENS_TRY(mmdit_forward(g->model, &t->mmdit, in, &v));
-    if (guidance == 1.0 || T == 0) {
-        k->to_float(k, g->v, v, n);
-        return LENS_OK;
-    }
     k->to_float(k, g->v, v, n);
+    if (guidance == 1.0 || T == 0) return LENS_OK;
     k->to_act(k, g->v_cond, g->v, n); /* the next pass overwrites v */
     in->T = 0;
     lens_status st = mmdit_forward(g->model, &t->mmdit, in, &v);

@@ -45,10 +45,6 @@ struct safetensors {
     int n;
 };
 
-size_t st_dtype_bytes(st_dtype dtype) {
-    return dtypes[dtype].bytes;
-}
-
 const char *st_dtype_name(st_dtype dtype) {
     return dtypes[dtype].name;
 }

@@ -28,7 +28,6 @@ const st_tensor_t *safetensors_find(const safetensors_t *f, const char *name); /
 const char *safetensors_meta(const safetensors_t *f, const char *key);         /* __metadata__; NULL where missing */
 /* Copies tensor t as float32, converting F32/F64/F16/BF16/I32/U8. out holds t->n elements. */
 LENS_CHECKED lens_status safetensors_read_f32(const st_tensor_t *t, float *out);
-size_t st_dtype_bytes(st_dtype dtype);
 const char *st_dtype_name(st_dtype dtype);
 
 /* Writing: tensors in the order given, aligned header, written aside and renamed. meta: n_meta (key, value) pairs. */

@@ -133,10 +133,6 @@ const char *colour_family(colour_t c) {
     return families[c];
 }
 
-bool colour_is_grey(colour_t c) {
-    return c <= COLOUR_WHITE;
-}
-
 bool colour_is_warm(colour_t c) {
     return (c >= COLOUR_CREAM && c <= COLOUR_PALE_PINK) || c >= COLOUR_YELLOW;
 }

@@ -64,7 +64,6 @@ float colour_distance(oklab_t x, oklab_t y); /* Euclidean; about 0.02 is the lea
 colour_t colour_of(const colour_table_t *t, const uint8_t rgb[3]);
 const char *colour_name(colour_t c);
 const char *colour_family(colour_t c);
-bool colour_is_grey(colour_t c); /* black, greys, white */
 bool colour_is_warm(colour_t c);
 bool colour_is_cool(colour_t c);
 

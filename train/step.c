@@ -95,8 +95,10 @@ static void make_noisy(stepper_t *s, const step_batch_t *batch) {
     k->flow_mix(k, s->x_t, s->data, s->noise, s->t, B, n);
 }
 
-/* Adds this rank's part of the gradient of the mean loss over the global batch. */
-static lens_status forward_backward(stepper_t *s, train_state_t *state, const step_batch_t *batch) {
+/* Adds this rank's part of the gradient of the mean loss over the global batch. *text_len: the encoder's, tokens a
+ * caption. */
+static lens_status forward_backward(stepper_t *s, train_state_t *state, const step_batch_t *batch,
+                                    const int32_t **text_len) {
     kernels_t *k = s->k;
     int64_t B = batch->n, n = s->h * s->w * s->C;
     act_t *features, *v, *dtext[MMDIT_MAX_TEXT_LAYERS] = {text_encoder_dfeatures(s->text)};
@@ -104,6 +106,7 @@ static lens_status forward_backward(stepper_t *s, train_state_t *state, const st
     LENS_TRY(
         text_encoder_forward(s->text, state->weights.embedding, batch->caption, B, &features, &in.text_len, &in.T));
     in.text[0] = features;
+    *text_len = in.text_len;
     LENS_TRY(mmdit_forward(s->model, &state->weights.mmdit, &in, &v));
     k->flow_loss(k, s->loss, s->dv, v, s->data, s->noise, 1.0f / (float)s->config->train.global_batch, B, n);
     mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &in, s->dv, dtext);
@@ -113,16 +116,11 @@ static lens_status forward_backward(stepper_t *s, train_state_t *state, const st
 }
 
 /* Sums of (loss, model FLOP) over the global batch; FLOP with each caption at its own length. */
-static lens_status gather_sums(stepper_t *s, comm_t *comm, const step_batch_t *batch, step_result_t *out) {
+static lens_status gather_sums(stepper_t *s, comm_t *comm, int64_t B, const int32_t *text_len, step_result_t *out) {
     double sums[2] = {0, 0};
-    int32_t ids[TEXT_IDS_PER_TOKEN];
-    text_config_t count_only = s->pipeline.text;
-    count_only.max_tok = 0;
-    for (int64_t i = 0; i < batch->n; i++) {
-        int64_t T = text_tokenize(&count_only, batch->caption[i], ids);
-        if (T > s->pipeline.text.max_tok) T = s->pipeline.text.max_tok;
+    for (int64_t i = 0; i < B; i++) {
         sums[0] += s->host_loss[i];
-        sums[1] += 3 * mmdit_forward_flop(&s->pipeline.mmdit, s->h * s->w, T);
+        sums[1] += 3 * mmdit_forward_flop(&s->pipeline.mmdit, s->h * s->w, text_len[i]);
     }
     LENS_TRY(comm_sum_f64(comm, sums, 2, "losses"));
     out->loss = sums[0] / (double)s->config->train.global_batch;
@@ -136,9 +134,10 @@ lens_status stepper_run(stepper_t *s, train_state_t *state, comm_t *comm, const 
     const train_config_t *c = s->config;
     s->k->zero(s->k, state->g, sizeof(float) * (size_t)state->n);
     make_noisy(s, batch);
-    LENS_TRY(forward_backward(s, state, batch));
+    const int32_t *text_len;
+    LENS_TRY(forward_backward(s, state, batch, &text_len));
     LENS_TRY(train_state_reduce(state, comm));
-    LENS_TRY(gather_sums(s, comm, batch, out));
+    LENS_TRY(gather_sums(s, comm, batch->n, text_len, out));
     adamw_t o = {.lr = (float)train_config_lr(c, step),
                  .beta1 = (float)c->train.beta1,
                  .beta2 = (float)c->train.beta2,
