@@ -15,7 +15,8 @@ lens_packages=(
     "libopenblas-openmp-dev  openblas"
     "libhdf5-dev             cmd:h5cc"
     "hdf5-tools              cmd:h5dump"
-    "libwebp-dev             pkg:libwebpmux"
+    "libwebp-dev             pkg:libwebpdemux"
+    "liblcms2-dev            pkg:lcms2"
     "libzstd-dev             pkg:libzstd"
     "libjpeg-dev             pkg:libjpeg"
     "libpng-dev              pkg:libpng"
@@ -24,6 +25,8 @@ lens_packages=(
     "libjansson-dev          pkg:jansson"
     "libxxhash-dev           pkg:libxxhash"
     "libcmocka-dev           pkg:cmocka"
+    "clang                   cmd:clang"
+    "libclang-rt-dev         fuzzer"
     "python3-h5py            python:h5py"
     "python3-numpy           python:numpy"
 )
@@ -44,6 +47,7 @@ lens_has() {
     pkg:*) pkg-config --exists "${1#pkg:}" 2>/dev/null ;;
     python:*) "$LENS_PYTHON" -c "import ${1#python:}" 2>/dev/null ;;
     openblas) lens_openblas_is_openmp ;;
+    fuzzer) ls "$(clang -print-resource-dir 2>/dev/null)"/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 ;;
     *) false ;;
     esac
 }

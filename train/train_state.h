@@ -3,7 +3,7 @@
 #ifndef LENS_TRAIN_TRAIN_STATE_H
 #define LENS_TRAIN_TRAIN_STATE_H
 
-#include "kernels/comm.h"
+#include "base/comm.h"
 #include "model/pipeline.h"
 
 typedef struct {

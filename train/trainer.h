@@ -2,7 +2,7 @@
 #ifndef LENS_TRAIN_TRAINER_H
 #define LENS_TRAIN_TRAINER_H
 
-#include "kernels/comm.h"
+#include "base/comm.h"
 #include "train/train_config.h"
 
 /* Runs to c->train.steps and leaves in run.dir: run.json, config.yaml, metrics.jsonl, events.*, samples/, checkpoints/.

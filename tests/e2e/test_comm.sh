@@ -1,5 +1,5 @@
 #!/bin/sh
-# Collectives under mpirun: the unit test of kernels/comm.h as 1, 2 and 4 ranks, and an abort that ends every rank.
+# Collectives under mpirun: the unit test of base/comm.h as 1, 2 and 4 ranks, and an abort that ends every rank.
 # usage: test_comm.sh PATH_OF_LENS
 set -eu
 test_comm=$(dirname "$1")/test_comm

@@ -1,6 +1,6 @@
 /* Collectives. Run alone it is a world of 1; tests/e2e/test_comm.sh runs the same executable under mpirun, with
  * LENS_TEST_WORLD set to the number of ranks so that ranks that do not find each other fail. */
-#include "kernels/comm.h"
+#include "base/comm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
  *
  * Every rank calls the same collectives in the same order with the same counts. A failing rank calls comm_abort, which
  * ends the others too, so that none waits for ever. */
-#ifndef LENS_KERNELS_COMM_H
-#define LENS_KERNELS_COMM_H
+#ifndef LENS_BASE_COMM_H
+#define LENS_BASE_COMM_H
 
 #include "base/error.h"
 

@@ -2,7 +2,7 @@
  *
  * MPI counts are ints, and Open MPI's reductions allocate as much scratch memory as they are given data; both are kept
  * small by sending long arrays in pieces. MPI itself promises identical results of MPI_Allreduce on every rank. */
-#include "kernels/comm_mpi.h"
+#include "base/comm_mpi.h"
 
 #include <sched.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* The MPI side of kernels/comm.h, called by comm.c alone and only in a world of several ranks. */
-#ifndef LENS_KERNELS_COMM_MPI_H
-#define LENS_KERNELS_COMM_MPI_H
+/* The MPI side of base/comm.h, called by comm.c alone and only in a world of several ranks. */
+#ifndef LENS_BASE_COMM_MPI_H
+#define LENS_BASE_COMM_MPI_H
 
 #include "base/error.h"
 

@@ -1,5 +1,5 @@
 /* Who started this process, and the collectives of a world of 1 (nothing to do); the rest is comm_mpi.c. */
-#include "kernels/comm.h"
+#include "base/comm.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/comm_mpi.h"
+#include "base/comm_mpi.h"
 
 #define MESSAGE_MAX_BYTES 1024 /* of a failing rank's message, as the others get it */
 
