@@ -105,6 +105,22 @@ lens_status comm_barrier(comm_t *c) {
     return c->uses_mpi ? comm_mpi_barrier() : LENS_OK;
 }
 
+lens_status comm_ask(comm_t *c, const void *request, size_t n, str_t *answer) {
+    LENS_ASSERT(c->uses_mpi && c->place.rank > 0, "rank %d asks rank 0", c->place.rank);
+    return comm_mpi_ask(request, n, answer);
+}
+
+lens_status comm_receive(comm_t *c, int *from, str_t *request) {
+    LENS_ASSERT(c->place.rank == 0, "rank %d serves", c->place.rank);
+    *from = -1;
+    return c->uses_mpi ? comm_mpi_receive(from, request) : LENS_OK;
+}
+
+lens_status comm_answer(comm_t *c, int to, const void *answer, size_t n) {
+    LENS_ASSERT(c->uses_mpi && to > 0 && to < c->place.world, "rank %d of %d", to, c->place.world);
+    return comm_mpi_answer(to, answer, n);
+}
+
 lens_status comm_agree(comm_t *c, lens_status st, const char *what) {
     if (!c->uses_mpi) return st;
     int worst = (int)st, rank = c->place.rank;

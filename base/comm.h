@@ -1,4 +1,5 @@
-/* Collectives between ranks. One process is a world of 1 and needs no MPI; under mpirun or srun the same calls use MPI.
+/* Collectives and messages between ranks. One process is a world of 1 and needs no MPI; under mpirun or srun the same
+ * calls use MPI.
  *
  * Every rank calls the same collectives in the same order with the same counts. A failing rank calls comm_abort, which
  * ends the others too, so that none waits for ever. */
@@ -6,6 +7,7 @@
 #define LENS_BASE_COMM_H
 
 #include "base/error.h"
+#include "base/str.h"
 
 typedef struct comm comm_t;
 
@@ -26,5 +28,18 @@ LENS_CHECKED lens_status comm_broadcast(comm_t *c, void *bytes, size_t n, int ro
 LENS_CHECKED lens_status comm_barrier(comm_t *c);
 /* Makes every rank fail where one does: returns the worst status; ranks that were OK get a message naming the rank. */
 LENS_CHECKED lens_status comm_agree(comm_t *c, lens_status st, const char *what);
+
+/* ---- request and answer: rank 0 serves, the others ask ----
+ * Unlike collectives these may be called by any thread at any time, beside each other; no collective may be under way
+ * in the same process meanwhile. Open MPI's blocking calls keep a core busy for as long as they wait, so none is used:
+ * these look whether something came, and sleep a millisecond where nothing did. A message has less than 2 GiB. */
+
+/* Ranks other than 0: waits for the answer, which is cleared and filled. One request of a rank at a time: its other
+ * threads wait their turn. */
+LENS_CHECKED lens_status comm_ask(comm_t *c, const void *request, size_t n, str_t *answer);
+/* Rank 0: the next request, cleared and filled, and whose it is; *from is -1 where there is none now (always so in a
+ * world of 1). Each request must be answered. */
+LENS_CHECKED lens_status comm_receive(comm_t *c, int *from, str_t *request);
+LENS_CHECKED lens_status comm_answer(comm_t *c, int to, const void *answer, size_t n);
 
 #endif

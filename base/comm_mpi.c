@@ -1,4 +1,5 @@
-/* Collectives on MPI. Calls come from the thread that initialised MPI (MPI_THREAD_FUNNELED).
+/* MPI. Collectives come from the thread that initialised it; requests and answers from any, one at a time inside MPI
+ * (MPI_THREAD_SERIALIZED).
  *
  * MPI counts are ints, and Open MPI's reductions allocate as much scratch memory as they are given data; both are kept
  * small by sending long arrays in pieces. MPI itself promises identical results of MPI_Allreduce on every rank. */
@@ -6,7 +7,10 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <mpi.h>
 
@@ -56,10 +60,10 @@ lens_status comm_mpi_init(comm_place_t *out, int expected_world) {
     MPI_Initialized(&initialized);
     if (initialized) return lens_fail(LENS_STATE, "MPI was initialised before");
     /* A failure in here ends the process with MPI's own message: error handlers come with the communicator. */
-    MPI_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting MPI");
+    MPI_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "starting MPI");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     lens_status st = find_place(out);
-    if (st == LENS_OK && provided < MPI_THREAD_FUNNELED)
+    if (st == LENS_OK && provided < MPI_THREAD_SERIALIZED)
         st = lens_fail(LENS_COMM, "this MPI library cannot be used by a program with threads");
     if (st == LENS_OK && expected_world > 0 && out->world != expected_world)
         st = lens_fail(
@@ -118,4 +122,78 @@ lens_status comm_mpi_max(int *value, int *rank, const char *what) {
     *value = largest.value;
     *rank = largest.rank;
     return LENS_OK;
+}
+
+/* ---- request and answer ---- */
+
+enum { TAG_REQUEST = 1, TAG_ANSWER = 2, NAP_NS = 1000000 };
+
+/* MPI_THREAD_SERIALIZED: one thread at a time inside MPI. Held for a call, never for a wait. */
+static pthread_mutex_t calls = PTHREAD_MUTEX_INITIALIZER;
+/* Held from a request to its answer: answers carry no name. */
+static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
+
+static void nap(void) {
+    nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
+static lens_status send_message(const void *bytes, size_t n, int to, int tag) {
+    MPI_Request sending;
+    if (n > INT_MAX) return lens_fail(LENS_COMM, "a message of %zu bytes to rank %d, at most %d", n, to, INT_MAX);
+    pthread_mutex_lock(&calls);
+    int code = MPI_Isend(bytes, (int)n, MPI_BYTE, to, tag, MPI_COMM_WORLD, &sending), done = 0;
+    for (;;) {
+        if (code == MPI_SUCCESS) code = MPI_Test(&sending, &done, MPI_STATUS_IGNORE);
+        pthread_mutex_unlock(&calls);
+        if (done || code != MPI_SUCCESS) break;
+        nap();
+        pthread_mutex_lock(&calls);
+    }
+    MPI_TRY(code, "sending a message");
+    return LENS_OK;
+}
+
+/* *from: -1 where nothing is waiting. A matched message has been sent whole or is on its way: receiving it may block
+ * for its transfer only. */
+static lens_status receive_message(int source, int tag, int *from, str_t *out) {
+    MPI_Message message;
+    MPI_Status status;
+    int found = 0, n = 0;
+    *from = -1;
+    int code = MPI_Improbe(source, tag, MPI_COMM_WORLD, &found, &message, &status);
+    if (code == MPI_SUCCESS && !found) return LENS_OK;
+    if (code == MPI_SUCCESS) code = MPI_Get_count(&status, MPI_BYTE, &n);
+    MPI_TRY(code, "looking for a message");
+    str_clear(out);
+    str_reserve(out, (size_t)n);
+    LENS_TRY(str_status(out));
+    MPI_TRY(MPI_Mrecv(out->s, n, MPI_BYTE, &message, &status), "receiving a message");
+    out->len = (size_t)n;
+    out->s[n] = '\0';
+    *from = status.MPI_SOURCE;
+    return LENS_OK;
+}
+
+lens_status comm_mpi_receive(int *from, str_t *request) {
+    pthread_mutex_lock(&calls);
+    lens_status st = receive_message(MPI_ANY_SOURCE, TAG_REQUEST, from, request);
+    pthread_mutex_unlock(&calls);
+    return st;
+}
+
+lens_status comm_mpi_answer(int to, const void *answer, size_t n) {
+    return send_message(answer, n, to, TAG_ANSWER);
+}
+
+lens_status comm_mpi_ask(const void *request, size_t n, str_t *answer) {
+    pthread_mutex_lock(&asking);
+    lens_status st = send_message(request, n, 0, TAG_REQUEST);
+    for (int from = -1; st == LENS_OK && from < 0;) {
+        pthread_mutex_lock(&calls);
+        st = receive_message(0, TAG_ANSWER, &from, answer);
+        pthread_mutex_unlock(&calls);
+        if (st == LENS_OK && from < 0) nap();
+    }
+    pthread_mutex_unlock(&asking);
+    return st;
 }

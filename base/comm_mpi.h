@@ -3,6 +3,7 @@
 #define LENS_BASE_COMM_MPI_H
 
 #include "base/error.h"
+#include "base/str.h"
 
 typedef struct {
     int rank, world;
@@ -20,5 +21,9 @@ LENS_CHECKED lens_status comm_mpi_broadcast(void *bytes, size_t n, int root, con
 LENS_CHECKED lens_status comm_mpi_barrier(void);
 /* Largest `value` of all ranks and the lowest rank that has it. */
 LENS_CHECKED lens_status comm_mpi_max(int *value, int *rank, const char *what);
+
+LENS_CHECKED lens_status comm_mpi_ask(const void *request, size_t n, str_t *answer);
+LENS_CHECKED lens_status comm_mpi_receive(int *from, str_t *request);
+LENS_CHECKED lens_status comm_mpi_answer(int to, const void *answer, size_t n);
 
 #endif

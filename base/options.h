@@ -28,6 +28,9 @@ typedef struct {
     const char *choices; /* "a|b|c" for CHOICE; elsewhere what --help shows for the value ("DIR"), or NULL */
     const char *help;    /* one line, no full stop */
     char letter;         /* short option, 0: none */
+    /* Not NULL, of a STRING: the option names a YAML file of the table's options, which is read before the rest of the
+     * command line, wherever the option stands. A list of this name in that file is left to another reader. */
+    const char *config_list;
 } option_t;
 
 typedef struct {

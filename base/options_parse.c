@@ -2,6 +2,7 @@
  * given twice has its last value, as everywhere else in a shell. */
 #include "base/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/options_private.h"
@@ -98,7 +99,7 @@ static lens_status parse_option(parser_t *p, const char *argument) {
     return st;
 }
 
-lens_status options_parse(option_table_t t, void *values, int argc, char **argv, char **args, int *n_args) {
+static lens_status parse_all(option_table_t t, void *values, int argc, char **argv, char **args, int *n_args) {
     parser_t p = {.table = t, .values = values, .argc = argc, .argv = argv};
     *n_args = 0;
     bool only_args = false;
@@ -110,6 +111,29 @@ lens_status options_parse(option_table_t t, void *values, int argc, char **argv,
             only_args = true;
         else
             LENS_TRY(parse_option(&p, argument));
+    }
+    return LENS_OK;
+}
+
+/* A file that names another file would be read or not by the order of keys: it is refused. */
+static lens_status load_config(option_table_t t, void *values, const option_t *row) {
+    char **field = option_field(row, values);
+    char *path = strdup(*field);
+    if (!path) return lens_fail(LENS_MEMORY, "cannot allocate the name of a file");
+    lens_status st = options_load_yaml(t, values, path);
+    if (st == LENS_OK && (!*field || strcmp(*field, path) != 0))
+        st = lens_fail(LENS_ARGUMENT, "%s: \"%s\" is for the command line alone", path, row->name);
+    free(path);
+    return st;
+}
+
+lens_status options_parse(option_table_t t, void *values, int argc, char **argv, char **args, int *n_args) {
+    LENS_TRY(parse_all(t, values, argc, argv, args, n_args));
+    for (int i = 0; i < t.n; i++) {
+        const option_t *row = &t.rows[i];
+        if (!row->config_list || !*(char **)option_field(row, values)) continue;
+        LENS_TRY(load_config(t, values, row));
+        LENS_TRY(parse_all(t, values, argc, argv, args, n_args)); /* the command line has the last word */
     }
     return LENS_OK;
 }

@@ -155,6 +155,25 @@ static lens_status open_section(reader_t *r, const char *name) {
 
 /* ---- the document ---- */
 
+static bool is_left_to_others(const reader_t *r, const char *name) {
+    for (int i = 0; i < r->table.n; i++) {
+        const char *list = r->table.rows[i].config_list;
+        if (list && strcmp(list, name) == 0) return true;
+    }
+    return false;
+}
+
+/* From the event after a list's start up to its end. */
+static lens_status pass_over_list(reader_t *r, const char *text) {
+    for (int depth = 1; depth > 0;) {
+        LENS_TRY(next_event(r, text));
+        const yaml_event_type_t type = r->event.type;
+        depth += type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT;
+        depth -= type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT;
+    }
+    return LENS_OK;
+}
+
 /* From the event after a mapping's start up to its end. `prefix` is "" or "section." . */
 static lens_status read_mapping(reader_t *r, const char *text, const char *prefix, int depth) {
     if (depth > YAML_DEPTH_MAX) return fail_at(r, r->line, "nested too deeply");
@@ -181,6 +200,10 @@ static lens_status read_mapping(reader_t *r, const char *text, const char *prefi
             LENS_GO(read_mapping(r, text, name.s, depth + 1));
             break;
         case YAML_SEQUENCE_START_EVENT:
+            if (is_left_to_others(r, name.s)) {
+                LENS_GO(pass_over_list(r, text));
+                break;
+            }
             st = lens_fail(LENS_ARGUMENT, "%s:%d: %s: expected one value, got a list", r->path, key_line, name.s);
             goto done;
         default:

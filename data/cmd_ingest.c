@@ -2,17 +2,21 @@
 #include "base/command.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "data/image.h"
 #include "data/ingest.h"
+#include "data/ingest_report.h"
 
 typedef struct {
-    char *out;
+    char *out, *config;
     double quality;
-    bool lossless, prefix_keys, json;
-    int64_t max_side, shard_samples, shard_mb, threads;
+    bool lossless, keep_jpeg, prefix_keys, dry_run, json;
+    int64_t max_side, shard_samples, shard_mb, unit_samples, zstd_level, threads, memory_mb;
 } ingest_values_t;
 
 #define AT(field) .offset = offsetof(ingest_values_t, field)
@@ -21,9 +25,18 @@ static const option_t ingest_rows[] = {
      .letter = 'o',
      .type = OPTION_STRING,
      AT(out),
-     .required = true,
      .choices = "DIR",
-     .help = "the dataset's folder: new, or without shards"},
+     .help = "the dataset's folder: new, or that of the same run when it was interrupted"},
+    {.name = "config",
+     .type = OPTION_STRING,
+     AT(config),
+     .choices = "FILE",
+     .config_list = "filters",
+     .help = "YAML: these options, and a list `filters:` of what drops samples"},
+    {.name = "dry-run",
+     .type = OPTION_FLAG,
+     AT(dry_run),
+     .help = "only tell what would be dropped: nothing is encoded or written"},
     {.name = "quality",
      .type = OPTION_FLOAT,
      AT(quality),
@@ -35,6 +48,10 @@ static const option_t ingest_rows[] = {
      .type = OPTION_FLAG,
      AT(lossless),
      .help = "keep every pixel as it is; --quality counts for nothing"},
+    {.name = "keep-jpeg",
+     .type = OPTION_FLAG,
+     AT(keep_jpeg),
+     .help = "keep JPEGs as they are where that loses nothing: upright, RGB or grey, sRGB, not to be shrunk"},
     {.name = "max-side",
      .type = OPTION_INT,
      AT(max_side),
@@ -62,13 +79,35 @@ static const option_t ingest_rows[] = {
      .max = 1e6,
      .unit = "MiB",
      .help = "pictures in one shard at most"},
+    {.name = "zstd-level",
+     .type = OPTION_INT,
+     AT(zstd_level),
+     .initial = "3",
+     .min = 1,
+     .max = 19,
+     .help = "of the texts"},
+    {.name = "unit-samples",
+     .type = OPTION_INT,
+     AT(unit_samples),
+     .initial = "1000",
+     .min = 1,
+     .max = 1e6,
+     .help = "samples that are read as one piece of work; a tar below 1 GiB is always one"},
+    {.name = "memory-mb",
+     .type = OPTION_INT,
+     AT(memory_mb),
+     .initial = "2048",
+     .min = 16,
+     .max = 1e7,
+     .unit = "MiB",
+     .help = "for the pictures that a process decodes and encodes at once; larger ones are rejected"},
     {.name = "threads",
      .type = OPTION_INT,
      AT(threads),
      .initial = "0",
      .min = 0,
      .max = 1024,
-     .help = "that decode and encode; 0: one a processor"},
+     .help = "of each process; 0: one a processor that it may use"},
     {.name = "json", .type = OPTION_FLAG, AT(json), .help = "print the summary as one JSON object"},
 };
 #undef AT
@@ -77,65 +116,100 @@ static double mib(uint64_t bytes) {
     return (double)bytes / (1024 * 1024);
 }
 
+static void print_funnel(const ingest_report_t *r) {
+    ingest_funnel_row_t rows[INGEST_FUNNEL_MAX];
+    const int n = ingest_funnel(rows, r);
+    int width = 5;
+    for (int i = 0; i < n; i++) width = (int)strlen(rows[i].name) > width ? (int)strlen(rows[i].name) : width;
+    printf("%-*s  %10s  %10s\n%-*s  %10s  %10" PRId64 "\n", width, "stage", "dropped", "left", width, "read", "",
+           r->n_read);
+    for (int i = 0; i < n; i++)
+        printf("%-*s  %10" PRId64 "  %10" PRId64 "\n", width, rows[i].name, rows[i].dropped, rows[i].left);
+}
+
 static void print_text(const ingest_report_t *r, const char *out) {
-    printf("accepted  %" PRId64 " samples in %" PRId64 " shards: %.1f MiB of WebP from %.1f MiB\n", r->n_accepted,
-           r->n_shards, mib(r->webp_bytes), mib(r->source_bytes));
+    const int64_t n_rejected = ingest_n_rejected(r);
+    if (n_rejected > 0 || r->n_stages > 0) print_funnel(r);
+    if (out)
+        printf("accepted  %" PRId64 " samples in %" PRId64 " shards: %.1f MiB of %s from %.1f MiB\n", r->n_accepted,
+               r->n_shards, mib(r->picture_bytes), r->n_kept ? "pictures" : "WebP", mib(r->source_bytes));
+    else
+        printf("accepted  %" PRId64 " samples of %.1f MiB; nothing was written\n", r->n_accepted, mib(r->source_bytes));
     if (r->n_shrunk) printf("  %" PRId64 " made smaller\n", r->n_shrunk);
+    if (r->n_kept) printf("  %" PRId64 " JPEGs as they came\n", r->n_kept);
     if (r->n_repaired)
         printf("  %" PRId64 " with text that was not UTF-8 (U+FFFD stands for what was not)\n", r->n_repaired);
-    printf("rejected  %" PRId64 "%s%s%s\n", ingest_n_rejected(r), ingest_n_rejected(r) ? ": see " : "",
-           ingest_n_rejected(r) ? out : "", ingest_n_rejected(r) ? "/rejects.jsonl" : "");
-    for (int c = 0; c < REJECT_N; c++)
-        if (r->n_rejected[c]) printf("  %" PRId64 " %s\n", r->n_rejected[c], reject_text(c));
+    const bool named = out && n_rejected > 0;
+    printf("rejected  %" PRId64 "%s%s%s\n", n_rejected, named ? ": see " : "", named ? out : "",
+           named ? "/rejects.jsonl" : "");
+    if (r->n_resumed_parts)
+        printf("resumed   %" PRId64 " of %" PRId64 " parts were there already\n", r->n_resumed_parts, r->n_parts);
     printf("time      %.1f s, %.1f samples/s\n", r->duration_s,
            r->duration_s > 0 ? (double)r->n_accepted / r->duration_s : 0);
 }
 
-static void print_json(const ingest_report_t *r) {
-    printf("{\"accepted\":%" PRId64 ",\"shards\":%" PRId64 ",\"shrunk\":%" PRId64 ",\"repaired\":%" PRId64 ",",
-           r->n_accepted, r->n_shards, r->n_shrunk, r->n_repaired);
-    printf("\"source_bytes\":%" PRIu64 ",\"webp_bytes\":%" PRIu64 ",\"seconds\":%.3f,", r->source_bytes, r->webp_bytes,
-           r->duration_s);
-    printf("\"rejected\":%" PRId64 ",\"rejected_by_class\":{", ingest_n_rejected(r));
-    const char *comma = "";
-    for (int c = 0; c < REJECT_N; c++) {
-        if (!r->n_rejected[c]) continue;
-        printf("%s\"%s\":%" PRId64, comma, reject_text(c), r->n_rejected[c]);
-        comma = ",";
+static lens_status print_report(const ingest_report_t *r, const ingest_values_t *v) {
+    str_t json = {0};
+    if (v->json) {
+        ingest_report_json(&json, r);
+        LENS_TRY(str_status(&json));
+        printf("%s\n", json.s);
+    } else {
+        print_text(r, v->dry_run ? NULL : v->out);
     }
-    printf("}}\n");
+    str_free(&json);
+    const int64_t n_rejected = ingest_n_rejected(r);
+    if (r->n_damaged_parts)
+        log_warn("%" PRId64 " parts of the input could not be read to their end", r->n_damaged_parts);
+    if (r->n_read == 0) return lens_fail(LENS_FORMAT, "the sources hold no pictures");
+    if (r->n_accepted == 0)
+        return lens_fail(LENS_FORMAT, "no sample was accepted, %" PRId64 " were rejected%s%s%s", n_rejected,
+                         v->dry_run ? "" : ": see ", v->dry_run ? "" : v->out, v->dry_run ? "" : "/rejects.jsonl");
+    return LENS_OK;
+}
+
+/* The processors that this process may use, shared with the ranks that may use the same. */
+static int default_threads(const comm_t *comm) {
+    cpu_set_t mine;
+    int n = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    n /= comm_core_ranks(comm);
+    return n > 0 ? n : 1;
+}
+
+static lens_status run_with(comm_t *comm, const ingest_values_t *v, int n_args, char **args) {
+    const ingest_options_t options = {
+        .sources = args,
+        .n_sources = n_args,
+        .out = v->dry_run ? NULL : v->out,
+        .config = v->config,
+        .quality = v->quality,
+        .lossless = v->lossless,
+        .keep_jpeg = v->keep_jpeg,
+        .max_side_px = (int32_t)v->max_side,
+        .prefix_keys = v->prefix_keys,
+        .n_threads = v->threads ? (int)v->threads : default_threads(comm),
+        .memory_bytes = (uint64_t)v->memory_mb << 20,
+        .unit_samples = v->unit_samples,
+        .zstd_level = (int)v->zstd_level,
+        .shard_max_samples = v->shard_samples,
+        .shard_max_bytes = (uint64_t)v->shard_mb << 20,
+    };
+    ingest_report_t report;
+    LENS_TRY(ingest(&report, &options, comm));
+    return comm_rank(comm) == 0 ? print_report(&report, v) : LENS_OK;
 }
 
 static lens_status ingest_run(const void *values, int n_args, char **args) {
     const ingest_values_t *v = values;
     if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected a folder or a tar to read from, got none");
-    long n_processors = sysconf(_SC_NPROCESSORS_ONLN);
-    const ingest_options_t options = {
-        .sources = args,
-        .n_sources = n_args,
-        .out = v->out,
-        .quality = v->quality,
-        .lossless = v->lossless,
-        .max_side_px = (int32_t)v->max_side,
-        .prefix_keys = v->prefix_keys,
-        .n_threads = v->threads         ? (int)v->threads
-                     : n_processors > 0 ? (int)n_processors
-                                        : 1,
-        .shard_max_samples = v->shard_samples,
-        .shard_max_bytes = (uint64_t)v->shard_mb << 20,
-    };
-    ingest_report_t report;
-    LENS_TRY(ingest(&report, &options));
-    if (v->json)
-        print_json(&report);
-    else
-        print_text(&report, v->out);
-    int64_t n_rejected = ingest_n_rejected(&report);
-    if (report.n_accepted == 0 && n_rejected == 0) return lens_fail(LENS_FORMAT, "the sources hold no pictures");
-    if (report.n_accepted == 0)
-        return lens_fail(LENS_FORMAT, "no sample was accepted, %" PRId64 " were rejected: see %s/rejects.jsonl",
-                         n_rejected, v->out);
-    return LENS_OK;
+    if (!v->dry_run && (!v->out || !*v->out))
+        return lens_fail(LENS_ARGUMENT, "--out: expected a folder (only --dry-run needs none)");
+    comm_t *comm;
+    LENS_TRY(comm_init(&comm));
+    log_init(comm_rank(comm), comm_world(comm));
+    lens_status st = run_with(comm, v, n_args, args);
+    comm_free(comm);
+    return st;
 }
 
 const command_t cmd_ingest = {

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,65 @@ static void test_agree(void **state) {
     assert_string_equal(lens_error(), mine);
 }
 
+enum { N_ASKING = 3, N_QUESTIONS = 20, LONG_BYTES = 300000 };
+
+/* Asks for the double of numbers, every fourth time with a long message; the answers are long as well then. */
+static void *ask_all(void *arg) {
+    comm_t *c = arg;
+    str_t request = {0}, answer = {0};
+    for (int i = 0; i < N_QUESTIONS; i++) {
+        str_clear(&request);
+        str_addf(&request, "%d", i);
+        if (i % 4 == 0) str_reserve(&request, LONG_BYTES);
+        if (i % 4 == 0) memset(request.s + request.len, ' ', LONG_BYTES - request.len), request.len = LONG_BYTES;
+        if (comm_ask(c, request.s, request.len, &answer) != LENS_OK || answer.len < request.len ||
+            strtol(answer.s, NULL, 10) != 2 * i)
+            return "a wrong answer";
+    }
+    str_free(&request);
+    str_free(&answer);
+    return NULL;
+}
+
+static void serve(comm_t *c) {
+    str_t request = {0}, answer = {0};
+    for (int left = (comm_world(c) - 1) * N_ASKING * N_QUESTIONS; left > 0;) {
+        int from;
+        assert_int_equal(comm_receive(c, &from, &request), LENS_OK);
+        if (from < 0) continue;
+        str_clear(&answer);
+        str_addf(&answer, "%ld", 2 * strtol(request.s, NULL, 10));
+        size_t n = answer.len;
+        str_reserve(&answer, request.len);
+        if (request.len > n) memset(answer.s + n, ' ', request.len - n), answer.len = request.len;
+        assert_int_equal(comm_answer(c, from, answer.s, answer.len), LENS_OK);
+        left--;
+    }
+    str_free(&request);
+    str_free(&answer);
+}
+
+static void test_ask(void **state) {
+    comm_t *c = *state;
+    pthread_t threads[N_ASKING];
+    if (comm_rank(c) == 0) {
+        serve(c);
+    } else {
+        for (int i = 0; i < N_ASKING; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask_all, c), 0);
+        for (int i = 0; i < N_ASKING; i++) {
+            void *wrong;
+            assert_int_equal(pthread_join(threads[i], &wrong), 0);
+            assert_null(wrong);
+        }
+    }
+    assert_int_equal(comm_barrier(c), LENS_OK);
+    str_t request = {0};
+    int from = 0;
+    if (comm_rank(c) == 0) assert_int_equal(comm_receive(c, &from, &request), LENS_OK); /* nothing is left */
+    assert_int_equal(from, comm_rank(c) == 0 ? -1 : 0);
+    str_free(&request);
+}
+
 /* What Slurm sets, without MPI: a batch script is alone; tasks of srun without PMI are refused. */
 static void test_slurm(void **state) {
     comm_t *c;
@@ -130,7 +190,8 @@ int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "abort") == 0) return run_abort();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place),     cmocka_unit_test(test_sums),  cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_broadcast), cmocka_unit_test(test_agree), cmocka_unit_test(test_slurm),
+        cmocka_unit_test(test_broadcast), cmocka_unit_test(test_agree), cmocka_unit_test(test_ask),
+        cmocka_unit_test(test_slurm),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
