@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "data/image_codecs.h"
 #include "data/source_kinds.h"
 
 const char *reject_text(reject_class c) {
@@ -79,7 +80,47 @@ bool source_name_is_picture(const char *name) {
     return false;
 }
 
+bool source_name_ends(const char *name, const char *const *ends, size_t n_ends) {
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n_ends; i++) {
+        size_t n_end = strlen(ends[i]);
+        if (n >= n_end && strcasecmp(name + n - n_end, ends[i]) == 0) return true;
+    }
+    return false;
+}
+
+bool source_is_picture(const void *bytes, size_t n) {
+    image_format format = image_format_of(bytes, n);
+    return format == IMAGE_JPEG || format == IMAGE_PNG || format == IMAGE_WEBP;
+}
+
+bool source_read_file(str_t *out, const char *path, size_t max_bytes, raw_sample_t *sample) {
+    struct stat info;
+    char *bytes = NULL;
+    size_t n = 0;
+    lens_status st = LENS_OK;
+    if (stat(path, &info) != 0) {
+        raw_sample_reject(sample, errno == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path,
+                          strerror(errno));
+    } else if (!S_ISREG(info.st_mode)) { /* opening a pipe would wait for its writer */
+        raw_sample_reject(sample, REJECT_UNREADABLE, "%s: not a regular file", path);
+    } else if ((st = file_read(&bytes, &n, path, max_bytes)) != LENS_OK) {
+        bool gone = !file_exists(path);
+        raw_sample_reject(sample,
+                          gone                ? REJECT_VANISHED
+                          : st == LENS_FORMAT ? REJECT_TOO_LARGE
+                                              : REJECT_UNREADABLE,
+                          "%s", lens_error());
+    } else {
+        str_free(out);
+        *out = (str_t){.s = bytes, .len = n, .cap = n};
+    }
+    out->failed |= st == LENS_MEMORY;
+    return sample->reject == REJECT_NONE;
+}
+
 lens_status source_check(const char *path) {
+    if (strcmp(path, "-") == 0) return LENS_OK;
     if (!file_exists(path)) return lens_fail(LENS_IO, "%s: no such file or folder", path);
     int wanted = file_is_dir(path) ? R_OK | X_OK : R_OK;
     if (access(path, wanted) != 0) return lens_fail(LENS_IO, "%s: cannot read: %s", path, strerror(errno));
@@ -88,8 +129,15 @@ lens_status source_check(const char *path) {
 
 lens_status source_open(source_t **out, const char *path) {
     *out = NULL;
-    LENS_TRY(source_check(path));
-    return file_is_dir(path) ? source_dir_open(out, path) : source_tar_open(out, path);
+    char *paths[] = {(char *)path}; /* copied, not changed */
+    source_units_t *units;
+    LENS_TRY(source_units_open(&units, paths, 1, INT64_MAX));
+    lens_status st = source_units_read(units, 0, out);
+    if (st == LENS_OK)
+        (*out)->units = units;
+    else
+        source_units_close(units);
+    return st;
 }
 
 lens_status source_next(source_t *s, raw_sample_t *out) {
@@ -99,5 +147,8 @@ lens_status source_next(source_t *s, raw_sample_t *out) {
 }
 
 void source_close(source_t *s) {
-    if (s) s->close(s);
+    if (!s) return;
+    source_units_t *units = s->units;
+    s->close(s);
+    source_units_close(units);
 }

@@ -1,17 +1,19 @@
-/* A folder as a source. The walk keeps one list of names for each level it is in; nothing is read ahead. */
+/* A folder as a source. The walk lists what may be a picture, without opening anything; a unit is a part of that list,
+ * and looks at each file when its turn has come. */
 #include "data/source_kinds.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "data/image_codecs.h"
 
 #define SOURCE_DIR_MAX_DEPTH 64
+
+/* ---- the walk ---- */
 
 typedef struct {
     char **names; /* owned */
@@ -20,178 +22,266 @@ typedef struct {
 } level_t;
 
 typedef struct {
-    source_t base;
+    source_input_t *input;
+    source_cuts_t *cuts;
+    int64_t n_listed;
     str_t path;      /* of what is looked at */
     size_t root_len; /* of the source's own path with its slash */
     level_t levels[SOURCE_DIR_MAX_DEPTH];
     int n_levels;
+} walk_t;
+
+static void walk_free(walk_t *w) {
+    for (int i = 0; i < w->n_levels; i++) dir_list_free(w->levels[i].names, w->levels[i].n);
+    str_free(&w->path);
+}
+
+/* Goes down into w->path. */
+static lens_status walk_enter(walk_t *w) {
+    if (w->n_levels == SOURCE_DIR_MAX_DEPTH)
+        return lens_fail(LENS_FORMAT, "%s: folders nested deeper than %d", w->path.s, SOURCE_DIR_MAX_DEPTH);
+    level_t level = {0};
+    LENS_TRY(dir_list(&level.names, &level.n, w->path.s));
+    if (w->path.s[w->path.len - 1] != '/') str_add_char(&w->path, '/');
+    level.path_len = w->path.len;
+    w->levels[w->n_levels++] = level;
+    return str_status(&w->path);
+}
+
+/* w->path is what comes next in the walk. */
+static lens_status walk_step(walk_t *w) {
+    while (w->n_levels) {
+        level_t *level = &w->levels[w->n_levels - 1];
+        if (level->next < level->n) {
+            w->path.len = level->path_len;
+            str_add(&w->path, level->names[level->next++]);
+            return str_status(&w->path);
+        }
+        dir_list_free(level->names, level->n);
+        w->n_levels--;
+    }
+    return LENS_END;
+}
+
+static bool name_is_text(const char *name) {
+    static const char *const ends[] = {".txt", ".json", ".parquet"};
+    return source_name_ends(name, ends, sizeof ends / sizeof ends[0]);
+}
+
+static bool name_is_json(const char *name) {
+    static const char *const ends[] = {".json"};
+    return source_name_ends(name, ends, 1);
+}
+
+/* Whether the name is STEM.ANYTHING, and may be a picture. */
+static bool name_is_picture_of(const char *name, const char *stem_dot, size_t n) {
+    return strncmp(name, stem_dot, n) == 0 && strchr(name + n, '.') == NULL && !name_is_text(name);
+}
+
+/* Whether NAME.json, which the walk is at, has no picture beside it. Names that begin alike stand together. */
+static bool walk_is_orphan(const walk_t *w) {
+    const level_t *level = &w->levels[w->n_levels - 1];
+    const char *name = level->names[level->next - 1];
+    size_t n = strlen(name) - strlen("json");
+    for (int64_t i = level->next - 2; i >= 0 && strncmp(level->names[i], name, n) == 0; i--)
+        if (name_is_picture_of(level->names[i], name, n)) return false;
+    for (int64_t i = level->next; i < level->n && strncmp(level->names[i], name, n) == 0; i++)
+        if (name_is_picture_of(level->names[i], name, n)) return false;
+    return true;
+}
+
+static lens_status walk_list(walk_t *w) {
+    str_t *list = &w->input->listing;
+    if (w->n_listed > 0 && w->n_listed % w->cuts->samples_per_unit == 0) LENS_TRY(source_cut(w->cuts, list->len, 0));
+    w->n_listed++;
+    str_add_n(list, w->path.s + w->root_len, w->path.len - w->root_len + 1);
+    return str_status(list);
+}
+
+/* Looks at w->path. What cannot be looked at is listed too: it becomes a reject when its turn has come. */
+static lens_status walk_visit(walk_t *w) {
+    struct stat info, target;
+    if (lstat(w->path.s, &info) != 0 || stat(w->path.s, &target) != 0) return walk_list(w);
+    if (S_ISDIR(target.st_mode)) {
+        if (S_ISLNK(info.st_mode)) return walk_list(w);
+        lens_status st = walk_enter(w);
+        return st == LENS_OK || st == LENS_MEMORY ? st : walk_list(w);
+    }
+    if (!S_ISREG(target.st_mode)) return LENS_OK;
+    source_cuts_see(w->cuts, w->path.s + w->root_len, &target);
+    const char *name = w->path.s + w->levels[w->n_levels - 1].path_len;
+    return !name_is_text(name) || (name_is_json(name) && walk_is_orphan(w)) ? walk_list(w) : LENS_OK;
+}
+
+lens_status source_dir_cut(source_input_t *in, source_cuts_t *c) {
+    walk_t w = {.input = in, .cuts = c};
+    str_add(&w.path, in->path);
+    lens_status st;
+    LENS_GO(str_status(&w.path));
+    LENS_GO(walk_enter(&w));
+    w.root_len = w.path.len;
+    LENS_GO(source_cut(c, 0, 0));
+    while ((st = walk_step(&w)) == LENS_OK)
+        if (w.path.s[w.levels[w.n_levels - 1].path_len] != '.') LENS_GO(walk_visit(&w));
+    if (st == LENS_END) st = LENS_OK;
+    source_cut_end(c, in->listing.len);
+done:
+    walk_free(&w);
+    return st;
+}
+
+/* ---- reading ---- */
+
+typedef struct {
+    source_t base;
+    const source_input_t *input;
+    size_t next, end; /* in the listing */
+    size_t root_len;  /* of the folder's path with its slash */
+    str_t path;       /* of what is looked at */
     sidecar_t sidecar;
 } source_dir_t;
 
 static void dir_close(source_t *s) {
     source_dir_t *d = (source_dir_t *)s;
-    for (int i = 0; i < d->n_levels; i++) dir_list_free(d->levels[i].names, d->levels[i].n);
     str_free(&d->path);
     sidecar_free(&d->sidecar);
     free(d);
 }
 
-/* Goes down into d->path. */
-static lens_status dir_enter(source_dir_t *d) {
-    if (d->n_levels == SOURCE_DIR_MAX_DEPTH)
-        return lens_fail(LENS_FORMAT, "folders nested deeper than %d", SOURCE_DIR_MAX_DEPTH);
-    level_t level = {0};
-    LENS_TRY(dir_list(&level.names, &level.n, d->path.s));
-    if (d->path.s[d->path.len - 1] != '/') str_add_char(&d->path, '/');
-    level.path_len = d->path.len;
-    d->levels[d->n_levels++] = level;
-    return str_status(&d->path);
-}
-
-/* d->path is what comes next in the walk. */
-static lens_status dir_step(source_dir_t *d) {
-    while (d->n_levels) {
-        level_t *level = &d->levels[d->n_levels - 1];
-        if (level->next < level->n) {
-            d->path.len = level->path_len;
-            str_add(&d->path, level->names[level->next++]);
-            return str_status(&d->path);
-        }
-        dir_list_free(level->names, level->n);
-        d->n_levels--;
-    }
-    return LENS_END;
-}
-
-static const char *dir_name(const source_dir_t *d) {
-    return d->path.s + d->levels[d->n_levels - 1].path_len;
-}
-
 /* Length of the path without the last extension; a dot that begins the name begins no extension. */
 static size_t dir_stem_len(const source_dir_t *d) {
-    const char *name = dir_name(d), *dot = strrchr(name, '.');
+    const char *slash = strrchr(d->path.s, '/'), *name = slash + 1, *dot = strrchr(name, '.');
     return dot && dot > name ? (size_t)(dot - d->path.s) : d->path.len;
-}
-
-static void dir_set_key(const source_dir_t *d, raw_sample_t *out) {
-    raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
 }
 
 /* Whether the file begins like a picture. A file that cannot be opened is no picture; errno tells why. */
 static bool dir_is_picture(const source_dir_t *d, bool *unreadable) {
     uint8_t magic[IMAGE_MAGIC_BYTES];
-    int fd = open(d->path.s, O_RDONLY | O_CLOEXEC);
+    int fd = open(d->path.s, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : read(fd, magic, sizeof magic);
     *unreadable = n < 0;
     int cause = errno;
     if (fd >= 0) close(fd);
     errno = cause;
-    return n > 0 && image_format_of(magic, (size_t)n) != IMAGE_UNKNOWN;
+    return n > 0 && source_is_picture(magic, (size_t)n);
 }
 
-static lens_status dir_read(str_t *out, const char *path, size_t max_bytes) {
-    char *bytes;
-    size_t n;
-    LENS_TRY(file_read(&bytes, &n, path, max_bytes));
-    str_free(out);
-    *out = (str_t){.s = bytes, .len = n, .cap = n};
-    return LENS_OK;
-}
-
-/* path: without the extension. */
-static bool dir_read_sidecar(str_t *out, const str_t *stem, const char *extension, raw_sample_t *sample) {
+/* ending: ".txt"; where there is none, ".TXT". */
+static bool dir_read_sidecar(str_t *out, const source_dir_t *d, const char *ending, const char *ending_upper,
+                             raw_sample_t *sample) {
     str_t path = {0};
-    str_add_n(&path, stem->s, stem->len);
-    str_add(&path, extension);
+    size_t n = dir_stem_len(d);
+    str_add_n(&path, d->path.s, n);
+    str_add(&path, ending);
+    if (!path.failed && !file_exists(path.s)) {
+        path.len = n;
+        str_add(&path, ending_upper);
+    }
     bool there = !path.failed && file_exists(path.s);
-    if (there && dir_read(out, path.s, SOURCE_TEXT_MAX_BYTES) != LENS_OK)
-        raw_sample_reject(sample, REJECT_TEXT, "%s", lens_error());
-    sample->alt.failed |= path.failed;
+    raw_sample_t scratch = {0};
+    if (there && !source_read_file(out, path.s, SOURCE_TEXT_MAX_BYTES, &scratch))
+        raw_sample_reject(sample, REJECT_TEXT, "%s", str_text(&scratch.reason));
+    sample->alt.failed |= path.failed || out->failed;
+    raw_sample_free(&scratch);
     str_free(&path);
     return there;
 }
 
-static lens_status dir_read_sample(source_dir_t *d, raw_sample_t *out) {
-    lens_status st = dir_read(&out->image, d->path.s, SOURCE_IMAGE_MAX_BYTES);
-    if (st == LENS_MEMORY) return st;
-    if (st != LENS_OK) {
-        raw_sample_reject(out, st == LENS_FORMAT ? REJECT_TOO_LARGE : REJECT_UNREADABLE, "%s", lens_error());
-        return LENS_OK;
-    }
-    str_t stem = {.s = d->path.s, .len = dir_stem_len(d)}; /* borrowed */
+static void dir_read_sample(source_dir_t *d, raw_sample_t *out) {
+    raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
+    if (!source_read_file(&out->image, d->path.s, SOURCE_IMAGE_MAX_BYTES, out)) return;
     sidecar_clear(&d->sidecar);
-    d->sidecar.has_txt = dir_read_sidecar(&d->sidecar.txt, &stem, ".txt", out);
-    d->sidecar.has_json = dir_read_sidecar(&d->sidecar.json, &stem, ".json", out);
-    if (out->reject == REJECT_NONE) sidecar_apply(&d->sidecar, out);
-    return LENS_OK;
+    d->sidecar.has_txt = dir_read_sidecar(&d->sidecar.txt, d, ".txt", ".TXT", out);
+    d->sidecar.has_json = dir_read_sidecar(&d->sidecar.json, d, ".json", ".JSON", out);
+    if (out->reject == REJECT_NONE && !out->alt.failed) sidecar_apply(&d->sidecar, d->input->options, out);
 }
 
-static bool name_is_tar(const char *name) {
-    static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"};
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (str_ends_with(name, ends[i])) return true;
-    return false;
+/* A .json without a picture: the record of a failed download, or nothing to us. */
+static void dir_read_failure(source_dir_t *d, raw_sample_t *out) {
+    sidecar_clear(&d->sidecar);
+    raw_sample_t scratch = {0};
+    d->sidecar.has_json = source_read_file(&d->sidecar.json, d->path.s, SOURCE_TEXT_MAX_BYTES, &scratch);
+    raw_sample_free(&scratch);
+    raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
+    sidecar_apply_failure(&d->sidecar, out);
+    out->alt.failed |= d->sidecar.json.failed;
 }
 
-/* Looks at d->path. *found: `out` is a sample or a reject; otherwise the walk goes on. */
-static lens_status dir_visit(source_dir_t *d, raw_sample_t *out, bool *found) {
+static void dir_reject_folder(const source_dir_t *d, bool is_link, raw_sample_t *out) {
+    char **names = NULL;
+    int64_t n = 0;
+    if (is_link) /* it may lead back to where the walk comes from */
+        raw_sample_reject(out, REJECT_UNREADABLE, "%s: link to a folder: not followed", d->path.s);
+    else if (dir_list(&names, &n, d->path.s) != LENS_OK)
+        raw_sample_reject(out, REJECT_UNREADABLE, "%s", lens_error());
+    else
+        raw_sample_reject(out, REJECT_UNREADABLE, "%s: could not be listed, or is nested deeper than %d", d->path.s,
+                          SOURCE_DIR_MAX_DEPTH);
+    dir_list_free(names, n);
+}
+
+static void dir_reject_file(const char *path, raw_sample_t *out) {
+    static const char *const tars[] = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"};
+    if (source_name_is_picture(path))
+        raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", path);
+    else if (source_name_ends(path, tars, sizeof tars / sizeof tars[0]))
+        raw_sample_reject(out, REJECT_NO_PICTURE, "%s: a tar inside of a folder: name it as a source of its own", path);
+}
+
+/* Looks at d->path. False: nothing to us. */
+static bool dir_visit(source_dir_t *d, raw_sample_t *out) {
     const char *path = d->path.s;
     struct stat info, target;
-    *found = true;
-    raw_sample_set_key(out, path + d->root_len, d->path.len - d->root_len);
-    if (lstat(path, &info) != 0 || stat(path, &target) != 0) {
-        raw_sample_reject(out, REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
-        return LENS_OK;
-    }
-    if (S_ISDIR(target.st_mode)) {
-        /* A link to a folder may lead back to where the walk comes from. */
-        lens_status st =
-            S_ISLNK(info.st_mode) ? lens_fail(LENS_IO, "%s: link to a folder: not followed", path) : dir_enter(d);
-        if (st == LENS_MEMORY) return st;
-        if (st != LENS_OK) raw_sample_reject(out, REJECT_UNREADABLE, "%s", lens_error());
-        *found = st != LENS_OK;
-        return LENS_OK;
-    }
     bool unreadable = false;
-    if (S_ISREG(target.st_mode) && dir_is_picture(d, &unreadable)) {
-        dir_set_key(d, out);
-        return dir_read_sample(d, out);
-    }
-    if (unreadable)
+    raw_sample_set_key(out, path + d->root_len, d->path.len - d->root_len);
+    if (lstat(path, &info) != 0) {
+        raw_sample_reject(out, errno == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
+    } else if (stat(path, &target) != 0) {
         raw_sample_reject(out, REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
-    else if (source_name_is_picture(path))
-        raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", path);
-    else if (name_is_tar(path))
-        raw_sample_reject(out, REJECT_NO_PICTURE, "%s: a tar inside of a folder: name it as a source of its own", path);
-    *found = out->reject != REJECT_NONE;
-    return LENS_OK;
+    } else if (S_ISDIR(target.st_mode)) {
+        dir_reject_folder(d, S_ISLNK(info.st_mode), out);
+    } else if (name_is_json(path)) {
+        dir_read_failure(d, out);
+    } else if (dir_is_picture(d, &unreadable)) {
+        dir_read_sample(d, out);
+        return true;
+    } else if (unreadable) {
+        raw_sample_reject(out, errno == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
+    } else {
+        dir_reject_file(path, out);
+    }
+    return out->reject != REJECT_NONE || raw_sample_status(out) != LENS_OK;
 }
 
 static lens_status dir_next(source_t *s, raw_sample_t *out) {
     source_dir_t *d = (source_dir_t *)s;
-    for (;;) {
-        bool found = false;
-        LENS_TRY(dir_step(d));
-        if (dir_name(d)[0] == '.') continue;
+    while (d->next < d->end) {
+        const char *name = d->input->listing.s + d->next;
+        size_t n = strlen(name);
+        d->next += n + 1;
+        d->path.len = d->root_len;
+        str_add_n(&d->path, name, n);
+        LENS_TRY(str_status(&d->path));
         raw_sample_clear(out);
-        LENS_TRY(dir_visit(d, out, &found));
-        if (found) return LENS_OK;
+        if (dir_visit(d, out)) return LENS_OK;
     }
+    return LENS_END;
 }
 
-lens_status source_dir_open(source_t **out, const char *path) {
-    *out = NULL;
+lens_status source_dir_open(source_t **out, const source_input_t *in, source_range_t range) {
     source_dir_t *d = calloc(1, sizeof *d);
-    if (!d) return lens_fail(LENS_MEMORY, "%s: out of memory", path);
-    d->base = (source_t){dir_next, dir_close};
-    str_add(&d->path, path);
-    lens_status st = str_status(&d->path);
-    if (st == LENS_OK) st = dir_enter(d);
-    if (st != LENS_OK) {
-        dir_close(&d->base);
-        return st;
-    }
+    if (!d) return lens_fail(LENS_MEMORY, "%s: out of memory", in->path);
+    d->base = (source_t){dir_next, dir_close, NULL};
+    d->input = in;
+    d->next = range.begin;
+    d->end = range.end;
+    str_add(&d->path, in->path);
+    if (!d->path.failed && !str_ends_with(d->path.s, "/")) str_add_char(&d->path, '/');
     d->root_len = d->path.len;
-    *out = &d->base;
-    return LENS_OK;
+    lens_status st = str_status(&d->path);
+    if (st != LENS_OK)
+        dir_close(&d->base);
+    else
+        *out = &d->base;
+    return st;
 }

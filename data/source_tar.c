@@ -5,20 +5,34 @@
 #include "data/source_kinds.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <archive.h>
 #include <archive_entry.h>
 
 #include "data/image_codecs.h"
+#include "data/source_tar_index.h"
 
 #define TAR_READ_BYTES ((size_t)1 << 18)
 
+/* What libarchive reads: bytes [at, end) of a file, or a stream. */
+typedef struct {
+    int fd; /* owned, unless it is standard input; -1: none */
+    bool stream;
+    uint64_t at, end, size; /* size: of the file */
+    bool ended;             /* the end of an archive, which a part of one lacks, was given */
+    uint8_t buffer[TAR_READ_BYTES];
+} tar_file_t;
+
 typedef struct {
     source_t base;
-    char *path; /* owned */
+    const source_input_t *input;
+    source_range_t range;
     struct archive *archive;
     struct archive_entry *entry; /* of the member that comes next, borrowed; NULL: none is left */
     str_t key, kind;             /* of that member: path up to the first dot of the name; lower case after that dot */
@@ -30,12 +44,45 @@ typedef struct {
     sidecar_t sidecar;
     int64_t n_plain, n_compound; /* pictures of kind "jpg"; of kind "left.jpg" */
     str_t not_picture;           /* the first member that is called like a picture, but is none */
+    tar_file_t file;
 } source_tar_t;
+
+/* ---- the file ---- */
+
+static la_ssize_t tar_file_read(struct archive *a, void *data, const void **out) {
+    tar_file_t *f = data;
+    *out = f->buffer;
+    if (!f->stream && f->at == f->end) { /* of a part: two blocks of zeros end an archive */
+        if (f->ended) return 0;
+        f->ended = true;
+        memset(f->buffer, 0, 1024);
+        return 1024;
+    }
+    size_t wanted = f->end - f->at < TAR_READ_BYTES ? (size_t)(f->end - f->at) : TAR_READ_BYTES;
+    ssize_t n;
+    do {
+        n = f->stream ? read(f->fd, f->buffer, TAR_READ_BYTES) : pread(f->fd, f->buffer, wanted, (off_t)f->at);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) archive_set_error(a, errno, "%s", strerror(errno));
+    if (n > 0) f->at += (uint64_t)n;
+    return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+/* Never past the end of the file: that its last member is not whole must show in a read. */
+static la_int64_t tar_file_skip(struct archive *a, void *data, la_int64_t request) {
+    (void)a;
+    tar_file_t *f = data;
+    uint64_t end = f->end < f->size ? f->end : f->size;
+    if (f->stream || f->at >= end || request <= 0) return 0;
+    uint64_t n = (uint64_t)request < end - f->at ? (uint64_t)request : end - f->at;
+    f->at += n;
+    return (la_int64_t)n;
+}
 
 static void tar_close(source_t *s) {
     source_tar_t *t = (source_tar_t *)s;
     archive_read_free(t->archive);
-    free(t->path);
+    if (t->file.fd >= 0 && !t->file.stream) close(t->file.fd);
     str_free(&t->key);
     str_free(&t->kind);
     str_free(&t->sample_key);
@@ -49,8 +96,8 @@ static void tar_stop(source_tar_t *t, const char *why) {
     if (t->trouble.len) return;
     t->entry = NULL;
     int64_t read_bytes = archive_filter_bytes(t->archive, -1); /* -1: opening failed */
-    str_addf(&t->trouble, "%s: %s after %" PRId64 " bytes, %" PRId64 " whole samples", t->path, why,
-             read_bytes > 0 ? read_bytes : 0, t->n_samples);
+    str_addf(&t->trouble, "%s: %s after %" PRId64 " bytes, %" PRId64 " whole samples", t->input->path, why,
+             (int64_t)t->range.begin + (read_bytes > 0 ? read_bytes : 0), t->range.first + t->n_samples);
 }
 
 static const char *tar_error(const source_tar_t *t) {
@@ -58,17 +105,16 @@ static const char *tar_error(const source_tar_t *t) {
     return why ? why : "cannot be read";
 }
 
-/* Splits the member's path. False where it is no part of a sample. */
-static bool tar_split_name(source_tar_t *t) {
-    const char *path = archive_entry_pathname(t->entry);
-    if (!path) return false;
+/* ---- members ---- */
+
+bool source_split_member(str_t *key, str_t *kind, const char *path) {
     while (str_starts_with(path, "./")) path += 2;
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strchr(name, '.');
     if (dot == name || !*name) return false; /* "._x.jpg" and other hidden files */
-    str_clear(&t->key);
-    str_clear(&t->kind);
-    str_add_n(&t->key, path, dot ? (size_t)(dot - path) : strlen(path));
-    for (const char *p = dot ? dot + 1 : ""; *p; p++) str_add_char(&t->kind, (char)tolower((unsigned char)*p));
+    str_clear(key);
+    str_clear(kind);
+    str_add_n(key, path, dot ? (size_t)(dot - path) : strlen(path));
+    for (const char *p = dot ? dot + 1 : ""; *p; p++) str_add_char(kind, (char)tolower((unsigned char)*p));
     return true;
 }
 
@@ -87,7 +133,9 @@ static lens_status tar_advance(source_tar_t *t) {
             tar_stop(t, tar_error(t));
             return str_status(&t->trouble);
         }
-        if (archive_entry_filetype(t->entry) != AE_IFREG || !tar_split_name(t)) continue;
+        const char *path = archive_entry_pathname(t->entry);
+        if (archive_entry_filetype(t->entry) != AE_IFREG || !path) continue;
+        if (!source_split_member(&t->key, &t->kind, path)) continue;
         LENS_TRY(str_status(&t->key));
         return str_status(&t->kind);
     }
@@ -127,7 +175,7 @@ static void tar_read_other(source_tar_t *t, raw_sample_t *out) {
         tar_stop(t, tar_error(t));
         return;
     }
-    if (image_format_of(magic, (size_t)n) == IMAGE_UNKNOWN) {
+    if (!source_is_picture(magic, (size_t)n)) {
         if (t->not_picture.len == 0 && source_name_is_picture(t->kind.s)) str_add(&t->not_picture, t->kind.s);
         return;
     }
@@ -168,11 +216,13 @@ static void tar_finish_sample(source_tar_t *t, raw_sample_t *out) {
     int64_t n_pictures = t->n_plain ? t->n_plain : t->n_compound;
     if (n_pictures > 1)
         raw_sample_reject(out, REJECT_AMBIGUOUS, "%" PRId64 " pictures in one sample: expected 1", n_pictures);
-    else if (n_pictures == 0 && t->not_picture.len)
+    else if (n_pictures == 0 && t->sidecar.has_json)
+        sidecar_apply_failure(&t->sidecar, out);
+    if (n_pictures == 0 && t->not_picture.len)
         raw_sample_reject(out, REJECT_NO_PICTURE, ".%s is not a JPEG, PNG or WebP picture", t->not_picture.s);
     else if (n_pictures == 0)
         raw_sample_reject(out, REJECT_NO_PICTURE, "no picture among the members");
-    if (out->reject == REJECT_NONE) sidecar_apply(&t->sidecar, out);
+    if (out->reject == REJECT_NONE) sidecar_apply(&t->sidecar, t->input->options, out);
 }
 
 static lens_status tar_next(source_t *s, raw_sample_t *out) {
@@ -194,26 +244,68 @@ static lens_status tar_next(source_t *s, raw_sample_t *out) {
     return LENS_OK;
 }
 
-lens_status source_tar_open(source_t **out, const char *path) {
-    *out = NULL;
-    source_tar_t *t = calloc(1, sizeof *t);
-    if (!t) return lens_fail(LENS_MEMORY, "%s: out of memory", path);
-    t->base = (source_t){tar_next, tar_close};
-    t->path = strdup(path);
-    t->archive = archive_read_new();
-    lens_status st = LENS_OK;
-    if (!t->path || !t->archive || archive_read_support_filter_all(t->archive) < ARCHIVE_WARN ||
-        archive_read_support_format_tar(t->archive) != ARCHIVE_OK)
-        st = lens_fail(LENS_MEMORY, "%s: cannot create a reader", path);
-    else if (archive_read_open_filename(t->archive, path, TAR_READ_BYTES) != ARCHIVE_OK)
-        tar_stop(t, tar_error(t));
-    else
-        st = tar_advance(t);
-    if (st == LENS_OK) st = str_status(&t->trouble);
-    if (st != LENS_OK) {
-        tar_close(&t->base);
-        return st;
-    }
-    *out = &t->base;
+/* ---- opening ---- */
+
+lens_status source_tar_cut(source_input_t *in, source_cuts_t *c) {
+    LENS_TRY(source_cut(c, 0, 0));
+    bool large = in->kind == SOURCE_TAR && (uint64_t)in->listed.st_size > in->options->unit_bytes;
+    if (large && c->samples_per_unit < INT64_MAX) LENS_TRY(tar_index_cut(in->path, c));
+    source_cut_end(c, UINT64_MAX);
     return LENS_OK;
+}
+
+/* False: t->trouble tells why. */
+static bool tar_open_file(source_tar_t *t) {
+    tar_file_t *f = &t->file;
+    struct stat now;
+    f->at = t->range.begin;
+    f->end = t->range.end;
+    f->stream = t->input->kind == SOURCE_STDIN;
+    f->fd = f->stream ? STDIN_FILENO : open(t->input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (f->stream) return true;
+    if (f->fd < 0 || fstat(f->fd, &now) != 0) {
+        str_addf(&t->trouble, "%s: %s", t->input->path, strerror(errno));
+    } else if (!source_input_unchanged(t->input, &now)) {
+        str_addf(&t->trouble, "%s: changed since it was listed", t->input->path);
+    } else {
+        f->size = (uint64_t)now.st_size;
+        return true;
+    }
+    return false;
+}
+
+/* No filter that starts another program, and none at all where the file begins like a tar: its parts must read like the
+ * whole. */
+static lens_status tar_open_archive(source_tar_t *t) {
+    struct archive *a = t->archive;
+    int code = ARCHIVE_OK;
+    if (t->file.stream || !tar_index_begins(t->file.fd)) {
+        code |= archive_read_support_filter_gzip(a) < ARCHIVE_WARN;
+        code |= archive_read_support_filter_bzip2(a) < ARCHIVE_WARN;
+        code |= archive_read_support_filter_xz(a) < ARCHIVE_WARN;
+        code |= archive_read_support_filter_zstd(a) < ARCHIVE_WARN;
+        code |= archive_read_support_filter_lz4(a) < ARCHIVE_WARN;
+    }
+    if (code || archive_read_support_format_tar(a) != ARCHIVE_OK)
+        return lens_fail(LENS_MEMORY, "%s: cannot create a reader", t->input->path);
+    if (archive_read_open2(a, &t->file, NULL, tar_file_read, tar_file_skip, NULL) == ARCHIVE_OK) return tar_advance(t);
+    tar_stop(t, tar_error(t));
+    return str_status(&t->trouble);
+}
+
+lens_status source_tar_open(source_t **out, const source_input_t *in, source_range_t range) {
+    source_tar_t *t = calloc(1, sizeof *t);
+    if (!t) return lens_fail(LENS_MEMORY, "%s: out of memory", in->path);
+    t->base = (source_t){tar_next, tar_close, NULL};
+    t->input = in;
+    t->range = range;
+    t->file.fd = -1;
+    t->archive = archive_read_new();
+    lens_status st = t->archive ? LENS_OK : lens_fail(LENS_MEMORY, "%s: cannot create a reader", in->path);
+    if (st == LENS_OK) st = tar_open_file(t) ? tar_open_archive(t) : str_status(&t->trouble);
+    if (st != LENS_OK)
+        tar_close(&t->base);
+    else
+        *out = &t->base;
+    return st;
 }
