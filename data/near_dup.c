@@ -156,14 +156,25 @@ typedef struct {
     uint64_t of;
 } search_t;
 
+static void look_at(search_t *s, uint64_t key) {
+    int distance = phash_distance(key, s->hash);
+    uint64_t of = s->swapped ? swapped(key) : key;
+    if (distance < s->best || (distance == s->best && of < s->of)) s->of = of;
+    if (distance < s->best) s->best = distance;
+}
+
+/* Hardly any key is near: eight at a time are passed over without a branch. */
 static void scan(search_t *s, const uint64_t *keys, uint64_t n) {
-    for (uint64_t i = 0; i < n; i++) {
-        int distance = phash_distance(keys[i], s->hash);
-        if (distance > s->best) continue;
-        uint64_t of = s->swapped ? swapped(keys[i]) : keys[i];
-        if (distance < s->best || of < s->of) s->of = of;
-        s->best = distance;
+    uint64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t nearest = 64;
+        for (int k = 0; k < 8; k++) {
+            uint64_t distance = (uint64_t)__builtin_popcountll(keys[i + (uint64_t)k] ^ s->hash);
+            nearest = distance < nearest ? distance : nearest;
+        }
+        for (uint64_t k = 0; nearest <= (uint64_t)s->best && k < 8; k++) look_at(s, keys[i + k]);
     }
+    for (; i < n; i++) look_at(s, keys[i]);
 }
 
 /* keys[n] are equal in their first `bit` bits; up to `flips` of the bits from there to the half may differ. */
