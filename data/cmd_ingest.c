@@ -97,7 +97,7 @@ static const option_t ingest_rows[] = {
      .type = OPTION_INT,
      AT(memory_mb),
      .initial = "2048",
-     .min = 16,
+     .min = 64,
      .max = 1e7,
      .unit = "MiB",
      .help = "for the pictures that a process decodes and encodes at once; larger ones are rejected"},
@@ -116,15 +116,24 @@ static double mib(uint64_t bytes) {
     return (double)bytes / (1024 * 1024);
 }
 
+static int width_of(int width, const char *text) {
+    const int n = (int)strlen(text);
+    return n > width ? n : width;
+}
+
 static void print_funnel(const ingest_report_t *r) {
     ingest_funnel_row_t rows[INGEST_FUNNEL_MAX];
     const int n = ingest_funnel(rows, r);
-    int width = 5;
-    for (int i = 0; i < n; i++) width = (int)strlen(rows[i].name) > width ? (int)strlen(rows[i].name) : width;
-    printf("%-*s  %10s  %10s\n%-*s  %10s  %10" PRId64 "\n", width, "stage", "dropped", "left", width, "read", "",
-           r->n_read);
+    int name = 5, limits = 6;
+    for (int i = 0; i < n; i++) {
+        name = width_of(name, rows[i].name);
+        limits = width_of(limits, rows[i].limits);
+    }
+    printf("%-*s  %-*s  %10s  %10s\n", name, "stage", limits, "limits", "dropped", "left");
+    printf("%-*s  %-*s  %10s  %10" PRId64 "\n", name, "read", limits, "", "", r->n_read);
     for (int i = 0; i < n; i++)
-        printf("%-*s  %10" PRId64 "  %10" PRId64 "\n", width, rows[i].name, rows[i].dropped, rows[i].left);
+        printf("%-*s  %-*s  %10" PRId64 "  %10" PRId64 "\n", name, rows[i].name, limits, rows[i].limits,
+               rows[i].dropped, rows[i].left);
 }
 
 static void print_text(const ingest_report_t *r, const char *out) {
@@ -217,8 +226,11 @@ const command_t cmd_ingest = {
     .usage = "SRC... -o DIR",
     .summary = "pack pictures and their alt-text into the shards of a dataset",
     .details =
-        "SRC is a folder (with all below it) or a WebDataset tar, plain or compressed; samples keep the order of the "
-        "sources.\n"
+        "SRC is a folder (with all below it), a WebDataset tar, plain or compressed, \"-\" for one on standard input, "
+        "a\n"
+        "manifest (.jsonl, .tsv, .csv), a dataset, or a pattern of these: {00000..00099}, *. Samples keep the order "
+        "of\n"
+        "the sources.\n"
         "The content of a file decides whether it is a picture: JPEG, PNG or WebP. Alt-text comes from NAME.txt "
         "beside\n"
         "NAME.jpg, or from \"caption\", \"alt\" or \"text\" in NAME.json (all else in there is kept as metadata), or "
@@ -228,7 +240,12 @@ const command_t cmd_ingest = {
         "\n"
         "What cannot be taken is counted and named with its reason in DIR/rejects.jsonl. A tar that is cut short gives "
         "its\n"
-        "samples up to the cut, with a warning. The exit status is 0 if at least one sample was accepted, otherwise 1.",
+        "samples up to the cut, with a warning.\n"
+        "\n"
+        "A run that was interrupted goes on where the same command is given again. Under mpirun or srun the ranks "
+        "share\n"
+        "the work. The result does not depend on threads, ranks or interruptions. The exit status is 0 if at least one "
+        "sample was accepted, otherwise 1.",
     .options = {ingest_rows, sizeof ingest_rows / sizeof *ingest_rows},
     .values_size = sizeof(ingest_values_t),
     .run = ingest_run,

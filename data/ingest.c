@@ -17,6 +17,7 @@
 #include "data/ingest_part.h"
 #include "data/ingest_report.h"
 #include "data/ingest_shard.h"
+#include "data/source_expand.h"
 
 #define SERVE_NS 1000000   /* rank 0 looks for requests that often */
 #define WATCH_NS 300000000 /* other ranks ask that often whether the run has failed */
@@ -25,6 +26,8 @@ typedef struct {
     const ingest_options_t *options;
     comm_t *comm;
     double began_s;
+    char **paths; /* the sources, patterns expanded */
+    int64_t n_paths;
     source_units_t *units;
     filter_chain_t *filters;
     str_t provenance;
@@ -157,7 +160,7 @@ static lens_status set_up_rank_0(run_t *r) {
     str_t identity = {0}, path = {0};
     lens_status st;
     if (o->out) {
-        LENS_GO(ingest_identity(&identity, o, source_units_hash(r->units)));
+        LENS_GO(ingest_identity(&identity, o, r->filters, source_units_hash(r->units)));
         LENS_GO(ingest_dir_take(&r->lock, o->out, identity.s));
         ingest_work_path(&path, o->out, "rejects.jsonl");
         LENS_GO(str_status(&path));
@@ -177,8 +180,9 @@ static lens_status set_up_all(run_t *r) {
         if (strcmp(o->sources[i], "-") == 0 && comm_world(r->comm) > 1)
             return lens_fail(LENS_ARGUMENT, "standard input cannot be read by %d ranks", comm_world(r->comm));
     LENS_TRY(filter_chain_new(&r->filters, o->config));
-    LENS_TRY(source_units_open(&r->units, o->sources, o->n_sources, o->unit_samples));
-    LENS_TRY(ingest_provenance(&r->provenance, o, source_units_hash(r->units)));
+    LENS_TRY(source_expand(&r->paths, &r->n_paths, o->sources, o->n_sources, NULL));
+    LENS_TRY(source_units_open(&r->units, r->paths, (int)r->n_paths, o->unit_samples));
+    LENS_TRY(ingest_provenance(&r->provenance, o, r->filters));
     return ingest_pool_new(&r->pool, o, r->units, r->filters);
 }
 
@@ -226,6 +230,7 @@ static void tear_down(run_t *r) {
     ingest_pool_free(r->pool);
     filter_chain_free(r->filters);
     source_units_close(r->units);
+    dir_list_free(r->paths, r->n_paths);
     str_free(&r->provenance);
     free(r->threads);
     if (r->lock >= 0) close(r->lock);

@@ -15,6 +15,7 @@
 
 #include "base/comm.h"
 #include "data/dataset.h"
+#include "data/filter_chain.h"
 #include "data/source.h"
 
 typedef struct {
@@ -35,18 +36,19 @@ typedef struct {
     uint64_t shard_max_bytes;
 } ingest_options_t;
 
-#define INGEST_MAX_STAGES 32
 typedef struct {
     int64_t n_read; /* samples, accepted or not */
     int64_t n_accepted, n_shards;
     int64_t n_rejected[REJECT_N]; /* by class; [REJECT_NONE] is 0 */
-    int n_stages;
-    char stage[INGEST_MAX_STAGES][32];     /* the filters by name, in their order */
-    int64_t n_filtered[INGEST_MAX_STAGES]; /* by stage */
-    int64_t n_shrunk, n_kept, n_repaired;  /* of the accepted: made smaller; JPEGs kept; with text not UTF-8 */
-    int64_t n_damaged_parts;               /* of the input, that could not be read to their end */
-    int64_t n_resumed_parts, n_parts;      /* found done by an earlier run; all */
-    uint64_t source_bytes, picture_bytes;  /* pictures, of the accepted */
+    int n_stages;                 /* filters, in their order */
+    struct {
+        char name[32], limits[160]; /* limits end in "..." where they are longer */
+        int64_t dropped;
+    } stage[FILTER_STAGES_MAX];
+    int64_t n_shrunk, n_kept, n_repaired; /* of the accepted: made smaller; JPEGs kept; with text not UTF-8 */
+    int64_t n_damaged_parts;              /* of the input, that could not be read to their end */
+    int64_t n_resumed_parts, n_parts;     /* found done by an earlier run; all */
+    uint64_t source_bytes, picture_bytes; /* pictures, of the accepted */
     double duration_s;
 } ingest_report_t;
 

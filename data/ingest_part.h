@@ -8,6 +8,7 @@
 
 #include "data/ingest_dir.h"
 #include "data/ingest_picture.h"
+#include "data/source_units.h"
 
 typedef struct ingest_pool ingest_pool_t;
 

@@ -4,7 +4,7 @@
 
 #include "data/ingest.h"
 #include "data/ingest_budget.h"
-#include "data/ingest_stub.h"
+#include "data/filter_chain.h"
 
 /* What all pictures of a process share. Any thread. */
 typedef struct {

@@ -6,6 +6,7 @@
 
 #include "data/ingest_log.h"
 #include "data/key_set.h"
+#include "data/near_dup.h"
 
 struct ingest_plan {
     const ingest_options_t *options;
@@ -25,6 +26,21 @@ struct ingest_plan {
     ingest_report_t report;
 };
 
+static lens_status name_stages(ingest_report_t *r, const filter_chain_t *filters) {
+    str_t limits = {0};
+    r->n_stages = filter_chain_n(filters);
+    for (int i = 0; i < r->n_stages; i++) {
+        const size_t cap = sizeof r->stage[i].limits;
+        str_clear(&limits);
+        filter_chain_limits(filters, i, &limits);
+        snprintf(r->stage[i].name, sizeof r->stage[i].name, "%s", filter_chain_name(filters, i));
+        snprintf(r->stage[i].limits, cap, "%.*s%s", (int)cap - 4, str_text(&limits), limits.len > cap - 4 ? "..." : "");
+    }
+    lens_status st = str_status(&limits);
+    str_free(&limits);
+    return st;
+}
+
 static lens_status plan_fill(ingest_plan_t *p) {
     p->n_parts_all = source_units_n(p->units);
     p->needed_by = calloc((size_t)p->n_parts_all + 1, sizeof *p->needed_by);
@@ -34,14 +50,13 @@ static lens_status plan_fill(ingest_plan_t *p) {
         return lens_fail(LENS_MEMORY, "out of memory for %" PRId64 " parts", p->n_parts_all);
     ingest_report_t *r = &p->report;
     r->n_parts = p->n_parts_all;
-    r->n_stages = filter_chain_n(p->filters);
-    if (r->n_stages > INGEST_MAX_STAGES)
-        return lens_fail(LENS_ARGUMENT, "%d filters, at most %d", r->n_stages, INGEST_MAX_STAGES);
-    for (int i = 0; i < r->n_stages; i++)
-        snprintf(r->stage[i], sizeof r->stage[i], "%s", filter_chain_name(p->filters, i));
-    int radius;
-    p->near_stage = filter_chain_near_stage(p->filters, &radius);
-    return p->near_stage < 0 ? LENS_OK : near_dup_new(&p->pictures, radius);
+    LENS_TRY(name_stages(r, p->filters));
+    filter_near_duplicate_t near;
+    if (!filter_chain_near_duplicate(p->filters, &near)) return LENS_OK;
+    if (near.embedding_dir)
+        return lens_fail(LENS_ARGUMENT, "near_duplicate: ingest compares perceptual hashes, not embeddings");
+    p->near_stage = near.stage;
+    return near_dup_new(&p->pictures, near.radius);
 }
 
 lens_status ingest_plan_new(ingest_plan_t **out, const ingest_options_t *options, const source_units_t *units,
@@ -165,7 +180,7 @@ static lens_status check_picture(ingest_plan_t *p, const ingest_record_t *r, boo
     char reason[128];
     snprintf(reason, sizeof reason, "perceptual hash %016" PRIx64 " is %d bits from %016" PRIx64, r->phash, distance,
              of);
-    p->report.n_filtered[p->near_stage]++;
+    p->report.stage[p->near_stage].dropped++;
     return drop(p, r, filter_chain_name(p->filters, p->near_stage), reason, &(double){distance});
 }
 
@@ -181,7 +196,7 @@ static lens_status add_rejected(ingest_plan_t *p, const ingest_record_t *r, cons
     if (r->stage >= p->report.n_stages)
         return lens_fail(LENS_FORMAT, "%s: filter %d of %d", name, r->stage, p->report.n_stages);
     if (r->stage >= 0)
-        p->report.n_filtered[r->stage]++;
+        p->report.stage[r->stage].dropped++;
     else
         p->report.n_rejected[r->reject]++;
     put_line(p, r->line, r->line_bytes);
@@ -196,7 +211,8 @@ lens_status ingest_plan_add(ingest_plan_t *p, const char *log, size_t n, const c
     bool damaged = false;
     for (int64_t sample = 0; (st = ingest_log_next(&reader, &r)) == LENS_OK;) {
         p->report.n_read++;
-        damaged |= !r.accepted && (r.reject == REJECT_CUT_SHORT || r.reject == REJECT_UNREADABLE);
+        damaged |= !r.accepted &&
+                   (r.reject == REJECT_CUT_SHORT || r.reject == REJECT_UNREADABLE || r.reject == REJECT_VANISHED);
         LENS_TRY(r.accepted ? add_accepted(p, sample++, &r) : add_rejected(p, &r, name));
     }
     if (st != LENS_END) return st;

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 #include "data/ingest.h"
-#include "data/ingest_stub.h"
+#include "data/filter_chain.h"
+#include "data/source_units.h"
 
 typedef struct {
     int64_t part, begin, end; /* samples [begin, end) of the part's file */

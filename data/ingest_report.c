@@ -1,14 +1,11 @@
 #include "data/ingest_report.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/build_info.h"
-#include "base/file.h"
 
-enum { CONFIG_MAX_BYTES = 1 << 20, SOURCES_MAX_BYTES = 40000 };
+enum { SOURCES_MAX_BYTES = 40000 };
 
 static const char *truth(bool value) {
     return value ? "true" : "false";
@@ -24,37 +21,33 @@ static void add_picture_options(str_t *out, const ingest_options_t *o) {
              truth(o->prefix_keys), o->memory_bytes >> 20);
 }
 
-static lens_status config_hash(uint64_t *out, const char *path) {
-    char *text;
-    size_t n;
-    *out = 0;
-    if (!path) return LENS_OK;
-    LENS_TRY(file_read(&text, &n, path, CONFIG_MAX_BYTES));
-    *out = XXH3_64bits(text, n);
-    free(text);
-    return LENS_OK;
+/* The filters as they describe themselves. */
+static void add_filters(str_t *out, const filter_chain_t *filters) {
+    str_t text = {0};
+    filter_chain_describe(filters, &text);
+    str_add(out, "\"filters\":");
+    str_add_json(out, str_text(&text), text.len);
+    out->failed |= text.failed;
+    str_free(&text);
 }
 
-lens_status ingest_identity(str_t *out, const ingest_options_t *o, uint64_t input_hash) {
-    uint64_t config;
-    LENS_TRY(config_hash(&config, o->config));
+lens_status ingest_identity(str_t *out, const ingest_options_t *o, const filter_chain_t *filters, uint64_t input_hash) {
     str_add_char(out, '{');
     add_picture_options(out, o);
     str_addf(out,
              "\"unit_samples\":%" PRId64 ",\"zstd_level\":%d,\"shard_samples\":%" PRId64 ",\"shard_mb\":%" PRIu64 ",",
              o->unit_samples, o->zstd_level, o->shard_max_samples, o->shard_max_bytes >> 20);
-    str_addf(out, "\"config\":\"%016" PRIx64 "\",\"input\":\"%016" PRIx64 "\"}", config, input_hash);
+    add_filters(out, filters);
+    str_addf(out, ",\"input\":\"%016" PRIx64 "\"}", input_hash);
     return str_status(out);
 }
 
-lens_status ingest_provenance(str_t *out, const ingest_options_t *o, uint64_t input_hash) {
-    uint64_t config;
-    LENS_TRY(config_hash(&config, o->config));
+lens_status ingest_provenance(str_t *out, const ingest_options_t *o, const filter_chain_t *filters) {
     str_add(out, "{\"command\":\"ingest\",");
     add_picture_options(out, o);
-    str_addf(out, "\"config\":\"%016" PRIx64 "\",\"input\":\"%016" PRIx64 "\",\"n_sources\":%d", config, input_hash,
-             o->n_sources);
-    /* An attribute of HDF5 holds 64 KiB: of very many sources, the input's hash has to do. */
+    add_filters(out, filters);
+    str_addf(out, ",\"n_sources\":%d", o->n_sources);
+    /* An attribute of HDF5 holds 64 KiB: of very many sources, their number has to do. */
     str_t sources = {0};
     for (int i = 0; i < o->n_sources; i++) {
         if (i) str_add_char(&sources, ',');
@@ -72,23 +65,22 @@ lens_status ingest_provenance(str_t *out, const ingest_options_t *o, uint64_t in
 int64_t ingest_n_rejected(const ingest_report_t *r) {
     int64_t n = 0;
     for (int c = 0; c < REJECT_N; c++) n += r->n_rejected[c];
-    for (int s = 0; s < r->n_stages; s++) n += r->n_filtered[s];
+    for (int s = 0; s < r->n_stages; s++) n += r->stage[s].dropped;
     return n;
 }
 
-static void add_row(ingest_funnel_row_t *rows, int *n, const ingest_report_t *r, const char *name, bool is_filter,
-                    int64_t dropped) {
-    const int64_t before = *n ? rows[*n - 1].left : r->n_read;
-    rows[(*n)++] = (ingest_funnel_row_t){name, is_filter, dropped, before - dropped};
+static void add_row(ingest_funnel_row_t *rows, int *n, const ingest_report_t *r, ingest_funnel_row_t row) {
+    row.left = (*n ? rows[*n - 1].left : r->n_read) - row.dropped;
+    rows[(*n)++] = row;
 }
 
 int ingest_funnel(ingest_funnel_row_t rows[INGEST_FUNNEL_MAX], const ingest_report_t *r) {
     int n = 0;
     for (int c = 0; c < REJECT_N; c++)
-        if (c != REJECT_DUPLICATE && r->n_rejected[c]) add_row(rows, &n, r, reject_text(c), false, r->n_rejected[c]);
-    for (int s = 0; s < r->n_stages; s++) add_row(rows, &n, r, r->stage[s], true, r->n_filtered[s]);
-    const int64_t duplicates = r->n_rejected[REJECT_DUPLICATE];
-    if (duplicates) add_row(rows, &n, r, reject_text(REJECT_DUPLICATE), false, duplicates);
+        if (r->n_rejected[c])
+            add_row(rows, &n, r, (ingest_funnel_row_t){reject_text(c), "", false, r->n_rejected[c], 0});
+    for (int s = 0; s < r->n_stages; s++)
+        add_row(rows, &n, r, (ingest_funnel_row_t){r->stage[s].name, r->stage[s].limits, true, r->stage[s].dropped, 0});
     return n;
 }
 
@@ -100,18 +92,21 @@ void ingest_report_json(str_t *out, const ingest_report_t *r) {
     str_addf(out, "\"parts\":%" PRId64 ",\"resumed_parts\":%" PRId64 ",", r->n_parts, r->n_resumed_parts);
     str_addf(out, "\"source_bytes\":%" PRIu64 ",\"webp_bytes\":%" PRIu64 ",\"seconds\":%.3f,", r->source_bytes,
              r->picture_bytes, r->duration_s);
-    str_addf(out, "\"rejected\":%" PRId64 ",\"rejected_by_class\":{", ingest_n_rejected(r));
+    str_add(out, "\"funnel\":[");
     ingest_funnel_row_t rows[INGEST_FUNNEL_MAX];
     const int n = ingest_funnel(rows, r);
+    for (int i = 0; i < n; i++) {
+        str_addf(out, "%s{\"stage\":\"%s\",\"filter\":%s,\"limits\":", i ? "," : "", rows[i].name,
+                 truth(rows[i].is_filter));
+        str_add_json(out, rows[i].limits, strlen(rows[i].limits));
+        str_addf(out, ",\"dropped\":%" PRId64 ",\"left\":%" PRId64 "}", rows[i].dropped, rows[i].left);
+    }
+    str_addf(out, "],\"rejected\":%" PRId64 ",\"rejected_by_class\":{", ingest_n_rejected(r));
     const char *comma = "";
     for (int i = 0; i < n; i++) {
         if (!rows[i].dropped) continue;
         str_addf(out, "%s\"%s\":%" PRId64, comma, rows[i].name, rows[i].dropped);
         comma = ",";
     }
-    str_add(out, "},\"funnel\":[");
-    for (int i = 0; i < n; i++)
-        str_addf(out, "%s{\"stage\":\"%s\",\"filter\":%s,\"dropped\":%" PRId64 ",\"left\":%" PRId64 "}", i ? "," : "",
-                 rows[i].name, truth(rows[i].is_filter), rows[i].dropped, rows[i].left);
-    str_add(out, "]}");
+    str_add(out, "}}");
 }
