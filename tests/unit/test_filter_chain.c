@@ -358,8 +358,8 @@ static void test_counts(void **state) {
         table.s,
         "stage            keeps                             dropped    share         left\n"
         "read                                                                          12\n"
-        "corrupt                                                   2   16.67%           10\n"
-        "area             min 147456                               2   20.00%            8\n"
+        "corrupt                                                  2   16.67%           10\n"
+        "area             min 147456                              2   20.00%            8\n"
         "aesthetic        min 3                                   2   25.00%            6  (6 without a score)\n"
         "near_duplicate   radius 3                                2   33.33%            4\n");
     str_free(&table);
