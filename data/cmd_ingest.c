@@ -116,29 +116,18 @@ static double mib(uint64_t bytes) {
     return (double)bytes / (1024 * 1024);
 }
 
-static int width_of(int width, const char *text) {
-    const int n = (int)strlen(text);
-    return n > width ? n : width;
-}
-
-static void print_funnel(const ingest_report_t *r) {
-    ingest_funnel_row_t rows[INGEST_FUNNEL_MAX];
-    const int n = ingest_funnel(rows, r);
-    int name = 5, limits = 6;
-    for (int i = 0; i < n; i++) {
-        name = width_of(name, rows[i].name);
-        limits = width_of(limits, rows[i].limits);
-    }
-    printf("%-*s  %-*s  %10s  %10s\n", name, "stage", limits, "limits", "dropped", "left");
-    printf("%-*s  %-*s  %10s  %10" PRId64 "\n", name, "read", limits, "", "", r->n_read);
-    for (int i = 0; i < n; i++)
-        printf("%-*s  %-*s  %10" PRId64 "  %10" PRId64 "\n", name, rows[i].name, limits, rows[i].limits,
-               rows[i].dropped, rows[i].left);
+static lens_status print_funnel(const ingest_report_t *r) {
+    const filter_counts_t counts = ingest_funnel(r);
+    str_t text = {0};
+    filter_funnel_print(&text, &counts, r->filters);
+    lens_status st = str_status(&text);
+    if (st == LENS_OK) fputs(str_text(&text), stdout);
+    str_free(&text);
+    return st;
 }
 
 static void print_text(const ingest_report_t *r, const char *out) {
     const int64_t n_rejected = ingest_n_rejected(r);
-    if (n_rejected > 0 || r->n_stages > 0) print_funnel(r);
     if (out)
         printf("accepted  %" PRId64 " samples in %" PRId64 " shards: %.1f MiB of %s from %.1f MiB\n", r->n_accepted,
                r->n_shards, mib(r->picture_bytes), r->n_kept ? "pictures" : "WebP", mib(r->source_bytes));
@@ -151,6 +140,11 @@ static void print_text(const ingest_report_t *r, const char *out) {
     const bool named = out && n_rejected > 0;
     printf("rejected  %" PRId64 "%s%s%s\n", n_rejected, named ? ": see " : "", named ? out : "",
            named ? "/rejects.jsonl" : "");
+    for (int c = 0; c < REJECT_N; c++)
+        if (r->n_rejected[c]) printf("  %" PRId64 " %s\n", r->n_rejected[c], reject_text(c));
+    for (int s = 0; s < filter_chain_n(r->filters); s++)
+        if (r->by_filter.dropped[s])
+            printf("  %" PRId64 " %s\n", r->by_filter.dropped[s], filter_chain_name(r->filters, s));
     if (r->n_resumed_parts)
         printf("resumed   %" PRId64 " of %" PRId64 " parts were there already\n", r->n_resumed_parts, r->n_parts);
     printf("time      %.1f s, %.1f samples/s\n", r->duration_s,
@@ -164,6 +158,7 @@ static lens_status print_report(const ingest_report_t *r, const ingest_values_t 
         LENS_TRY(str_status(&json));
         printf("%s\n", json.s);
     } else {
+        if (filter_chain_n(r->filters) > 0) LENS_TRY(print_funnel(r));
         print_text(r, v->dry_run ? NULL : v->out);
     }
     str_free(&json);
@@ -205,7 +200,9 @@ static lens_status run_with(comm_t *comm, const ingest_values_t *v, int n_args, 
     };
     ingest_report_t report;
     LENS_TRY(ingest(&report, &options, comm));
-    return comm_rank(comm) == 0 ? print_report(&report, v) : LENS_OK;
+    lens_status st = comm_rank(comm) == 0 ? print_report(&report, v) : LENS_OK;
+    ingest_report_reset(&report);
+    return st;
 }
 
 static lens_status ingest_run(const void *values, int n_args, char **args) {

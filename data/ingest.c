@@ -212,10 +212,13 @@ static lens_status complete(run_t *r, ingest_report_t *report) {
     *report = *ingest_plan_report(r->plan);
     report->n_resumed_parts = ingest_tasks_progress(r->link.tasks).n_parts_found;
     report->duration_s = log_clock_s() - r->began_s;
+    report->filters = r->filters;
+    r->filters = NULL;
     if (!r->options->out) return LENS_OK;
     atomic_file_t *rejects = r->rejects;
     r->rejects = NULL;
     LENS_TRY(atomic_file_commit(rejects));
+    if (report->n_shards > 0) LENS_TRY(dataset_write_index(r->options->out, NULL));
     ingest_report_json(&summary, report);
     lens_status st = str_status(&summary);
     if (st == LENS_OK) st = ingest_dir_complete(r->options->out, summary.s);

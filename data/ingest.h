@@ -15,7 +15,7 @@
 
 #include "base/comm.h"
 #include "data/dataset.h"
-#include "data/filter_chain.h"
+#include "data/filter_counts.h"
 #include "data/source.h"
 
 typedef struct {
@@ -39,12 +39,9 @@ typedef struct {
 typedef struct {
     int64_t n_read; /* samples, accepted or not */
     int64_t n_accepted, n_shards;
-    int64_t n_rejected[REJECT_N]; /* by class; [REJECT_NONE] is 0 */
-    int n_stages;                 /* filters, in their order */
-    struct {
-        char name[32], limits[160]; /* limits end in "..." where they are longer */
-        int64_t dropped;
-    } stage[FILTER_STAGES_MAX];
+    int64_t n_rejected[REJECT_N];         /* by class; [REJECT_NONE] is 0 */
+    filter_counts_t by_filter;            /* of samples that were judged */
+    filter_chain_t *filters;              /* owned */
     int64_t n_shrunk, n_kept, n_repaired; /* of the accepted: made smaller; JPEGs kept; with text not UTF-8 */
     int64_t n_damaged_parts;              /* of the input, that could not be read to their end */
     int64_t n_resumed_parts, n_parts;     /* found done by an earlier run; all */
@@ -52,11 +49,13 @@ typedef struct {
     double duration_s;
 } ingest_report_t;
 
+void ingest_report_reset(ingest_report_t *r);
 int64_t ingest_n_rejected(const ingest_report_t *r); /* by classes and filters */
 
-/* Called by all ranks. The report is filled in on rank 0 alone, and errors are told there: other ranks are OK where
- * rank 0 fails. IO where a source is not there; STATE where the folder holds a whole dataset, or an interrupted run of
- * other options, filters or input: nothing is written then. After an error later on the next call resumes. */
+/* Called by all ranks. The report is filled in on rank 0 alone, for the caller to reset, and errors are told there:
+ * other ranks are OK where rank 0 fails. IO where a source is not there; STATE where the folder holds a whole dataset,
+ * or an interrupted run of other options, filters or input: nothing is written then. After an error later on the next
+ * call resumes. */
 LENS_CHECKED lens_status ingest(ingest_report_t *report, const ingest_options_t *options, comm_t *comm);
 
 #endif

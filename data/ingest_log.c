@@ -9,11 +9,12 @@
 void ingest_log_add(str_t *log, const ingest_record_t *r) {
     if (r->accepted) {
         const bool none = !r->shrunk && !r->kept && !r->repaired;
-        str_addf(log, "a %016" PRIx64 " %" PRIu64 " %" PRIu64 " %s%s%s%s ", r->phash, r->picture_bytes, r->source_bytes,
-                 r->shrunk ? "s" : "", r->kept ? "k" : "", r->repaired ? "r" : "", none ? "-" : "");
+        str_addf(log, "a %" PRIx32 " %016" PRIx64 " %" PRIu64 " %" PRIu64 " %s%s%s%s ", r->missing, r->phash,
+                 r->picture_bytes, r->source_bytes, r->shrunk ? "s" : "", r->kept ? "k" : "", r->repaired ? "r" : "",
+                 none ? "-" : "");
         str_add_n(log, r->key, r->key_bytes);
     } else {
-        str_addf(log, "r %d %d ", (int)r->reject, r->stage);
+        str_addf(log, "r %" PRIx32 " %d %d ", r->missing, (int)r->reject, r->stage);
         str_add_n(log, r->line, r->line_bytes);
     }
     str_add_char(log, '\n');
@@ -46,10 +47,17 @@ static bool take_number(const char **text, const char *end, int base, uint64_t *
     return errno == 0 && *stop == '\0';
 }
 
+static bool take_missing(const char **text, const char *end, uint32_t *out) {
+    uint64_t bits;
+    if (!take_number(text, end, 16, &bits) || bits > UINT32_MAX) return false;
+    *out = (uint32_t)bits;
+    return true;
+}
+
 static bool parse_accepted(ingest_record_t *r, const char *text, const char *end) {
     size_t n;
-    if (!take_number(&text, end, 16, &r->phash) || !take_number(&text, end, 10, &r->picture_bytes) ||
-        !take_number(&text, end, 10, &r->source_bytes))
+    if (!take_missing(&text, end, &r->missing) || !take_number(&text, end, 16, &r->phash) ||
+        !take_number(&text, end, 10, &r->picture_bytes) || !take_number(&text, end, 10, &r->source_bytes))
         return false;
     const char *flags = take_word(&text, end, &n);
     if (!flags) return false;
@@ -66,7 +74,8 @@ static bool parse_accepted(ingest_record_t *r, const char *text, const char *end
 
 static bool parse_rejected(ingest_record_t *r, const char *text, const char *end) {
     uint64_t reject, stage;
-    if (!take_number(&text, end, 10, &reject) || reject >= REJECT_N) return false;
+    if (!take_missing(&text, end, &r->missing) || !take_number(&text, end, 10, &reject) || reject >= REJECT_N)
+        return false;
     r->reject = (reject_class)reject;
     if (str_starts_with(text, "-1 "))
         text += 3;

@@ -1,8 +1,10 @@
 /* The log of a part: one line a sample in the order of the input, and a last one that counts them.
  *
- *     a PHASH PICTURE_BYTES SOURCE_BYTES FLAGS KEY     accepted; FLAGS: s shrunk, k kept, r repaired, - none
- *     r CLASS STAGE LINE                               rejected: LINE is its line of rejects.jsonl
+ *     a MISSING PHASH PICTURE_BYTES SOURCE_BYTES FLAGS KEY     accepted; FLAGS: s shrunk, k kept, r repaired, - none
+ *     r MISSING CLASS STAGE LINE     rejected: LINE is its line of rejects.jsonl
  *     end N
+ *
+ * MISSING: bits of the filters whose score the sample lacks.
  *
  * Keys have no control characters and lines of rejects are JSON, so a line feed ends a line and nothing else. */
 #ifndef LENS_DATA_INGEST_LOG_H
@@ -13,6 +15,7 @@
 
 typedef struct {
     bool accepted;
+    uint32_t missing; /* as filter_verdict_t's */
     /* accepted: */
     uint64_t phash, picture_bytes, source_bytes;
     bool shrunk, kept, repaired;

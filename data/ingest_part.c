@@ -204,7 +204,7 @@ static lens_status read_one(part_t *part) {
 
 static lens_status open_shard(part_t *part) {
     str_t path = {0};
-    const shard_identity_t identity = {.kind = "base"};
+    const shard_identity_t identity = {.kind = "base", .zstd_level = 1}; /* it is not here to stay */
     ingest_part_path(&path, part->pool->options->out, part->number, "h5");
     lens_status st = str_status(&path);
     if (st == LENS_OK) st = shard_writer_open(&part->shard, path.s, &identity);
@@ -217,8 +217,8 @@ static lens_status put_sample(part_t *part, ingest_job_t *j) {
     if (!part->pool->options->out) return LENS_OK;
     if (!part->shard) LENS_TRY(open_shard(part));
     const sample_t sample = {.key = str_text(&j->raw.key),
-                             .webp = j->picture.s,
-                             .webp_bytes = j->picture.len,
+                             .picture = j->picture.s,
+                             .picture_bytes = j->picture.len,
                              .width = j->width,
                              .height = j->height,
                              .original_width = j->original_width,
@@ -234,6 +234,7 @@ static lens_status put_sample(part_t *part, ingest_job_t *j) {
 static lens_status log_job(part_t *part, const ingest_job_t *j) {
     const raw_sample_t *raw = &j->raw;
     ingest_record_t r = {.accepted = raw->reject == REJECT_NONE && j->stage < 0,
+                         .missing = j->missing,
                          .phash = j->phash,
                          .picture_bytes = j->picture.len,
                          .source_bytes = j->source_bytes,

@@ -106,6 +106,7 @@ static lens_status judge(ingest_job_t *j, const ingest_picture_context_t *c, con
                                     .meta = str_text(&j->raw.meta)};
     filter_verdict_t verdict = {.stage = -1};
     lens_status st = filter_chain_judge(c->filters, &sample, &verdict);
+    j->missing = verdict.missing;
     if (st == LENS_OK && verdict.stage >= 0) {
         str_clear(&j->raw.reason);
         str_add(&j->raw.reason, str_text(&verdict.reason));

@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     raw_sample_t raw;    /* filled in by the source; what cannot be taken is marked in raw.reject and raw.reason */
     int stage;           /* of the filter that dropped it, -1: none did */
+    uint32_t missing;    /* bits of the filters whose score it lacks */
     double value;        /* what it judged by */
     size_t source_bytes; /* of the picture's file */
     str_t picture;       /* WebP, or the JPEG as it came; nothing in a dry run */

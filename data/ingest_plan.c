@@ -26,21 +26,6 @@ struct ingest_plan {
     ingest_report_t report;
 };
 
-static lens_status name_stages(ingest_report_t *r, const filter_chain_t *filters) {
-    str_t limits = {0};
-    r->n_stages = filter_chain_n(filters);
-    for (int i = 0; i < r->n_stages; i++) {
-        const size_t cap = sizeof r->stage[i].limits;
-        str_clear(&limits);
-        filter_chain_limits(filters, i, &limits);
-        snprintf(r->stage[i].name, sizeof r->stage[i].name, "%s", filter_chain_name(filters, i));
-        snprintf(r->stage[i].limits, cap, "%.*s%s", (int)cap - 4, str_text(&limits), limits.len > cap - 4 ? "..." : "");
-    }
-    lens_status st = str_status(&limits);
-    str_free(&limits);
-    return st;
-}
-
 static lens_status plan_fill(ingest_plan_t *p) {
     p->n_parts_all = source_units_n(p->units);
     p->needed_by = calloc((size_t)p->n_parts_all + 1, sizeof *p->needed_by);
@@ -48,9 +33,7 @@ static lens_status plan_fill(ingest_plan_t *p) {
     p->shards_cap = 1;
     if (!p->needed_by || !p->shards)
         return lens_fail(LENS_MEMORY, "out of memory for %" PRId64 " parts", p->n_parts_all);
-    ingest_report_t *r = &p->report;
-    r->n_parts = p->n_parts_all;
-    LENS_TRY(name_stages(r, p->filters));
+    p->report.n_parts = p->n_parts_all;
     filter_near_duplicate_t near;
     if (!filter_chain_near_duplicate(p->filters, &near)) return LENS_OK;
     if (near.embedding_dir)
@@ -180,23 +163,28 @@ static lens_status check_picture(ingest_plan_t *p, const ingest_record_t *r, boo
     char reason[128];
     snprintf(reason, sizeof reason, "perceptual hash %016" PRIx64 " is %d bits from %016" PRIx64, r->phash, distance,
              of);
-    p->report.stage[p->near_stage].dropped++;
+    filter_counts_drop(&p->report.by_filter, p->near_stage, true);
     return drop(p, r, filter_chain_name(p->filters, p->near_stage), reason, &(double){distance});
+}
+
+static void count_verdict(ingest_plan_t *p, const ingest_record_t *r) {
+    filter_counts_add(&p->report.by_filter, &(filter_verdict_t){.stage = r->stage, .missing = r->missing});
 }
 
 static lens_status add_accepted(ingest_plan_t *p, int64_t sample, const ingest_record_t *r) {
     if (key_set_has(&p->keys, r->key, r->key_bytes)) return drop_duplicate(p, r);
     LENS_TRY(key_set_add(&p->keys, r->key, r->key_bytes));
+    count_verdict(p, r);
     bool dropped;
     LENS_TRY(check_picture(p, r, &dropped));
     return dropped ? LENS_OK : take_sample(p, sample, r);
 }
 
 static lens_status add_rejected(ingest_plan_t *p, const ingest_record_t *r, const char *name) {
-    if (r->stage >= p->report.n_stages)
-        return lens_fail(LENS_FORMAT, "%s: filter %d of %d", name, r->stage, p->report.n_stages);
+    if (r->stage >= filter_chain_n(p->filters))
+        return lens_fail(LENS_FORMAT, "%s: filter %d of %d", name, r->stage, filter_chain_n(p->filters));
     if (r->stage >= 0)
-        p->report.stage[r->stage].dropped++;
+        count_verdict(p, r);
     else
         p->report.n_rejected[r->reject]++;
     put_line(p, r->line, r->line_bytes);

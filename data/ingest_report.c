@@ -62,29 +62,42 @@ lens_status ingest_provenance(str_t *out, const ingest_options_t *o, const filte
 
 /* ---- results ---- */
 
+void ingest_report_reset(ingest_report_t *r) {
+    filter_chain_free(r->filters);
+    *r = (ingest_report_t){0};
+}
+
 int64_t ingest_n_rejected(const ingest_report_t *r) {
     int64_t n = 0;
     for (int c = 0; c < REJECT_N; c++) n += r->n_rejected[c];
-    for (int s = 0; s < r->n_stages; s++) n += r->stage[s].dropped;
+    for (int s = 0; s < FILTER_STAGES_MAX; s++) n += r->by_filter.dropped[s];
     return n;
 }
 
-static void add_row(ingest_funnel_row_t *rows, int *n, const ingest_report_t *r, ingest_funnel_row_t row) {
-    row.left = (*n ? rows[*n - 1].left : r->n_read) - row.dropped;
-    rows[(*n)++] = row;
+filter_counts_t ingest_funnel(const ingest_report_t *r) {
+    filter_counts_t counts = r->by_filter;
+    const int corrupt = filter_chain_find(r->filters, "corrupt");
+    if (corrupt >= 0) counts.dropped[corrupt] = r->n_rejected[REJECT_DECODE];
+    return counts;
 }
 
-int ingest_funnel(ingest_funnel_row_t rows[INGEST_FUNNEL_MAX], const ingest_report_t *r) {
-    int n = 0;
-    for (int c = 0; c < REJECT_N; c++)
-        if (r->n_rejected[c])
-            add_row(rows, &n, r, (ingest_funnel_row_t){reject_text(c), "", false, r->n_rejected[c], 0});
-    for (int s = 0; s < r->n_stages; s++)
-        add_row(rows, &n, r, (ingest_funnel_row_t){r->stage[s].name, r->stage[s].limits, true, r->stage[s].dropped, 0});
-    return n;
+/* The rejects of each class and filter that has some, each in their order. */
+static void add_classes(str_t *out, const ingest_report_t *r) {
+    const char *comma = "";
+    for (int c = 0; c < REJECT_N; c++) {
+        if (!r->n_rejected[c]) continue;
+        str_addf(out, "%s\"%s\":%" PRId64, comma, reject_text(c), r->n_rejected[c]);
+        comma = ",";
+    }
+    for (int s = 0; s < filter_chain_n(r->filters); s++) {
+        if (!r->by_filter.dropped[s]) continue;
+        str_addf(out, "%s\"%s\":%" PRId64, comma, filter_chain_name(r->filters, s), r->by_filter.dropped[s]);
+        comma = ",";
+    }
 }
 
 void ingest_report_json(str_t *out, const ingest_report_t *r) {
+    const filter_counts_t funnel = ingest_funnel(r);
     str_addf(out, "{\"accepted\":%" PRId64 ",\"shards\":%" PRId64 ",\"shrunk\":%" PRId64 ",\"repaired\":%" PRId64 ",",
              r->n_accepted, r->n_shards, r->n_shrunk, r->n_repaired);
     str_addf(out, "\"kept\":%" PRId64 ",\"read\":%" PRId64 ",\"damaged_parts\":%" PRId64 ",", r->n_kept, r->n_read,
@@ -92,21 +105,9 @@ void ingest_report_json(str_t *out, const ingest_report_t *r) {
     str_addf(out, "\"parts\":%" PRId64 ",\"resumed_parts\":%" PRId64 ",", r->n_parts, r->n_resumed_parts);
     str_addf(out, "\"source_bytes\":%" PRIu64 ",\"webp_bytes\":%" PRIu64 ",\"seconds\":%.3f,", r->source_bytes,
              r->picture_bytes, r->duration_s);
-    str_add(out, "\"funnel\":[");
-    ingest_funnel_row_t rows[INGEST_FUNNEL_MAX];
-    const int n = ingest_funnel(rows, r);
-    for (int i = 0; i < n; i++) {
-        str_addf(out, "%s{\"stage\":\"%s\",\"filter\":%s,\"limits\":", i ? "," : "", rows[i].name,
-                 truth(rows[i].is_filter));
-        str_add_json(out, rows[i].limits, strlen(rows[i].limits));
-        str_addf(out, ",\"dropped\":%" PRId64 ",\"left\":%" PRId64 "}", rows[i].dropped, rows[i].left);
-    }
-    str_addf(out, "],\"rejected\":%" PRId64 ",\"rejected_by_class\":{", ingest_n_rejected(r));
-    const char *comma = "";
-    for (int i = 0; i < n; i++) {
-        if (!rows[i].dropped) continue;
-        str_addf(out, "%s\"%s\":%" PRId64, comma, rows[i].name, rows[i].dropped);
-        comma = ",";
-    }
+    str_add(out, "\"funnel\":");
+    filter_counts_write(&funnel, r->filters, out);
+    str_addf(out, ",\"rejected\":%" PRId64 ",\"rejected_by_class\":{", ingest_n_rejected(r));
+    add_classes(out, r);
     str_add(out, "}}");
 }

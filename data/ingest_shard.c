@@ -40,8 +40,8 @@ static lens_status copy_sample(copy_t *c, int64_t i) {
     LENS_TRY(column_get(&p->text, i, c->cache, &c->alt));
     LENS_TRY(column_get(&p->meta, i, c->cache, &c->meta));
     const sample_t sample = {.key = c->key.s,
-                             .webp = c->picture.s,
-                             .webp_bytes = c->picture.len,
+                             .picture = c->picture.s,
+                             .picture_bytes = c->picture.len,
                              .width = p->width[i],
                              .height = p->height[i],
                              .original_width = p->original_width[i],
@@ -64,7 +64,7 @@ lens_status ingest_shard_write(const ingest_options_t *options, int64_t shard, c
                                const char *provenance) {
     copy_t c = {.dir = options->out};
     str_t path = {0};
-    const shard_identity_t identity = {.kind = "base", .provenance = provenance};
+    const shard_identity_t identity = {.kind = "base", .provenance = provenance, .zstd_level = options->zstd_level};
     lens_status st;
     ingest_shard_path(&path, options->out, shard);
     LENS_GO(str_status(&path));

@@ -80,6 +80,8 @@ static ingest_report_t ingest_to(const char *out, int n_threads, int32_t max_sid
     assert_int_equal(comm_init(&comm), LENS_OK);
     lens_status st = ingest(&report, &options, comm);
     comm_free(comm);
+    filter_chain_free(report.filters); /* the counts are what is asked for */
+    report.filters = NULL;
     if (st != LENS_OK) fail_msg("%s", lens_error());
     return report;
 }
