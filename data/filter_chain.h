@@ -43,7 +43,7 @@
 
 typedef struct filter_chain filter_chain_t;
 
-/* NULL: no stage. */
+/* NULL: no stage. Keys beside `filters:` that have one value are passed over: they are options of a command. */
 LENS_CHECKED lens_status filter_chain_new(filter_chain_t **out, const char *yaml_path);
 void filter_chain_free(filter_chain_t *c); /* NULL is allowed */
 

@@ -344,9 +344,10 @@ static lens_status check_order(const reader_t *r, const filter_chain_t *c) {
     return LENS_OK;
 }
 
+/* Keys with one value are options of the command whose file it is: base/options.h reads and checks those. */
 static lens_status read_document(reader_t *r, filter_chain_t *c) {
     const yaml_node_t *root = yaml_document_get_root_node(&r->document), *list = NULL;
-    int seen[FILTER_KINDS] = {0};
+    int seen[FILTER_KINDS] = {0}, n_options = 0;
     if (!root) return lens_fail(LENS_ARGUMENT, "%s: expected \"filters:\" and a list, got nothing", r->path);
     if (root->type != YAML_MAPPING_NODE) return FAIL(r, root, "expected \"filters:\" and a list");
     const yaml_node_pair_t *pair = root->data.mapping.pairs.start, *end = root->data.mapping.pairs.top;
@@ -354,10 +355,16 @@ static lens_status read_document(reader_t *r, filter_chain_t *c) {
         const yaml_node_t *key = node_at(r, pair->key);
         const char *name;
         LENS_TRY(get_text(r, key, "a key", &name));
-        if (strcmp(name, "filters") != 0) return FAIL(r, key, "unknown key \"%s\": expected filters", name);
+        if (strcmp(name, "filters") != 0) {
+            if (node_at(r, pair->value)->type != YAML_SCALAR_NODE)
+                return FAIL(r, key, "unknown key \"%s\": expected filters", name);
+            n_options++;
+            continue;
+        }
         if (list) return FAIL(r, key, "\"filters\" is given twice");
         list = node_at(r, pair->value);
     }
+    if (!list && n_options > 0) return LENS_OK;
     if (!list || list->type != YAML_SEQUENCE_NODE)
         return FAIL(r, list ? list : root, "expected a list under \"filters:\" (an empty one is [])");
     const yaml_node_item_t *item = list->data.sequence.items.start, *last = list->data.sequence.items.top;
