@@ -28,7 +28,7 @@ typedef struct {
     str_t path;
     bool is_file; /* with a path that is sure */
     /* from headers before it */
-    bool has_path, has_size;
+    bool has_path, has_size, binary; /* binary: the path is no text */
     uint64_t size;
 } tar_member_t;
 
@@ -102,8 +102,9 @@ static bool take_record(tar_member_t *m, const char *key, size_t n_key, const ch
         str_clear(&m->path);
         str_add_n(&m->path, value, n);
         m->has_path = true;
-        return n > 0 && !memchr(value, '\0', n) && str_is_utf8(str_text(&m->path));
+        return n > 0 && !memchr(value, '\0', n) && (m->binary || str_is_utf8(str_text(&m->path)));
     }
+    if (n_key == 10 && memcmp(key, "hdrcharset", 10) == 0) return m->binary = n == 6 && memcmp(value, "BINARY", 6) == 0;
     if (n_key == 4 && memcmp(key, "size", 4) == 0) {
         m->has_size = n > 0 && n < 19;
         m->size = 0;
@@ -166,7 +167,7 @@ static bool take_member(tar_member_t *m, const uint8_t *block, uint64_t *n) {
 /* Reads on to the next member. False: here the index ends. */
 static bool next_member(tar_headers_t *h, tar_member_t *m) {
     m->begin = h->at;
-    m->has_path = m->has_size = false;
+    m->has_path = m->has_size = m->binary = false;
     for (;;) {
         uint64_t n;
         const uint8_t *block = block_at(h, h->at);
