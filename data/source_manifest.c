@@ -243,7 +243,7 @@ static void read_picture(const manifest_t *m, const str_t *path, raw_sample_t *o
     str_add_n(&full, path->s, path->len);
     out->image.failed |= full.failed;
     raw_sample_t scratch = {0};
-    if (full.failed || source_read_file(&out->image, full.s, SOURCE_IMAGE_MAX_BYTES, &scratch)) {
+    if (full.failed || source_read_file(&out->image, full.s, SOURCE_IMAGE_MAX_BYTES, true, &scratch)) {
         if (!full.failed && !source_is_picture(out->image.s, out->image.len))
             raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", full.s);
     } else {
