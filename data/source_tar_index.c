@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     uint64_t begin; /* of its first header */
     str_t path;
-    bool is_file; /* with a path that is sure */
+    bool is_file; /* part of a sample */
     /* from headers before it */
     bool has_path, has_size, binary; /* binary: the path is no text */
     uint64_t size;
@@ -114,6 +114,7 @@ static bool take_record(tar_member_t *m, const char *key, size_t n_key, const ch
         }
         return m->has_size;
     }
+    if (n_key == 8 && memcmp(key, "linkpath", 8) == 0) return n > 0;
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (n_key == strlen(plain[i]) && memcmp(key, plain[i], n_key) == 0) return true;
     return n_key > 12 && (memcmp(key, "SCHILY.xattr", 12) == 0 || memcmp(key, "LIBARCHIVE.x", 12) == 0);
@@ -159,8 +160,10 @@ static bool take_member(tar_member_t *m, const uint8_t *block, uint64_t *n) {
     if (m->has_size) *n = m->size;
     bool file = type == '0' || type == '\0' || type == '7';
     bool slash = m->path.len > 0 && m->path.s[m->path.len - 1] == '/'; /* an old way to say that it is a folder */
-    m->is_file = file && !slash && m->path.len > 0;
+    bool link = (type == '1' || type == '2') && m->path.len > 0 && source_name_is_picture(m->path.s);
+    m->is_file = link || (file && !slash && m->path.len > 0);
     if (file && !slash) return true;
+    if ((type == '1' || type == '2') && block[157] == '\0') return false; /* a link to what another header names */
     return *n == 0 && (file || (type >= '1' && type <= '6'));
 }
 

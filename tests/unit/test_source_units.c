@@ -163,14 +163,15 @@ static void add_header(str_t *tar, const char *name, char type, unsigned long lo
     memcpy(block + 124, number, 12);
     memcpy(block + 136, "00000000000", 12);
     block[156] = type;
+    if (type == '1' || type == '2') memcpy(block + 157, "a.jpg", 5);
     memcpy(block + 257,
            "ustar\0"
            "00",
            8);
     unsigned sum = 8 * ' ';
     for (int i = 0; i < 512; i++) sum += i >= 148 && i < 156 ? 0 : (unsigned char)block[i];
-    snprintf(number, sizeof number, "%06o", sum);
-    memcpy(block + 148, number, 8);
+    snprintf(block + 148, 8, "%06o", sum);
+    block[155] = ' ';
     str_add_n(tar, block, 512);
 }
 
@@ -204,15 +205,17 @@ static void test_tar_kinds(void **state) {
         {'S', "sparse"},
         {'Z', JPEG},
         {'x', "21 path=caf\xe9 noir.jpg\n"},
-        {'g', "19 path=for-all.jpg\n"},
+        {'g', "22 path=for-all.jpg..\n"},
+        {'x', "20 linkpath=b.jpg..\n"},
         {'N', "old"},
         {'5', "a folder with a body"},
     };
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+    const size_t n_odd = sizeof odd / sizeof odd[0];
+    for (size_t i = 0; i < 2 * n_odd; i++) {
         str_t tar = {0};
         add_member(&tar, "a.jpg", '0', JPEG);
         add_member(&tar, "b.jpg", '\0', JPEG);
-        add_member(&tar, "odd", odd[i].type, odd[i].body);
+        add_member(&tar, i < n_odd ? "odd" : "odd.jpg", odd[i % n_odd].type, odd[i % n_odd].body);
         add_member(&tar, "b.txt", '0', "follows");
         add_member(&tar, "c.jpg", '0', JPEG);
         add_member(&tar, "d.jpg", '0', JPEG);
@@ -222,6 +225,60 @@ static void test_tar_kinds(void **state) {
         assert_file_units("odd.tar", -1);
         str_free(&tar);
     }
+}
+
+/* Sizes that no file has: the samples before them, and an end. */
+static void test_tar_sizes(void **state) {
+    (void)state;
+    const struct {
+        unsigned long long size;
+        const char *pax;
+    } huge[] = {{077777777777ULL, NULL},
+                {1 << 20, NULL},
+                {5, "29 size=9223372036854775807\n"},
+                {5, "11 size=-1\n"},
+                {5, "19 size=1000000000\n"},
+                {5, "28 size=99999999999999999999\n"}};
+    for (size_t i = 0; i < sizeof huge / sizeof huge[0]; i++) {
+        str_t tar = {0};
+        add_member(&tar, "a.jpg", '0', JPEG);
+        add_member(&tar, "b.jpg", '0', JPEG);
+        if (huge[i].pax) add_member(&tar, "pax", 'x', huge[i].pax);
+        add_header(&tar, "c.jpg", '0', huge[i].size);
+        str_add(&tar, JPEG);
+        put("huge.tar", tar.s, tar.len);
+        assert_file_units("huge.tar", -1);
+        tar.s[tar.len - strlen(JPEG) - 512 + 124] = '\x80'; /* base 256 */
+        put("huge.tar", tar.s, tar.len);
+        assert_file_units("huge.tar", -1);
+        str_free(&tar);
+    }
+}
+
+static void test_tar_links(void **state) {
+    (void)state;
+    static const char zeros[1024];
+    str_t tar = {0};
+    add_member(&tar, "a.jpg", '0', JPEG);
+    add_member(&tar, "b.jpg", '1', "");
+    add_member(&tar, "c.jpg", '2', "");
+    add_member(&tar, "c.txt", '0', "c");
+    add_member(&tar, "d.txt", '2', "");
+    add_member(&tar, "e.jpg", '0', JPEG);
+    add_member(&tar, "f.1.jpg", '0', JPEG);
+    add_member(&tar, "f.2.jpg", '0', JPEG);
+    str_add_n(&tar, zeros, sizeof zeros);
+    put("links.tar", tar.s, tar.len);
+    str_free(&tar);
+    ASSERT_YIELDS(test_path("links.tar"),
+                  {
+                      {.key = "a", .alt = "a"},
+                      {.key = "b", .reject = REJECT_NO_PICTURE, .reason = ".jpg is a link: not followed"},
+                      {.key = "c", .reject = REJECT_NO_PICTURE, .reason = ".jpg is a link: not followed"},
+                      {.key = "e", .alt = "e"},
+                      {.key = "f", .reject = REJECT_AMBIGUOUS, .reason = "2 pictures in one sample: expected 1 (a key"},
+                  });
+    assert_file_units("links.tar", 5);
 }
 
 /* Cut anywhere, and each byte of the headers changed: the units say what the whole says. */
@@ -402,6 +459,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_kinds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tar_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tar_links, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_hostile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_manifest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dataset, setup, teardown),
