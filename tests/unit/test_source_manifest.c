@@ -164,6 +164,10 @@ static void test_refused(void **state) {
     assert_refused("a.csv", "path,\"x\n", NULL, LENS_FORMAT, "line 1: a quote is not closed");
     assert_refused("a.csv", "path\n", &(source_options_t){.key_column = "uid"}, LENS_FORMAT, "no column uid");
     assert_refused("a.parquet", "PAR1", NULL, LENS_ARGUMENT, "Parquet is not read");
+    source_t *source;
+    assert_int_equal(mkfifo(test_path("pipe.tar"), 0600), 0);
+    assert_int_equal(source_open(&source, test_path("pipe.tar")), LENS_ARGUMENT); /* and does not wait */
+    assert_null(source);
 }
 
 int main(void) {
