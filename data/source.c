@@ -1,6 +1,7 @@
 #include "data/source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,29 +95,57 @@ bool source_is_picture(const void *bytes, size_t n) {
     return format == IMAGE_JPEG || format == IMAGE_PNG || format == IMAGE_WEBP;
 }
 
-bool source_read_file(str_t *out, const char *path, size_t max_bytes, raw_sample_t *sample) {
-    struct stat info;
-    char *bytes = NULL;
-    size_t n = 0;
-    lens_status st = LENS_OK;
-    if (stat(path, &info) != 0) {
-        raw_sample_reject(sample, errno == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path,
-                          strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) { /* opening a pipe would wait for its writer */
-        raw_sample_reject(sample, REJECT_UNREADABLE, "%s: not a regular file", path);
-    } else if ((st = file_read(&bytes, &n, path, max_bytes)) != LENS_OK) {
-        bool gone = !file_exists(path);
-        raw_sample_reject(sample,
-                          gone                ? REJECT_VANISHED
-                          : st == LENS_FORMAT ? REJECT_TOO_LARGE
-                                              : REJECT_UNREADABLE,
-                          "%s", lens_error());
-    } else {
-        str_free(out);
-        *out = (str_t){.s = bytes, .len = n, .cap = n};
+static void reject_file(raw_sample_t *sample, const char *path, int error) {
+    raw_sample_reject(sample, error == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path, strerror(error));
+}
+
+/* Bytes of the file up to `n` in all. False: rejected. */
+static bool read_up_to(str_t *out, size_t n, int fd, const char *path, raw_sample_t *sample) {
+    str_reserve(out, n);
+    while (out->len < n && !out->failed) {
+        ssize_t got = read(fd, out->s + out->len, n - out->len);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) reject_file(sample, path, errno);
+        if (got == 0) raw_sample_reject(sample, REJECT_UNREADABLE, "%s: became shorter while it was read", path);
+        if (got <= 0) return false;
+        out->len += (size_t)got;
+        out->s[out->len] = '\0';
     }
-    out->failed |= st == LENS_MEMORY;
-    return sample->reject == REJECT_NONE;
+    return !out->failed;
+}
+
+static bool read_opened(str_t *out, int fd, const char *path, size_t max_bytes, bool only_pictures,
+                        raw_sample_t *sample) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        reject_file(sample, path, errno);
+        return false;
+    }
+    size_t n = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : 0;
+    size_t n_magic = n < IMAGE_MAGIC_BYTES ? n : IMAGE_MAGIC_BYTES;
+    if (!S_ISREG(info.st_mode))
+        raw_sample_reject(sample, REJECT_UNREADABLE, "%s: not a regular file", path);
+    else if (!read_up_to(out, n_magic, fd, path, sample))
+        return false;
+    else if (only_pictures && !source_is_picture(out->s, out->len))
+        return true;
+    else if (n > max_bytes)
+        raw_sample_reject(sample, REJECT_TOO_LARGE, "%s: %zu bytes, at most %zu expected", path, n, max_bytes);
+    else
+        return read_up_to(out, n, fd, path, sample);
+    return false;
+}
+
+bool source_read_file(str_t *out, const char *path, size_t max_bytes, bool only_pictures, raw_sample_t *sample) {
+    str_clear(out);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its writer */
+    if (fd < 0) {
+        reject_file(sample, path, errno);
+        return false;
+    }
+    bool good = read_opened(out, fd, path, max_bytes, only_pictures, sample);
+    close(fd);
+    return good;
 }
 
 lens_status source_check(const char *path) {

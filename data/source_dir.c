@@ -2,14 +2,10 @@
  * and looks at each file when its turn has come. */
 #include "data/source_kinds.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
-#include "data/image_codecs.h"
 
 #define SOURCE_DIR_MAX_DEPTH 64
 
@@ -100,10 +96,12 @@ static lens_status walk_list(walk_t *w) {
 
 /* Looks at w->path. What cannot be looked at is listed too: it becomes a reject when its turn has come. */
 static lens_status walk_visit(walk_t *w) {
-    struct stat info, target;
-    if (lstat(w->path.s, &info) != 0 || stat(w->path.s, &target) != 0) return walk_list(w);
+    struct stat target;
+    if (lstat(w->path.s, &target) != 0) return walk_list(w);
+    bool is_link = S_ISLNK(target.st_mode);
+    if (is_link && stat(w->path.s, &target) != 0) return walk_list(w);
     if (S_ISDIR(target.st_mode)) {
-        if (S_ISLNK(info.st_mode)) return walk_list(w);
+        if (is_link) return walk_list(w);
         lens_status st = walk_enter(w);
         return st == LENS_OK || st == LENS_MEMORY ? st : walk_list(w);
     }
@@ -154,42 +152,31 @@ static size_t dir_stem_len(const source_dir_t *d) {
     return dot && dot > name ? (size_t)(dot - d->path.s) : d->path.len;
 }
 
-/* Whether the file begins like a picture. A file that cannot be opened is no picture; errno tells why. */
-static bool dir_is_picture(const source_dir_t *d, bool *unreadable) {
-    uint8_t magic[IMAGE_MAGIC_BYTES];
-    int fd = open(d->path.s, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : read(fd, magic, sizeof magic);
-    *unreadable = n < 0;
-    int cause = errno;
-    if (fd >= 0) close(fd);
-    errno = cause;
-    return n > 0 && source_is_picture(magic, (size_t)n);
-}
-
 /* ending: ".txt"; where there is none, ".TXT". */
 static bool dir_read_sidecar(str_t *out, const source_dir_t *d, const char *ending, const char *ending_upper,
                              raw_sample_t *sample) {
     str_t path = {0};
-    size_t n = dir_stem_len(d);
-    str_add_n(&path, d->path.s, n);
-    str_add(&path, ending);
-    if (!path.failed && !file_exists(path.s)) {
-        path.len = n;
-        str_add(&path, ending_upper);
-    }
-    bool there = !path.failed && file_exists(path.s);
     raw_sample_t scratch = {0};
-    if (there && !source_read_file(out, path.s, SOURCE_TEXT_MAX_BYTES, &scratch))
-        raw_sample_reject(sample, REJECT_TEXT, "%s", str_text(&scratch.reason));
+    size_t n = dir_stem_len(d);
+    const char *const endings[] = {ending, ending_upper};
+    bool read = false;
+    for (int i = 0; i < 2 && !read && !path.failed && (i == 0 || scratch.reject == REJECT_VANISHED); i++) {
+        raw_sample_clear(&scratch);
+        str_clear(&path);
+        str_add_n(&path, d->path.s, n);
+        str_add(&path, endings[i]);
+        read = !path.failed && source_read_file(out, path.s, SOURCE_TEXT_MAX_BYTES, false, &scratch);
+    }
+    bool absent = scratch.reject == REJECT_VANISHED;
+    if (!read && !absent) raw_sample_reject(sample, REJECT_TEXT, "%s", str_text(&scratch.reason));
     sample->alt.failed |= path.failed || out->failed;
     raw_sample_free(&scratch);
     str_free(&path);
-    return there;
+    return !absent;
 }
 
-static void dir_read_sample(source_dir_t *d, raw_sample_t *out) {
+static void dir_read_sidecars(source_dir_t *d, raw_sample_t *out) {
     raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
-    if (!source_read_file(&out->image, d->path.s, SOURCE_IMAGE_MAX_BYTES, out)) return;
     sidecar_clear(&d->sidecar);
     d->sidecar.has_txt = dir_read_sidecar(&d->sidecar.txt, d, ".txt", ".TXT", out);
     d->sidecar.has_json = dir_read_sidecar(&d->sidecar.json, d, ".json", ".JSON", out);
@@ -200,57 +187,59 @@ static void dir_read_sample(source_dir_t *d, raw_sample_t *out) {
 static void dir_read_failure(source_dir_t *d, raw_sample_t *out) {
     sidecar_clear(&d->sidecar);
     raw_sample_t scratch = {0};
-    d->sidecar.has_json = source_read_file(&d->sidecar.json, d->path.s, SOURCE_TEXT_MAX_BYTES, &scratch);
+    d->sidecar.has_json = source_read_file(&d->sidecar.json, d->path.s, SOURCE_TEXT_MAX_BYTES, false, &scratch);
     raw_sample_free(&scratch);
     raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
     sidecar_apply_failure(&d->sidecar, out);
     out->alt.failed |= d->sidecar.json.failed;
 }
 
-static void dir_reject_folder(const source_dir_t *d, bool is_link, raw_sample_t *out) {
+/* Says more of what could not be read: a folder that is a link or could not be listed, a link to nowhere. */
+static void dir_explain(const source_dir_t *d, raw_sample_t *out) {
+    struct stat info, target;
     char **names = NULL;
     int64_t n = 0;
-    if (is_link) /* it may lead back to where the walk comes from */
-        raw_sample_reject(out, REJECT_UNREADABLE, "%s: link to a folder: not followed", d->path.s);
-    else if (dir_list(&names, &n, d->path.s) != LENS_OK)
+    const char *path = d->path.s;
+    bool there = lstat(path, &info) == 0, is_link = there && S_ISLNK(info.st_mode);
+    bool is_folder = there && stat(path, &target) == 0 && S_ISDIR(target.st_mode);
+    if (!is_folder && !(is_link && out->reject == REJECT_VANISHED)) return;
+    out->reject = REJECT_NONE;
+    if (!is_folder)
+        raw_sample_reject(out, REJECT_UNREADABLE, "%s: link to nowhere: No such file or directory", path);
+    else if (is_link) /* it may lead back to where the walk comes from */
+        raw_sample_reject(out, REJECT_UNREADABLE, "%s: link to a folder: not followed", path);
+    else if (dir_list(&names, &n, path) != LENS_OK)
         raw_sample_reject(out, REJECT_UNREADABLE, "%s", lens_error());
     else
-        raw_sample_reject(out, REJECT_UNREADABLE, "%s: could not be listed, or is nested deeper than %d", d->path.s,
+        raw_sample_reject(out, REJECT_UNREADABLE, "%s: could not be listed, or is nested deeper than %d", path,
                           SOURCE_DIR_MAX_DEPTH);
     dir_list_free(names, n);
 }
 
-static void dir_reject_file(const char *path, raw_sample_t *out) {
+/* False: nothing to us. */
+static bool dir_reject_file(const char *path, raw_sample_t *out) {
     static const char *const tars[] = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"};
     if (source_name_is_picture(path))
         raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", path);
     else if (source_name_ends(path, tars, sizeof tars / sizeof tars[0]))
         raw_sample_reject(out, REJECT_NO_PICTURE, "%s: a tar inside of a folder: name it as a source of its own", path);
+    return out->reject != REJECT_NONE;
 }
 
 /* Looks at d->path. False: nothing to us. */
 static bool dir_visit(source_dir_t *d, raw_sample_t *out) {
-    const char *path = d->path.s;
-    struct stat info, target;
-    bool unreadable = false;
-    raw_sample_set_key(out, path + d->root_len, d->path.len - d->root_len);
-    if (lstat(path, &info) != 0) {
-        raw_sample_reject(out, errno == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
-    } else if (stat(path, &target) != 0) {
-        raw_sample_reject(out, REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
-    } else if (S_ISDIR(target.st_mode)) {
-        dir_reject_folder(d, S_ISLNK(info.st_mode), out);
-    } else if (name_is_json(path)) {
+    if (name_is_json(d->path.s)) {
         dir_read_failure(d, out);
-    } else if (dir_is_picture(d, &unreadable)) {
-        dir_read_sample(d, out);
-        return true;
-    } else if (unreadable) {
-        raw_sample_reject(out, errno == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path, strerror(errno));
-    } else {
-        dir_reject_file(path, out);
+        return out->reject != REJECT_NONE || raw_sample_status(out) != LENS_OK;
     }
-    return out->reject != REJECT_NONE || raw_sample_status(out) != LENS_OK;
+    raw_sample_set_key(out, d->path.s + d->root_len, d->path.len - d->root_len);
+    if (!source_read_file(&out->image, d->path.s, SOURCE_IMAGE_MAX_BYTES, true, out))
+        dir_explain(d, out);
+    else if (source_is_picture(out->image.s, out->image.len))
+        dir_read_sidecars(d, out);
+    else
+        return dir_reject_file(d->path.s, out);
+    return true;
 }
 
 static lens_status dir_next(source_t *s, raw_sample_t *out) {

@@ -112,6 +112,8 @@ static bool parse_range(range_t *out, const char *p, const char *end) {
 
 static lens_status expand_range(expansion_t *e, const char *pattern, const char *open, const char *close, range_t r) {
     if (r.last < r.first) return lens_fail(LENS_ARGUMENT, "%s: a range that falls: expected {FIRST..LAST}", e->pattern);
+    if (r.last - r.first >= SOURCE_EXPAND_MAX)
+        return lens_fail(LENS_ARGUMENT, "%s: names more than %d paths", e->pattern, SOURCE_EXPAND_MAX);
     for (int64_t i = r.first; i <= r.last; i++) {
         char number[32];
         int n = snprintf(number, sizeof number, "%0*" PRId64, r.width, i);

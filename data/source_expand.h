@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-#define SOURCE_EXPAND_MAX 10000000 /* paths; more are ARGUMENT */
+#define SOURCE_EXPAND_MAX 1000000 /* paths; more are ARGUMENT */
 
 /* {00000..00099} counts with as many digits as its ends have, {a,b} takes each, and then * ? [] are matched against the
  * files that are there, bytewise sorted. Patterns keep their order. A path that exists is taken as it stands, whatever

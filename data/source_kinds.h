@@ -76,9 +76,10 @@ bool source_is_picture(const void *bytes, size_t n);
 bool source_name_is_picture(const char *name);
 bool source_name_ends(const char *name, const char *const *ends, size_t n_ends); /* in whatever case */
 
-/* Reads the file of at most max_bytes into `out` without waiting for a pipe or a device. False: rejected as VANISHED,
- * UNREADABLE, or TOO_LARGE. MEMORY shows in `out`. */
-bool source_read_file(str_t *out, const char *path, size_t max_bytes, raw_sample_t *sample);
+/* Reads the file, at most max_bytes, into `out`, without waiting for a pipe or a device. only_pictures: of another file
+ * the first bytes alone. False: rejected as VANISHED (there is none), UNREADABLE, TOO_LARGE or CUT_SHORT, or
+ * out->failed for want of memory. */
+bool source_read_file(str_t *out, const char *path, size_t max_bytes, bool only_pictures, raw_sample_t *sample);
 
 /* LENS_MEMORY where a text of the sample could not be held. */
 LENS_CHECKED lens_status raw_sample_status(const raw_sample_t *s);

@@ -243,7 +243,7 @@ static void read_picture(const manifest_t *m, const str_t *path, raw_sample_t *o
     str_add_n(&full, path->s, path->len);
     out->image.failed |= full.failed;
     raw_sample_t scratch = {0};
-    if (full.failed || source_read_file(&out->image, full.s, SOURCE_IMAGE_MAX_BYTES, &scratch)) {
+    if (full.failed || source_read_file(&out->image, full.s, SOURCE_IMAGE_MAX_BYTES, true, &scratch)) {
         if (!full.failed && !source_is_picture(out->image.s, out->image.len))
             raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", full.s);
     } else {
@@ -303,6 +303,21 @@ static void read_row(const manifest_t *m, const rows_t *r, const source_options_
     json_decref(row);
 }
 
+/* Whether the first row has a URL where a file is expected: then all rows have, and one line is said instead of
+ * millions. */
+static lens_status check_first_row(const manifest_t *m, const source_input_t *in, const rows_t *r) {
+    raw_sample_t scratch = {0};
+    str_t path = {0};
+    json_t *row = r->fault ? NULL : row_object(m, r, &scratch);
+    const char *column = in->options->picture_column ? in->options->picture_column : columns_find(row, "picture");
+    const char *text = column ? json_string_value(json_object_get(row, column)) : NULL;
+    bool is_url = text ? !take_file_url(&path, text) : !column && columns_find(row, "url");
+    json_decref(row);
+    str_free(&path);
+    raw_sample_free(&scratch);
+    return is_url ? fail_url(in->path, r->line) : LENS_OK;
+}
+
 /* ---- the source ---- */
 
 typedef struct {
@@ -322,10 +337,13 @@ lens_status source_manifest_cut(source_input_t *in, source_cuts_t *c) {
     m->begin = r.next;
     m->line = r.next_line;
     LENS_GO(source_cut(c, m->begin, m->line));
-    if (c->samples_per_unit < INT64_MAX)
-        for (int64_t n = 0; (st = rows_next(&r)) == LENS_OK; n++)
-            if (n > 0 && n % c->samples_per_unit == 0) LENS_GO(source_cut(c, r.begin, r.line));
-    if (st == LENS_END) st = LENS_OK;
+    for (int64_t n = 0; n == 0 || c->samples_per_unit < INT64_MAX; n++) {
+        if ((st = rows_next(&r)) != LENS_OK) break;
+        if (n == 0) LENS_GO(check_first_row(m, in, &r));
+        if (n > 0 && n % c->samples_per_unit == 0) LENS_GO(source_cut(c, r.begin, r.line));
+    }
+    if (st != LENS_OK && st != LENS_END) goto done;
+    st = LENS_OK;
     source_cut_end(c, UINT64_MAX);
 done:
     rows_free(&r);

@@ -32,9 +32,8 @@ static lens_status rows_fill(rows_t *r, bool *at_end) {
     r->buffer_len -= used;
     r->buffer_begin = r->next;
     while (r->buffer_len < ROWS_BUFFER_BYTES) {
-        uint64_t at = r->buffer_begin + r->buffer_len, left = r->end - at;
-        size_t wanted = ROWS_BUFFER_BYTES - r->buffer_len;
-        ssize_t n = pread(r->fd, r->buffer + r->buffer_len, left < wanted ? (size_t)left : wanted, (off_t)at);
+        uint64_t at = r->buffer_begin + r->buffer_len;
+        ssize_t n = pread(r->fd, r->buffer + r->buffer_len, ROWS_BUFFER_BYTES - r->buffer_len, (off_t)at);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return lens_fail(LENS_IO, "%s: cannot read: %s", r->path, strerror(errno));
         if (n == 0) break;
@@ -118,6 +117,7 @@ static lens_status rows_step(rows_t *r) {
     bool at_end = false;
     int64_t lines;
     LENS_TRY(rows_skip(r));
+    if (r->next >= r->end) return LENS_END;
     size_t used = (size_t)(r->next - r->buffer_begin);
     size_t length = used < r->buffer_len ? row_bytes(r, r->buffer + used, r->buffer_len - used, false, &lines) : 0;
     if (length == 0) {

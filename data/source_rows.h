@@ -1,8 +1,8 @@
 /* The rows of a manifest's text, one after another, and the fields of a row. Private to source*.c.
  *
  * A row is a line; in CSV (RFC 4180) a field between quotes may hold line ends. What breaks these rules is a row with a
- * fault: it takes one line, and the next row begins after it. So the rows of a file depend on its bytes alone, and
- * where they are cut changes nothing. */
+ * fault: it takes one line, and the next row begins after it. Where a fault shows may lie far behind, so a part of a
+ * file is read with sight of what follows: where it is cut changes nothing. */
 #ifndef LENS_DATA_SOURCE_ROWS_H
 #define LENS_DATA_SOURCE_ROWS_H
 
@@ -15,7 +15,7 @@ typedef struct {
     int fd;           /* borrowed; read by address only */
     const char *path; /* borrowed, for messages */
     rows_format format;
-    uint64_t next, end; /* bytes of the file: of the next row, of the part that is read */
+    uint64_t next, end; /* bytes of the file: of the next row; of the first row that is not wanted any more */
     int64_t next_line;  /* of the next row, from 1 */
     bool skipping;      /* inside of a line that was too long */
     char *buffer;       /* owned */

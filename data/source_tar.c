@@ -36,6 +36,7 @@ typedef struct {
     struct archive *archive;
     struct archive_entry *entry; /* of the member that comes next, borrowed; NULL: none is left */
     str_t key, kind;             /* of that member: path up to the first dot of the name; lower case after that dot */
+    bool is_link;                /* that member */
     str_t sample_key;            /* of the sample that is being read */
     str_t trouble;               /* where and why reading ended early; reported once */
     bool reported;
@@ -43,7 +44,7 @@ typedef struct {
     /* the sample that is being read */
     sidecar_t sidecar;
     int64_t n_plain, n_compound; /* pictures of kind "jpg"; of kind "left.jpg" */
-    str_t not_picture;           /* the first member that is called like a picture, but is none */
+    str_t not_picture;           /* what the first member is that is called like a picture, but is none */
     tar_file_t file;
 } source_tar_t;
 
@@ -118,6 +119,12 @@ bool source_split_member(str_t *key, str_t *kind, const char *path) {
     return true;
 }
 
+/* A link stands for no file, but where it is called like a picture it must not go unsaid. */
+static bool tar_is_member(source_tar_t *t, const char *path) {
+    t->is_link = archive_entry_hardlink(t->entry) || archive_entry_filetype(t->entry) == AE_IFLNK;
+    return t->is_link ? source_name_is_picture(path) : archive_entry_filetype(t->entry) == AE_IFREG;
+}
+
 /* Goes to the header of the next member that is a file. */
 static lens_status tar_advance(source_tar_t *t) {
     for (;;) {
@@ -134,8 +141,7 @@ static lens_status tar_advance(source_tar_t *t) {
             return str_status(&t->trouble);
         }
         const char *path = archive_entry_pathname(t->entry);
-        if (archive_entry_filetype(t->entry) != AE_IFREG || !path) continue;
-        if (!source_split_member(&t->key, &t->kind, path)) continue;
+        if (!path || !tar_is_member(t, path) || !source_split_member(&t->key, &t->kind, path)) continue;
         LENS_TRY(str_status(&t->key));
         return str_status(&t->kind);
     }
@@ -176,7 +182,9 @@ static void tar_read_other(source_tar_t *t, raw_sample_t *out) {
         return;
     }
     if (!source_is_picture(magic, (size_t)n)) {
-        if (t->not_picture.len == 0 && source_name_is_picture(t->kind.s)) str_add(&t->not_picture, t->kind.s);
+        if (t->not_picture.len == 0 && source_name_is_picture(t->kind.s))
+            str_addf(&t->not_picture, ".%s is %s", t->kind.s,
+                     t->is_link ? "a link: not followed" : "not a JPEG, PNG or WebP picture");
         return;
     }
     bool plain = strchr(t->kind.s, '.') == NULL;
@@ -215,11 +223,12 @@ static void tar_finish_sample(source_tar_t *t, raw_sample_t *out) {
     t->n_samples++;
     int64_t n_pictures = t->n_plain ? t->n_plain : t->n_compound;
     if (n_pictures > 1)
-        raw_sample_reject(out, REJECT_AMBIGUOUS, "%" PRId64 " pictures in one sample: expected 1", n_pictures);
+        raw_sample_reject(out, REJECT_AMBIGUOUS, "%" PRId64 " pictures in one sample: expected 1%s", n_pictures,
+                          t->n_plain ? "" : " (a key ends at the first dot of a name)");
     else if (n_pictures == 0 && t->sidecar.has_json)
         sidecar_apply_failure(&t->sidecar, out);
     if (n_pictures == 0 && t->not_picture.len)
-        raw_sample_reject(out, REJECT_NO_PICTURE, ".%s is not a JPEG, PNG or WebP picture", t->not_picture.s);
+        raw_sample_reject(out, REJECT_NO_PICTURE, "%s", t->not_picture.s);
     else if (n_pictures == 0)
         raw_sample_reject(out, REJECT_NO_PICTURE, "no picture among the members");
     if (out->reject == REJECT_NONE) sidecar_apply(&t->sidecar, t->input->options, out);

@@ -26,9 +26,9 @@ typedef struct {
 typedef struct {
     uint64_t begin; /* of its first header */
     str_t path;
-    bool is_file; /* with a path that is sure */
+    bool is_file; /* part of a sample */
     /* from headers before it */
-    bool has_path, has_size;
+    bool has_path, has_size, binary; /* binary: the path is no text */
     uint64_t size;
 } tar_member_t;
 
@@ -102,8 +102,9 @@ static bool take_record(tar_member_t *m, const char *key, size_t n_key, const ch
         str_clear(&m->path);
         str_add_n(&m->path, value, n);
         m->has_path = true;
-        return n > 0 && !memchr(value, '\0', n) && str_is_utf8(str_text(&m->path));
+        return n > 0 && !memchr(value, '\0', n) && (m->binary || str_is_utf8(str_text(&m->path)));
     }
+    if (n_key == 10 && memcmp(key, "hdrcharset", 10) == 0) return m->binary = n == 6 && memcmp(value, "BINARY", 6) == 0;
     if (n_key == 4 && memcmp(key, "size", 4) == 0) {
         m->has_size = n > 0 && n < 19;
         m->size = 0;
@@ -113,6 +114,7 @@ static bool take_record(tar_member_t *m, const char *key, size_t n_key, const ch
         }
         return m->has_size;
     }
+    if (n_key == 8 && memcmp(key, "linkpath", 8) == 0) return n > 0;
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (n_key == strlen(plain[i]) && memcmp(key, plain[i], n_key) == 0) return true;
     return n_key > 12 && (memcmp(key, "SCHILY.xattr", 12) == 0 || memcmp(key, "LIBARCHIVE.x", 12) == 0);
@@ -158,15 +160,17 @@ static bool take_member(tar_member_t *m, const uint8_t *block, uint64_t *n) {
     if (m->has_size) *n = m->size;
     bool file = type == '0' || type == '\0' || type == '7';
     bool slash = m->path.len > 0 && m->path.s[m->path.len - 1] == '/'; /* an old way to say that it is a folder */
-    m->is_file = file && !slash && m->path.len > 0;
+    bool link = (type == '1' || type == '2') && m->path.len > 0 && source_name_is_picture(m->path.s);
+    m->is_file = link || (file && !slash && m->path.len > 0);
     if (file && !slash) return true;
+    if ((type == '1' || type == '2') && block[157] == '\0') return false; /* a link to what another header names */
     return *n == 0 && (file || (type >= '1' && type <= '6'));
 }
 
 /* Reads on to the next member. False: here the index ends. */
 static bool next_member(tar_headers_t *h, tar_member_t *m) {
     m->begin = h->at;
-    m->has_path = m->has_size = false;
+    m->has_path = m->has_size = m->binary = false;
     for (;;) {
         uint64_t n;
         const uint8_t *block = block_at(h, h->at);

@@ -82,6 +82,8 @@ static lens_status input_kind(source_input_t *in) {
         return LENS_OK;
     }
     if (stat(path, &in->listed) != 0) return lens_fail(LENS_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(in->listed.st_mode) && !S_ISREG(in->listed.st_mode))
+        return lens_fail(LENS_ARGUMENT, "%s: a pipe or a device: give it on standard input, as -", path);
     if (S_ISDIR(in->listed.st_mode))
         in->kind = source_path_is_dataset(path) ? SOURCE_DATASET : SOURCE_FOLDER;
     else if (source_name_ends(path, parquet, 1))

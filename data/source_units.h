@@ -26,7 +26,7 @@ typedef struct source_units source_units_t;
 
 /* paths: n_paths > 0 of them, and options (NULL: none), copied. samples_per_unit > 0. *out is owned by the caller.
  * IO: a path cannot be read. FORMAT: a manifest lacks its columns or names URLs, a dataset is damaged; a damaged tar is
- * a reject of its unit. ARGUMENT: standard input twice or from a terminal, a Parquet file. */
+ * a reject of its unit. ARGUMENT: standard input twice or from a terminal, a pipe, a Parquet file. */
 LENS_CHECKED lens_status source_units_open(source_units_t **out, char *const *paths, int n_paths,
                                            int64_t samples_per_unit);
 LENS_CHECKED lens_status source_units_open_with(source_units_t **out, char *const *paths, int n_paths,

@@ -6,88 +6,10 @@
 
 #include <cmocka.h>
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/file.h"
-#include "data/source.h"
-#include "data/source_kinds.h"
-
-/* Sources look at a picture's first bytes only. */
-#define JPEG "\xff\xd8\xff\xe0 the rest of a JPEG"
-#define PNG "\x89PNG\r\n\x1a\n the rest of a PNG"
-
-static char test_dir[64];
-
-static const char *test_path(const char *name) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", test_dir, name);
-    return path;
-}
-
-static void put(const char *name, const void *bytes, size_t n) {
-    str_t folder = {0};
-    const char *path = test_path(name);
-    str_add_n(&folder, path, (size_t)(strrchr(path, '/') - path));
-    assert_int_equal(dir_make(folder.s), LENS_OK);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-    str_free(&folder);
-}
-
-static void put_text(const char *name, const char *text) {
-    put(name, text, strlen(text));
-}
-
-static int setup(void **state) {
-    (void)state;
-    snprintf(test_dir, sizeof test_dir, "/tmp/lens-test-XXXXXX");
-    return mkdtemp(test_dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    return dir_remove(test_dir) == LENS_OK ? 0 : -1;
-}
-
-/* What a source should yield, one row a sample. reason: part of it; alt and meta count where it is NULL. */
-typedef struct {
-    const char *key, *alt, *meta, *reason;
-    reject_class reject;
-    bool repaired;
-} expected_t;
-
-static void assert_yields(const char *path, const expected_t *expected, size_t n) {
-    source_t *source;
-    raw_sample_t raw = {0};
-    assert_int_equal(source_open(&source, path), LENS_OK);
-    for (size_t i = 0; i < n; i++) {
-        const expected_t *e = &expected[i];
-        lens_status st = source_next(source, &raw);
-        if (st != LENS_OK) fail_msg("sample %zu (%s): status %d, %s", i, e->key, (int)st, lens_error());
-        assert_string_equal(str_text(&raw.key), e->key);
-        if (raw.reject != e->reject) fail_msg("%s: '%s' %s", e->key, reject_text(raw.reject), str_text(&raw.reason));
-        if (e->reject != REJECT_NONE) {
-            if (!strstr(raw.reason.s, e->reason)) fail_msg("%s: '%s' lacks '%s'", e->key, raw.reason.s, e->reason);
-            continue;
-        }
-        assert_string_equal(str_text(&raw.alt), e->alt);
-        assert_string_equal(str_text(&raw.meta), e->meta ? e->meta : "{}");
-        assert_int_equal(raw.repaired, e->repaired);
-        assert_true(strcmp(raw.image.s, JPEG) == 0 || strcmp(raw.image.s, PNG) == 0);
-        assert_int_equal(raw.image.len, strlen(raw.image.s));
-    }
-    assert_int_equal(source_next(source, &raw), LENS_END);
-    assert_int_equal(source_next(source, &raw), LENS_END);
-    source_close(source);
-    raw_sample_free(&raw);
-}
-#define ASSERT_YIELDS(path, ...)                                                                                       \
-    assert_yields(path, (const expected_t[])__VA_ARGS__, sizeof((const expected_t[])__VA_ARGS__) / sizeof(expected_t))
+#include "tests/unit/source_files.h"
 
 /* ---- names ---- */
 
@@ -206,33 +128,6 @@ static void test_missing(void **state) {
 
 /* ---- tars ---- */
 
-typedef struct {
-    const char *name, *text;
-} member_t;
-
-static void put_tar(const char *name, int filter, const member_t *members, size_t n) {
-    struct archive *a = archive_write_new();
-    assert_non_null(a);
-    archive_write_set_format_pax_restricted(a);
-    if (filter) archive_write_add_filter(a, filter);
-    assert_int_equal(archive_write_open_filename(a, test_path(name)), ARCHIVE_OK);
-    for (size_t i = 0; i < n; i++) {
-        struct archive_entry *e = archive_entry_new();
-        size_t size = members[i].text ? strlen(members[i].text) : 0;
-        archive_entry_copy_pathname(e, members[i].name);
-        archive_entry_set_filetype(e, members[i].text ? AE_IFREG : AE_IFDIR);
-        archive_entry_set_perm(e, 0644);
-        archive_entry_set_size(e, (la_int64_t)size);
-        assert_true(archive_write_header(a, e) >= ARCHIVE_WARN);
-        if (size) assert_int_equal(archive_write_data(a, members[i].text, size), size);
-        archive_entry_free(e);
-    }
-    assert_int_equal(archive_write_close(a), ARCHIVE_OK);
-    archive_write_free(a);
-}
-#define PUT_TAR(name, filter, ...)                                                                                     \
-    put_tar(name, filter, (const member_t[])__VA_ARGS__, sizeof((const member_t[])__VA_ARGS__) / sizeof(member_t))
-
 static void test_tar(void **state) {
     (void)state;
     const int filters[] = {0, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_ZSTD};
@@ -272,6 +167,85 @@ static void test_tar(void **state) {
                           {.key = "bare", .alt = "bare"},
                       });
     }
+}
+
+/* img2dataset's way: a tar with its table and its report beside it; failed rows are a .json alone. */
+static void test_img2dataset(void **state) {
+    (void)state;
+    assert_int_equal(dir_make(test_path("out")), LENS_OK);
+    PUT_TAR("out/00000.tar", 0,
+            {
+                {"000000000.jpg", JPEG},
+                {"000000000.json",
+                 "{\"url\": \"http://a\", \"caption\": \"one\", \"key\": \"000000000\", \"status\": \"success\", "
+                 "\"error_message\": null, \"width\": 4, \"height\": 3, \"exif\": \"{}\", \"punsafe\": 0.5, "
+                 "\"hash\": 12345678901234567890, \"similarity\": NaN}"},
+                {"000000000.txt", "one"},
+                {"000000001.json", "{\"status\": \"failed_to_download\", \"error_message\": \"HTTP Error 404\"}"},
+                {"000000001.txt", "two"},
+                {"000000002.json", "{\"status\": \"success\"}"},
+                {"000000003.json", "{\"status\": \"failed_to_resize\", \"error_message\": null}"},
+            });
+    ASSERT_YIELDS(test_path("out/00000.tar"),
+                  {
+                      {.key = "000000000",
+                       .alt = "one",
+                       .meta = "{\"url\":\"http://a\",\"key\":\"000000000\",\"status\":\"success\","
+                               "\"error_message\":null,\"width\":4,\"height\":3,\"exif\":\"{}\",\"punsafe\":0.5,"
+                               "\"hash\":\"12345678901234567890\",\"similarity\":null}"},
+                      {.key = "000000001", .reject = REJECT_FAILED, .reason = "failed_to_download: HTTP Error 404"},
+                      {.key = "000000002", .reject = REJECT_NO_PICTURE, .reason = "no picture among"},
+                      {.key = "000000003", .reject = REJECT_FAILED, .reason = "failed_to_resize"},
+                  });
+    put_text("out/00000.parquet", "PAR1");
+    put_text("out/00000_stats.json", "{\"count\": 4, \"status_dict\": {\"success\": 1}}");
+    put_text("out/d/1.jpg", JPEG);
+    put_text("out/d/1.json", "{\"status\": \"success\", \"caption\": \"one\"}");
+    put_text("out/d/1.JSON.txt", "no sidecar");
+    put_text("out/d/2.json", "{\"status\": \"failed_to_download\", \"error_message\": \"timeout\"}");
+    put_text("out/d/3.json", "not JSON, and nothing to us");
+    put_text("out/d/4.PNG", PNG);
+    put_text("out/d/4.TXT", "four");
+    put_text("out/d/5.jpg", JPEG);
+    put_text("out/d/5.x.json", "{\"status\": \"failed\"}");
+    ASSERT_YIELDS(test_path("out"),
+                  {
+                      {.key = "00000.tar", .reject = REJECT_NO_PICTURE, .reason = "source of its own"},
+                      {.key = "d/1", .alt = "one", .meta = "{\"status\":\"success\"}"},
+                      {.key = "d/2", .reject = REJECT_FAILED, .reason = "failed_to_download: timeout"},
+                      {.key = "d/4", .alt = "four"},
+                      {.key = "d/5", .alt = ""},
+                      {.key = "d/5.x", .reject = REJECT_FAILED, .reason = "failed"},
+                  });
+}
+
+/* What Python writes for a half of a surrogate pair, and columns that the options name. */
+static void test_columns(void **state) {
+    (void)state;
+    put_text("in/a.jpg", JPEG);
+    put_text("in/a.json", "{\"caption\": \"half \\ud83d, whole \\ud83d\\ude00\", \"uid\": 17}");
+    put_text("in/b.jpg", JPEG);
+    put_text("in/b.txt", "from txt");
+    put_text("in/b.json", "{\"top_caption\": \"top\", \"uid\": \"b-1\"}");
+    put_text("in/c.jpg", JPEG);
+    put_text("in/c.json", "{\"uid\": 0.5}");
+    const char *half = "half \xef\xbf\xbd, whole \xf0\x9f\x98\x80";
+    ASSERT_YIELDS(test_path("in"),
+                  {
+                      {.key = "a", .alt = half, .meta = "{\"uid\":17}", .repaired = true},
+                      {.key = "b", .alt = "from txt", .meta = "{\"top_caption\":\"top\",\"uid\":\"b-1\"}"},
+                      {.key = "c", .alt = "c", .meta = "{\"uid\":0.5}"},
+                  });
+    const source_options_t options = {.caption_column = "top_caption", .key_column = "uid"};
+    ASSERT_YIELDS_WITH(test_path("in"), &options,
+                       {
+                           {.key = "17",
+                            .alt = "a",
+                            .meta = "{\"caption\":\"half \xef\xbf\xbd, whole \xf0\x9f\x98\x80\"}",
+                            .repaired = true},
+                           {.key = "b-1", .alt = "top"},
+                           {.key = "c", .reject = REJECT_TEXT, .reason = "uid"},
+                       });
 }
 
 /* Cut around the end of every block, a tar gives the samples before the cut, says that it was cut, and nothing else. */
@@ -365,6 +339,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_img2dataset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_cut_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_damaged, setup, teardown),
