@@ -11,12 +11,12 @@ enum {
     LANES = 16,   /* sums that run side by side */
     HEAD = 64,    /* components that settle most pairs */
     BLOCK = 4096, /* vectors allocated together */
-    BLOCK_ALIGN = 64,
 };
 #define SLACK 1e-5f /* of the bound, in cosine: ten times what rounding can make of it */
 
 typedef struct {
-    uint16_t *head, *tail; /* f16 [BLOCK, HEAD], [BLOCK, n_tail] as given, zeros behind; owned */
+    uint16_t *head; /* f16 [BLOCK / LANES, HEAD, LANES]: vectors side by side; owned */
+    uint16_t *tail; /* f16 [BLOCK, n_tail], zeros behind; owned */
     float inverse_norm[BLOCK];
     float tail_share[BLOCK]; /* norm of the tail / norm */
 } block_t;
@@ -106,6 +106,14 @@ static float dot(const uint16_t *restrict f16, const float *restrict q, int n) {
     return total;
 }
 
+/* Of LANES vectors at once. head: f16 [HEAD, LANES]. */
+static void dot_heads(float sum[LANES], const uint16_t *restrict head, const float *restrict q) {
+    float s[LANES] = {0};
+    for (int i = 0; i < HEAD; i++)
+        for (int k = 0; k < LANES; k++) s[k] += widen(head[i * LANES + k]) * q[i];
+    memcpy(sum, s, sizeof s);
+}
+
 typedef struct {
     float inverse_norm, tail_share;
 } measures_t;
@@ -130,8 +138,8 @@ static lens_status prepare(embedding_dup_t *e, const uint16_t *f16, measures_t *
 static lens_status new_block(embedding_dup_t *e, block_t **out) {
     size_t n_tail = (size_t)e->n_tail;
     block_t *b = calloc(1, sizeof *b);
-    if (b) b->head = aligned_alloc(BLOCK_ALIGN, BLOCK * HEAD * sizeof *b->head);
-    if (b && n_tail) b->tail = aligned_alloc(BLOCK_ALIGN, BLOCK * n_tail * sizeof *b->tail);
+    if (b) b->head = calloc(BLOCK * HEAD, sizeof *b->head); /* the last lanes are read before they are filled */
+    if (b && n_tail) b->tail = malloc(BLOCK * n_tail * sizeof *b->tail);
     if (!b || !b->head || (n_tail && !b->tail)) {
         block_free(b);
         return lens_fail(LENS_MEMORY, "cannot allocate %d embeddings of %d components after %" PRId64, BLOCK, e->d,
@@ -150,7 +158,8 @@ static lens_status keep(embedding_dup_t *e, measures_t m) {
     block_t **b = &e->block[e->n / BLOCK];
     if (at == 0) LENS_TRY(new_block(e, b));
     size_t n_tail = (size_t)e->n_tail;
-    memcpy((*b)->head + at * HEAD, e->padded, HEAD * sizeof *e->padded);
+    uint16_t *head = (*b)->head + at / LANES * LANES * HEAD + at % LANES;
+    for (size_t i = 0; i < HEAD; i++) head[i * LANES] = e->padded[i];
     if (n_tail) memcpy((*b)->tail + (size_t)at * n_tail, e->padded + HEAD, n_tail * sizeof *e->padded);
     (*b)->inverse_norm[at] = m.inverse_norm;
     (*b)->tail_share[at] = m.tail_share;
@@ -168,9 +177,10 @@ lens_status embedding_dup_add(embedding_dup_t *e, const uint16_t *f16) {
 
 /* The cosine to the first of b[n] that is above the limit; -2: none. */
 static float search_block(const embedding_dup_t *e, const block_t *b, int64_t n, measures_t m) {
+    float heads[LANES];
     for (int64_t i = 0; i < n; i++) {
-        float scale = b->inverse_norm[i] * m.inverse_norm;
-        float head = dot(b->head + i * HEAD, e->query, HEAD);
+        if (i % LANES == 0) dot_heads(heads, b->head + i * HEAD, e->query);
+        float scale = b->inverse_norm[i] * m.inverse_norm, head = heads[i % LANES];
         if (head * scale + b->tail_share[i] * m.tail_share <= e->limit - SLACK) continue;
         float tail = dot(b->tail + (size_t)i * (size_t)e->n_tail, e->query + HEAD, e->n_tail);
         float cosine = (head + tail) * scale;
