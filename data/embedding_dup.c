@@ -182,7 +182,7 @@ static float search_block(const embedding_dup_t *e, const block_t *b, int64_t n,
         if (i % LANES == 0) dot_heads(heads, b->head + i * HEAD, e->query);
         float scale = b->inverse_norm[i] * m.inverse_norm, head = heads[i % LANES];
         if (head * scale + b->tail_share[i] * m.tail_share <= e->limit - SLACK) continue;
-        float tail = dot(b->tail + (size_t)i * (size_t)e->n_tail, e->query + HEAD, e->n_tail);
+        float tail = e->n_tail ? dot(b->tail + (size_t)i * (size_t)e->n_tail, e->query + HEAD, e->n_tail) : 0;
         float cosine = (head + tail) * scale;
         if (cosine > e->limit) return cosine;
     }
