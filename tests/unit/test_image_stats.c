@@ -87,8 +87,8 @@ static void test_against_definitions(void **state) {
     (void)state;
     static const struct {
         int32_t width, height, plane_width, plane_height;
-    } sizes[] = {{1100, 733, 512, 341}, {300, 1025, 150, 512}, {512, 512, 512, 512},
-                 {64, 48, 64, 48},      {513, 9, 512, 9},      {3, 3, 3, 3}};
+    } sizes[] = {{1300, 40, 512, 16}, {530, 211, 512, 204}, {90, 1025, 45, 512},
+                 {64, 48, 64, 48},    {513, 9, 512, 9},     {3, 3, 3, 3}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         image_t im;
         picture_noise(&im, sizes[i].width, sizes[i].height, i);
