@@ -183,16 +183,20 @@ lens_status ingest_tasks_next(ingest_tasks_t *t, ingest_task_t *out) {
     return st;
 }
 
-lens_status ingest_tasks_part_done(ingest_tasks_t *t, int64_t part, str_t *log) {
+static lens_status part_done_locked(ingest_tasks_t *t, int64_t part, str_t *log) {
     if (part < 0 || part >= t->n_parts || t->state[part] != PART_UNDER_WAY)
         return lens_fail(LENS_COMM, "part %" PRId64 " of %" PRId64 " was made, but nobody was asked to", part,
                          t->n_parts);
-    pthread_mutex_lock(&t->lock);
     t->logs[part] = *log;
     *log = (str_t){0};
     t->state[part] = PART_IN_MEMORY;
     t->n_parts_done++;
-    lens_status st = plan_what_is_there(t);
+    return plan_what_is_there(t);
+}
+
+lens_status ingest_tasks_part_done(ingest_tasks_t *t, int64_t part, str_t *log) {
+    pthread_mutex_lock(&t->lock);
+    lens_status st = part_done_locked(t, part, log);
     pthread_mutex_unlock(&t->lock);
     return st;
 }

@@ -45,8 +45,8 @@ static void test_threads(void **state) {
     static shared_t s;
     pthread_t threads[N_SMALL + 1];
     ingest_budget_init(&s.budget, TOTAL);
-    for (int i = 0; i <= N_SMALL; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, i ? small_main : large_main, &s), 0);
+    for (int i = 0; i <= N_SMALL; i++) /* the large one comes when the small ones are at it */
+        assert_int_equal(pthread_create(&threads[i], NULL, i < N_SMALL ? small_main : large_main, &s), 0);
     for (int i = 0; i <= N_SMALL; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(s.most, TOTAL);
     assert_int_equal(s.budget.used, 0);
