@@ -143,6 +143,10 @@ static lens_status reserve_frames(hdf_t *h, hid_t set, const char *name, const h
     }
     char *blank = calloc(largest ? largest : 1, 1);
     lens_status st = blank ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
+    /* The first chunk makes HDF5 place the index of all behind it. So one of a single byte comes first; in its true
+     * size the chunk is then placed anew, behind the index, and the others follow. */
+    hsize_t first = 0;
+    if (st == LENS_OK && H5Dwrite_chunk(set, H5P_DEFAULT, 0, &first, 1, blank) < 0) st = hdf_fail(LENS_IO, h, name);
     for (uint64_t i = 0; i < n_frames && st == LENS_OK; i++) {
         hsize_t offset = i * f->chunk;
         uint64_t begin = i ? ends[i - 1] : 0;
