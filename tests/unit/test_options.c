@@ -401,14 +401,66 @@ static int remove_yaml_path(void **state) {
     return unlink(yaml_path);
 }
 
+typedef struct {
+    char *config;
+    int64_t size;
+    bool fast;
+} configured_t;
+#define CONFIGURED(field) .offset = offsetof(configured_t, field)
+static const option_t configured_rows[] = {
+    {"config", OPTION_STRING, CONFIGURED(config), NULL, .config_list = "stages", .help = "file"},
+    {"size", OPTION_INT, CONFIGURED(size), "1", .min = 0, .max = 100, .help = "size"},
+    {"fast", OPTION_FLAG, CONFIGURED(fast), .help = "fast"},
+};
+
+static lens_status parse_configured(configured_t *v, const char *yaml, int argc, char **argv, int *n_args) {
+    static const option_table_t rows = OPTION_TABLE(configured_rows);
+    char *args[8];
+    assert_int_equal(file_write(yaml_path, yaml, strlen(yaml)), LENS_OK);
+    assert_int_equal(options_defaults(rows, v), LENS_OK);
+    lens_status st = options_parse(rows, v, argc, argv, args, n_args);
+    const configured_t numbers = *v;
+    options_free(rows, v);
+    v->size = numbers.size;
+    v->fast = numbers.fast;
+    return st;
+}
+
+/* The file counts less than the command line, wherever it is named there, and its list is left alone. */
+static void test_config(void **state) {
+    (void)state;
+    configured_t v;
+    int n_args = 0;
+    char *before[] = {"a", "--size", "7", "--config", yaml_path, "b"};
+    static const char yaml[] = "size: 9\nstages:\n  - {x: [1, {y: 2}]}\n  - z\nfast: true\n";
+    assert_int_equal(parse_configured(&v, yaml, 6, before, &n_args), LENS_OK);
+    assert_int_equal(v.size, 7);
+    assert_true(v.fast);
+    assert_int_equal(n_args, 2);
+    assert_int_equal(parse_configured(&v, yaml, 2, before + 3, &n_args), LENS_OK);
+    assert_int_equal(v.size, 9);
+    assert_int_equal(parse_configured(&v, "config: x\n", 2, before + 3, &n_args), LENS_ARGUMENT);
+    assert_non_null(strstr(lens_error(), "\"config\" is for the command line alone"));
+    assert_int_equal(parse_configured(&v, "steps: [1]\n", 2, before + 3, &n_args), LENS_ARGUMENT);
+    assert_int_equal(parse_configured(&v, "stages: 1\n", 2, before + 3, &n_args), LENS_ARGUMENT);
+    assert_int_equal(parse_configured(&v, "stages: [1\n", 2, before + 3, &n_args), LENS_ARGUMENT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_other_values),
-        cmocka_unit_test(test_command_line),   cmocka_unit_test(test_command_line_refused),
-        cmocka_unit_test(test_help),           cmocka_unit_test(test_yaml),
-        cmocka_unit_test(test_yaml_refused),   cmocka_unit_test(test_yaml_hostile),
-        cmocka_unit_test(test_yaml_mutations), cmocka_unit_test(test_yaml_round_trip),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_other_values),
+        cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_command_line_refused),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_yaml),
+        cmocka_unit_test(test_yaml_refused),
+        cmocka_unit_test(test_yaml_hostile),
+        cmocka_unit_test(test_yaml_mutations),
+        cmocka_unit_test(test_yaml_round_trip),
         cmocka_unit_test(test_yaml_text),
     };
     return cmocka_run_group_tests(tests, make_yaml_path, remove_yaml_path);
