@@ -313,9 +313,11 @@ static void test_manifest(void **state) {
         if (i == 11) str_add(&csv, "1.jpg,\"x\" y,1\n1.jpg\n");
         str_addf(&jsonl, "{\"path\": \"1.jpg\", \"key\": %d%s\n", i, i == 7 ? "" : "}");
     }
+    /* The quote of the first shows its fault in the third. */
+    str_add(&csv, "1.jpg,\"open,3\n1.jpg,b,2\n1.jpg,c\" d,2\n");
     put("rows.csv", csv.s, csv.len);
     put("rows.jsonl", jsonl.s, jsonl.len);
-    assert_file_units("rows.csv", 25);
+    assert_file_units("rows.csv", 28);
     assert_file_units("rows.jsonl", 23);
     put_text("none.tsv", "path\n");
     assert_file_units("none.tsv", 1);
