@@ -8,10 +8,10 @@
  * sample stand together; their key is the path up to the first dot of its last part. What follows that dot is the kind,
  * in whatever case: txt and json as above; among the others the content decides.
  *
- * Manifest: .jsonl with one object a line, .tsv and .csv (RFC 4180) with a line of column names; plain, or with .gz or
- * .zst after that. A row names a picture's file, by a path from the manifest's folder or file://. Key: the column
- * "key", or else that path without its last extension. In .tsv and .csv, a number becomes a number of JSON, and an
- * empty field is a missing one.
+ * Manifest: .jsonl with one object a line, .csv (RFC 4180) and .tsv (tabs; quotes mean nothing) with a line of column
+ * names first; plain, or with .gz or .zst after that. A row names a picture's file, by a path from the manifest's
+ * folder or file://. Key: the column "key", or else that path without its last extension. In .tsv and .csv, a number
+ * becomes a number of JSON, and an empty field is a missing one.
  *
  * Dataset: a folder with base/shard-00000.h5. Its pictures, keys, alt-text and metadata.
  *

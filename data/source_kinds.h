@@ -64,6 +64,9 @@ LENS_CHECKED lens_status source_tar_open(source_t **out, const source_input_t *i
 LENS_CHECKED lens_status source_manifest_open(source_t **out, const source_input_t *in, source_range_t range);
 LENS_CHECKED lens_status source_dataset_open(source_t **out, const source_input_t *in, source_range_t range);
 
+/* The unpacked bytes of a file with gzip or zstd, in a nameless file of $TMPDIR. *fd is owned by the caller. */
+LENS_CHECKED lens_status source_unpack(int *fd, const char *path);
+
 void manifest_free(manifest_t *m); /* NULL is allowed */
 bool source_path_is_manifest(const char *path);
 bool source_path_is_dataset(const char *path);

@@ -10,12 +10,9 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include <archive.h>
-
 #include "data/columns_known.h"
 #include "data/source_rows.h"
 
-#define MANIFEST_MAX_BYTES (UINT64_C(64) << 30) /* of a compressed one, when unpacked */
 #define MANIFEST_MAX_COLUMNS 4096
 
 struct manifest {
@@ -59,56 +56,6 @@ void manifest_free(manifest_t *m) {
 }
 
 /* ---- opening ---- */
-
-static lens_status write_all(int fd, const char *bytes, size_t n, const char *folder) {
-    while (n > 0) {
-        ssize_t written = write(fd, bytes, n);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return lens_fail(LENS_IO, "%s: cannot write a temporary file: %s", folder, strerror(errno));
-        bytes += written;
-        n -= (size_t)written;
-    }
-    return LENS_OK;
-}
-
-static lens_status unpack_into(int fd, struct archive *a, const char *path, const char *folder) {
-    struct archive_entry *entry;
-    uint64_t total = 0;
-    char bytes[65536];
-    la_ssize_t n = 0;
-    int code = archive_read_open_filename(a, path, sizeof bytes);
-    if (code == ARCHIVE_OK) code = archive_read_next_header(a, &entry);
-    while (code == ARCHIVE_OK && (n = archive_read_data(a, bytes, sizeof bytes)) > 0) {
-        total += (uint64_t)n;
-        if (total > MANIFEST_MAX_BYTES)
-            return lens_fail(LENS_FORMAT, "%s: more than %" PRIu64 " bytes when unpacked", path, MANIFEST_MAX_BYTES);
-        LENS_TRY(write_all(fd, bytes, (size_t)n, folder));
-    }
-    if (code == ARCHIVE_OK && n >= 0) return LENS_OK;
-    const char *why = archive_error_string(a);
-    return lens_fail(LENS_FORMAT, "%s: cannot unpack after %" PRIu64 " bytes: %s", path, total, why ? why : "empty");
-}
-
-/* Rows are read by address, from several threads: what is compressed is unpacked once. */
-static lens_status unpack(int *out, const char *path) {
-    const char *folder = getenv("TMPDIR");
-    if (!folder || !*folder) folder = "/tmp";
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) return lens_fail(LENS_IO, "%s: cannot make a temporary file: %s", folder, strerror(errno));
-    struct archive *a = archive_read_new();
-    lens_status st = LENS_OK;
-    if (!a || archive_read_support_format_raw(a) != ARCHIVE_OK || archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
-        archive_read_support_filter_zstd(a) < ARCHIVE_WARN)
-        st = lens_fail(LENS_MEMORY, "%s: cannot create a reader", path);
-    else
-        st = unpack_into(fd, a, path, folder);
-    archive_read_free(a);
-    if (st == LENS_OK)
-        *out = fd;
-    else
-        close(fd);
-    return st;
-}
 
 static lens_status add_column(manifest_t *m, const char *path, const str_t *name) {
     if (m->n_columns == MANIFEST_MAX_COLUMNS)
@@ -185,7 +132,7 @@ static lens_status manifest_open(source_input_t *in) {
     const char *slash = strrchr(in->path, '/');
     str_add_n(&m->folder, in->path, slash ? (size_t)(slash - in->path) + 1 : 0);
     LENS_TRY(str_status(&m->folder));
-    if (packed) LENS_TRY(unpack(&m->fd, in->path));
+    if (packed) LENS_TRY(source_unpack(&m->fd, in->path));
     if (!packed && (m->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0)
         return lens_fail(LENS_IO, "%s: %s", in->path, strerror(errno));
     char mark[3];
@@ -208,7 +155,9 @@ static bool take_file_url(str_t *out, const char *text) {
     for (; *text; text++) {
         const char *high = *text == '%' && text[1] ? strchr(hex, tolower((unsigned char)text[1])) : NULL;
         const char *low = high && text[2] ? strchr(hex, tolower((unsigned char)text[2])) : NULL;
-        str_add_char(out, low ? (char)((high - hex) << 4 | (low - hex)) : *text);
+        char c = low ? (char)((high - hex) << 4 | (low - hex)) : *text;
+        if (c == '\0') return false;
+        str_add_char(out, c);
         if (low) text += 2;
     }
     return true;

@@ -300,7 +300,7 @@ static void test_tar_damaged(void **state) {
     ASSERT_YIELDS(test_path("damaged.tar"), {{.key = "a", .reject = REJECT_CUT_SHORT, .reason = "0 whole samples"}});
 }
 
-/* Every byte of the members changed: nothing crashes or hangs, and what is yielded is whole. */
+/* Every other byte of the members changed: nothing crashes or hangs, and what is yielded is whole. */
 static void test_tar_hostile(void **state) {
     (void)state;
     PUT_TAR("whole.tar", 0,
@@ -312,9 +312,9 @@ static void test_tar_hostile(void **state) {
     put("changed.tar", bytes, n);
     int fd = open(test_path("changed.tar"), O_WRONLY);
     assert_true(fd >= 0);
-    for (size_t i = 0; i < 4096; i++) {
+    for (size_t i = 0; i < 4096; i += 2) {
         const char kept = bytes[i], changed[] = {(char)(kept ^ 1), (char)0xFF, '7'};
-        assert_int_equal(pwrite(fd, &changed[i % 3], 1, (off_t)i), 1);
+        assert_int_equal(pwrite(fd, &changed[i / 2 % 3], 1, (off_t)i), 1);
         source_t *source;
         size_t n_yielded = 0;
         assert_int_equal(source_open(&source, test_path("changed.tar")), LENS_OK);
@@ -328,7 +328,7 @@ static void test_tar_hostile(void **state) {
         assert_int_equal(pwrite(fd, &kept, 1, (off_t)i), 1);
     }
     close(fd);
-    assert_true(n_samples > 4096 && n_rejects > 1000);
+    assert_true(n_samples > 2048 && n_rejects > 500);
     raw_sample_free(&raw);
     free(bytes);
 }
