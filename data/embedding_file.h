@@ -1,7 +1,8 @@
 /* Embeddings beside a source: a NumPy file (.npy) of shape [n, d], float16 or float32, little-endian, C order, as
- * clip-retrieval writes them. Row i belongs to the i-th sample of its source, counting those that were left out too.
- * The file is hostile: its header is checked against its size, and every row for finite numbers. Reading rows: any
- * thread. */
+ * clip-retrieval writes them. Row i belongs to the i-th sample of its source, counting those that were left out too;
+ * whoever reads both checks that n is the number of the source's samples: a tool that skipped one has moved all rows
+ * after it. The file is hostile: its header is checked against its size, and every row for finite numbers. Reading
+ * rows: any thread. */
 #ifndef LENS_DATA_EMBEDDING_FILE_H
 #define LENS_DATA_EMBEDDING_FILE_H
 

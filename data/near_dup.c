@@ -216,7 +216,7 @@ static uint64_t n_places(int bits, int flips) {
 static void search_run(search_t *s, const near_dup_t *n, const run_t *r, uint64_t phash) {
     s->hash = phash;
     s->swapped = false;
-    if (4 * BUCKET * (n_places(r->bits, n->flips[0]) + n_places(r->bits, n->flips[1])) >= r->n) {
+    if (2 * BUCKET * (n_places(r->bits, n->flips[0]) + n_places(r->bits, n->flips[1])) >= r->n) {
         scan(s, r->key[0], r->n);
         return;
     }

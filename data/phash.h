@@ -9,6 +9,8 @@
  * 5. Fewer than PHASH_MIN_BITS ones: the picture is flat, or a plain ramp, and all such would be alike. Its hash is
  *    PHASH_FLAT.
  *
+ * Colour plays no part: a drawing in red and the same one in blue are alike.
+ *
  * This is the hash of Zauner, "Implementation and benchmarking of perceptual image hash functions" (2010), with the
  * frequencies 0 kept, steps 4 (margin) and 5 added. */
 #ifndef LENS_DATA_PHASH_H

@@ -110,64 +110,64 @@ static void test_describe(void **state) {
     filter_chain_free(NULL);
 }
 
+static const struct {
+    const char *yaml, *reason;
+} refused_files[] = {
+    {"", "got nothing"},
+    {"3", ":1: expected \"filters:\" and a list"},
+    {"filter: []", ":1: unknown key \"filter\""},
+    {"filters: {}", ":1: expected a list"},
+    {"filters: []\nfilters: []", ":2: \"filters\" is given twice"},
+    {"filters: []\n---\nfilters: []", ":3: expected one document"},
+    {"filters: [\n", ":2: YAML: "},
+    {"filters:\n  - blurr\n", ":2: unknown filter \"blurr\" (did you mean \"blur\"?)"},
+    {"filters:\n  - zzzzzzzzzz\n", ":2: unknown filter \"zzzzzzzzzz\": expected one of corrupt, area, "},
+    {"filters:\n  - blur\n  - area\n  - blur\n", ":4: filter \"blur\" is given twice, first on line 2"},
+    {"filters:\n  - blur:\n    min: 3\n", ":2: expected one filter in each item of the list, got 2 keys"},
+    {"filters:\n  - blur:\n      minn: 3\n", ":3: unknown parameter of blur \"minn\" (did you mean \"min\"?)"},
+    {"filters:\n  - blur: {column: x}\n", "unknown parameter of blur \"column\": expected one of enabled, min, max"},
+    {"filters:\n  - corrupt: {min: 3}\n", "unknown parameter of corrupt \"min\""},
+    {"filters:\n  - blur: 3\n", ":2: blur: expected {PARAMETER: VALUE, ...}"},
+    {"filters:\n  - blur: {min: abc}\n", ":2: min: expected a number, got \"abc\""},
+    {"filters:\n  - blur: {min: \"3\"}\n", ":2: min: expected a number, got \"3\""},
+    {"filters:\n  - blur: {min: 0x10}\n", "expected a number"},
+    {"filters:\n  - blur: {min: nan}\n", "expected a number"},
+    {"filters:\n  - blur: {min: 1e999}\n", "expected 0 to 10000000"},
+    {"filters:\n  - blur: {min: -1}\n", ":2: min: expected 0 to 10000000, got -1"},
+    {"filters:\n  - blur: {min: [1]}\n", ":2: min: expected one value"},
+    {"filters:\n  - blur: {min: 1, min: 2}\n", ":2: \"min\" is given twice, first on line 2"},
+    {"filters:\n  - blur: {min: 9, max: 2}\n", ":2: blur: min 9 is above max 2"},
+    {"filters:\n  - blur: {min: null}\n", ":2: blur: expected min or max"},
+    {"filters:\n  - side\n", ":2: side: expected min or max"},
+    {"filters:\n  - entropy: {min: 8.5}\n", "expected 0 to 8"},
+    {"filters:\n  - blur: !x {min: 1}\n  - !x area\n", ":3: filters: tags"},
+    {"filters:\n  - nsfw: {missing: ignore}\n", "expected fail, keep or drop, got \"ignore\""},
+    {"filters:\n  - nsfw: {column: []}\n", "expected 1 to 16 names, got 0"},
+    {"filters:\n  - nsfw: {column: [a, \"\"]}\n", "an empty name"},
+    {"filters:\n  - nsfw: {column: \"a\\0b\"}\n", "a NUL character"},
+    {"filters:\n  - nsfw: {enabled: yes}\n", "expected true or false, got \"yes\""},
+    {"filters:\n  - near_duplicate: {radius: 8}\n", "expected 0 to 7, got 8"},
+    {"filters:\n  - near_duplicate: {radius: 2.5}\n", "expected a whole number"},
+    {"filters:\n  - near_duplicate: {embedding: yes}\n", "embedding: expected {dir: DIR"},
+    {"filters:\n  - near_duplicate: {embedding: {cosine: 0.9}}\n", "embedding: expected \"dir\""},
+    {"filters:\n  - near_duplicate: {embedding: {radius: 1}}\n", "unknown parameter of near_duplicate's embedding"},
+    {"filters:\n  - near_duplicate\n  - blur\n", ":2: near_duplicate: expected last in the list, got blur after it"},
+    {"filters:\n  - alt_text: {min_chars: 5, max_chars: 4}\n", "a minimum is above its maximum"},
+    {"filters:\n  - alt_text: {boilerplate_file: /nowhere/at/all}\n", "/nowhere/at/all"},
+    {"filters: &a [*a]\n", "expected one value"},
+    {"filters:\n  - [blur]\n", ":2: filters: expected one value"},
+    {"filters:\n  - blur: {min: \xff}\n", ":2: YAML: "},
+};
+
 static void test_refused_files(void **state) {
     (void)state;
-    static const struct {
-        const char *yaml, *reason;
-    } files[] = {
-        {"", "got nothing"},
-        {"3", ":1: expected \"filters:\" and a list"},
-        {"filter: []", ":1: unknown key \"filter\""},
-        {"filters: {}", ":1: expected a list"},
-        {"filters: []\nfilters: []", ":2: \"filters\" is given twice"},
-        {"filters: []\n---\nfilters: []", ":3: expected one document"},
-        {"filters: [\n", ":2: YAML: "},
-        {"filters:\n  - blurr\n", ":2: unknown filter \"blurr\" (did you mean \"blur\"?)"},
-        {"filters:\n  - zzzzzzzzzz\n", ":2: unknown filter \"zzzzzzzzzz\": expected one of corrupt, area, "},
-        {"filters:\n  - blur\n  - area\n  - blur\n", ":4: filter \"blur\" is given twice, first on line 2"},
-        {"filters:\n  - blur:\n    min: 3\n", ":2: expected one filter in each item of the list, got 2 keys"},
-        {"filters:\n  - blur:\n      minn: 3\n", ":3: unknown parameter of blur \"minn\" (did you mean \"min\"?)"},
-        {"filters:\n  - blur: {column: x}\n",
-         "unknown parameter of blur \"column\": expected one of enabled, min, max"},
-        {"filters:\n  - corrupt: {min: 3}\n", "unknown parameter of corrupt \"min\""},
-        {"filters:\n  - blur: 3\n", ":2: blur: expected {PARAMETER: VALUE, ...}"},
-        {"filters:\n  - blur: {min: abc}\n", ":2: min: expected a number, got \"abc\""},
-        {"filters:\n  - blur: {min: \"3\"}\n", ":2: min: expected a number, got \"3\""},
-        {"filters:\n  - blur: {min: 0x10}\n", "expected a number"},
-        {"filters:\n  - blur: {min: nan}\n", "expected a number"},
-        {"filters:\n  - blur: {min: 1e999}\n", "expected 0 to 10000000"},
-        {"filters:\n  - blur: {min: -1}\n", ":2: min: expected 0 to 10000000, got -1"},
-        {"filters:\n  - blur: {min: [1]}\n", ":2: min: expected one value"},
-        {"filters:\n  - blur: {min: 1, min: 2}\n", ":2: \"min\" is given twice, first on line 2"},
-        {"filters:\n  - blur: {min: 9, max: 2}\n", ":2: blur: min 9 is above max 2"},
-        {"filters:\n  - blur: {min: null}\n", ":2: blur: expected min or max"},
-        {"filters:\n  - side\n", ":2: side: expected min or max"},
-        {"filters:\n  - entropy: {min: 8.5}\n", "expected 0 to 8"},
-        {"filters:\n  - blur: !x {min: 1}\n  - !x area\n", ":3: filters: tags"},
-        {"filters:\n  - nsfw: {missing: ignore}\n", "expected fail, keep or drop, got \"ignore\""},
-        {"filters:\n  - nsfw: {column: []}\n", "expected 1 to 16 names, got 0"},
-        {"filters:\n  - nsfw: {column: [a, \"\"]}\n", "an empty name"},
-        {"filters:\n  - nsfw: {column: \"a\\0b\"}\n", "a NUL character"},
-        {"filters:\n  - nsfw: {enabled: yes}\n", "expected true or false, got \"yes\""},
-        {"filters:\n  - near_duplicate: {radius: 8}\n", "expected 0 to 7, got 8"},
-        {"filters:\n  - near_duplicate: {radius: 2.5}\n", "expected a whole number"},
-        {"filters:\n  - near_duplicate: {embedding: yes}\n", "embedding: expected {dir: DIR"},
-        {"filters:\n  - near_duplicate: {embedding: {cosine: 0.9}}\n", "embedding: expected \"dir\""},
-        {"filters:\n  - near_duplicate: {embedding: {radius: 1}}\n", "unknown parameter of near_duplicate's embedding"},
-        {"filters:\n  - near_duplicate\n  - blur\n",
-         ":2: near_duplicate: expected last in the list, got blur after it"},
-        {"filters:\n  - alt_text: {min_chars: 5, max_chars: 4}\n", "a minimum is above its maximum"},
-        {"filters:\n  - alt_text: {boilerplate_file: /nowhere/at/all}\n", "/nowhere/at/all"},
-        {"filters: &a [*a]\n", "expected one value"},
-        {"filters:\n  - [blur]\n", ":2: filters: expected one value"},
-        {"filters:\n  - blur: {min: \xff}\n", ":2: YAML: "},
-    };
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    for (size_t i = 0; i < sizeof refused_files / sizeof *refused_files; i++) {
         filter_chain_t *c;
-        lens_status st = read_text(&c, files[i].yaml);
-        if (st == LENS_OK) fail_msg("read: %s", files[i].yaml);
+        lens_status st = read_text(&c, refused_files[i].yaml);
+        if (st == LENS_OK) fail_msg("read: %s", refused_files[i].yaml);
         assert_null(c);
-        if (!strstr(lens_error(), files[i].reason)) fail_msg("\"%s\" lacks \"%s\"", lens_error(), files[i].reason);
+        if (!strstr(lens_error(), refused_files[i].reason))
+            fail_msg("\"%s\" lacks \"%s\"", lens_error(), refused_files[i].reason);
     }
     filter_chain_t *c;
     assert_int_equal(filter_chain_new(&c, "/nowhere/at/all.yaml"), LENS_IO);
