@@ -82,10 +82,10 @@ static load_part_t part_of(const load_target_t *t, const load_source_t *s) {
 }
 
 static lens_status part_decode(const image_t *into, const load_part_t *p, const load_source_t *s) {
-    if (s->format == IMAGE_JPEG) return image_jpeg_pixels_scaled(into, s->bytes, s->n, p->eighths);
+    if (s->format == IMAGE_JPEG) return image_jpeg_pixels(into, s->bytes, s->n, s->header.convert, p->eighths);
     if (s->format == IMAGE_WEBP && !s->header.animated)
         return image_webp_pixels_part(into, s->bytes, s->n, p->left, p->top);
-    return image_read_pixels(into, s->format, s->bytes, s->n);
+    return image_read_pixels(into, s->format, &s->header, s->bytes, s->n);
 }
 
 /* ---- the way ---- */
