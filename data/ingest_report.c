@@ -96,8 +96,35 @@ static void add_classes(str_t *out, const ingest_report_t *r) {
     }
 }
 
+static void add_stage(str_t *out, const char *name, const char *limit, int64_t dropped, int64_t missing,
+                      int64_t *left) {
+    *left -= dropped;
+    str_addf(out, "%s{\"stage\":\"%s\",\"limit\":", out->s[out->len - 1] == '[' ? "" : ",", name);
+    str_add_json(out, limit, strlen(limit));
+    str_addf(out, ",\"dropped\":%" PRId64 ",\"missing\":%" PRId64 ",\"left\":%" PRId64 "}", dropped, missing, *left);
+}
+
+/* The classes of rejects that occurred, then the filters. */
+static void add_funnel(str_t *out, const ingest_report_t *r) {
+    const filter_counts_t counts = ingest_funnel(r);
+    const bool corrupt = filter_chain_find(r->filters, "corrupt") >= 0;
+    int64_t left = r->n_read;
+    str_t limit = {0};
+    str_add(out, "\"funnel\":[");
+    for (int c = 0; c < REJECT_N && !out->failed; c++)
+        if (r->n_rejected[c] && !(corrupt && c == REJECT_DECODE))
+            add_stage(out, reject_text(c), "", r->n_rejected[c], 0, &left);
+    for (int s = 0; s < filter_chain_n(r->filters) && !out->failed; s++) {
+        str_clear(&limit);
+        filter_chain_limits(r->filters, s, &limit);
+        add_stage(out, filter_chain_name(r->filters, s), str_text(&limit), counts.dropped[s], counts.missing[s], &left);
+    }
+    str_add_char(out, ']');
+    out->failed |= limit.failed;
+    str_free(&limit);
+}
+
 void ingest_report_json(str_t *out, const ingest_report_t *r) {
-    const filter_counts_t funnel = ingest_funnel(r);
     str_addf(out, "{\"accepted\":%" PRId64 ",\"shards\":%" PRId64 ",\"shrunk\":%" PRId64 ",\"repaired\":%" PRId64 ",",
              r->n_accepted, r->n_shards, r->n_shrunk, r->n_repaired);
     str_addf(out, "\"kept\":%" PRId64 ",\"read\":%" PRId64 ",\"damaged_parts\":%" PRId64 ",", r->n_kept, r->n_read,
@@ -105,8 +132,7 @@ void ingest_report_json(str_t *out, const ingest_report_t *r) {
     str_addf(out, "\"parts\":%" PRId64 ",\"resumed_parts\":%" PRId64 ",", r->n_parts, r->n_resumed_parts);
     str_addf(out, "\"source_bytes\":%" PRIu64 ",\"webp_bytes\":%" PRIu64 ",\"seconds\":%.3f,", r->source_bytes,
              r->picture_bytes, r->duration_s);
-    str_add(out, "\"funnel\":");
-    filter_counts_write(&funnel, r->filters, out);
+    add_funnel(out, r);
     str_addf(out, ",\"rejected\":%" PRId64 ",\"rejected_by_class\":{", ingest_n_rejected(r));
     add_classes(out, r);
     str_add(out, "}}");

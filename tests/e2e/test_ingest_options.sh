@@ -29,6 +29,8 @@ grep -q 'accepted  9 samples in 2 shards: .* of pictures' out || fail 'the comma
 grep -q '^side .* min 8 .* 1 .* 9' out || fail 'the funnel'
 grep -q '^  4 JPEGs as they came' out || fail 'JPEGs as they came'
 grep -q '"key":"p","class":"side","reason":"[^"]* 6, expected at least 8","value":6' kept/rejects.jsonl || fail 'reason and value'
+"$lens" shards stat kept >out 2>err || fail 'stat'
+grep -qE '^  side +min 8 +1 +9$' out || fail 'the funnel is not in the summary that is kept'
 "$lens" shards verify kept >out 2>err || fail 'JPEGs in a shard'
 "$lens" shards cat kept --key plain0 --image plain.jpg >out 2>err || fail 'cat'
 cmp -s plain.jpg jpeg/plain0.jpg || fail 'a kept JPEG has other bytes'
