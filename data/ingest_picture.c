@@ -11,7 +11,7 @@
  * smooth picture 2 and 14). */
 enum { LOSSY_BYTES = 30, LOSSLESS_BYTES = 40, LOSSY_ANY_BYTES = 2 << 20, LOSSLESS_ANY_BYTES = 18 << 20 };
 /* Beside pictures: planes of 512 px, rows of the filter. */
-enum { STATS_BYTES = 8 << 20, RESIZE_BYTES = 8 << 20 };
+enum { STATS_BYTES = 4 << 20, RESIZE_BYTES = 8 << 20 };
 
 void ingest_job_clear(ingest_job_t *j) {
     raw_sample_t raw = j->raw;
@@ -44,13 +44,14 @@ static bool may_keep(const ingest_job_t *j, const image_facts_t *facts, const in
     return o->keep_jpeg && facts->plain && j->width == facts->width && j->height == facts->height;
 }
 
-/* The most that a picture takes at one time, of decoding, measuring, shrinking and encoding. */
+/* The most that a picture takes at one time, of decoding, measuring, shrinking and encoding. The same in a dry run,
+ * which is to reject the same. */
 static uint64_t needed_bytes(const image_facts_t *facts, const ingest_job_t *j, const ingest_options_t *o) {
     const uint64_t pixels = (uint64_t)facts->width * (uint64_t)facts->height;
     const uint64_t kept_pixels = (uint64_t)j->width * (uint64_t)j->height;
     uint64_t need = larger(facts->decode_bytes, pixels * 3 + STATS_BYTES);
     if (kept_pixels < pixels) need = larger(need, (pixels + kept_pixels) * 3 + RESIZE_BYTES);
-    if (!o->out || may_keep(j, facts, o)) return need;
+    if (may_keep(j, facts, o)) return need;
     return larger(need, kept_pixels * (uint64_t)(3 + (o->lossless ? LOSSLESS_BYTES : LOSSY_BYTES)) +
                             (uint64_t)(o->lossless ? LOSSLESS_ANY_BYTES : LOSSY_ANY_BYTES));
 }
