@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the tests of lens ingest share. Sourced with $lens set; makes $work, which goes when the test ends, moves into it,
 # and makes input with all that a run drops: in/ (a folder), a.tar and b.tar (the same keys in both), a config.
 lens=$(realpath "$lens")
@@ -27,7 +28,7 @@ make_input() {
     for key in $(cd a && printf '%s\n' *.webp | head -10); do cp "a/${key%.webp}".* b; done
     for key in $(cd a && printf '%s\n' *.webp | sed -n 11,20p); do cp "a/$key" "b/again-$key"; done
     tar xf "$here/../../data/samples/openclipart-300.tar" -C in/sub --wildcards '0000000[0-4]*'
-    for key in in/*4.webp; do head -c 200 "$key" >in/sub/cut-$(basename "$key"); done
+    for key in in/*4.webp; do head -c 200 "$key" >"in/sub/cut-${key#in/}"; done
     echo 'GIF89a' >in/moving.gif
     tar cf a.tar --sort=name -C a .
     tar cf b.tar --sort=name -C b .
