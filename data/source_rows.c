@@ -25,8 +25,8 @@ void rows_free(rows_t *r) {
     r->buffer = NULL;
 }
 
-/* Moves what is not read yet to the front and fills the rest. *at_end: the buffer holds all that is left. */
-static lens_status rows_fill(rows_t *r, bool *at_end) {
+/* Moves what is not read yet to the front and fills the rest. */
+static lens_status rows_fill(rows_t *r) {
     size_t used = (size_t)(r->next - r->buffer_begin);
     memmove(r->buffer, r->buffer + used, r->buffer_len - used);
     r->buffer_len -= used;
@@ -39,7 +39,7 @@ static lens_status rows_fill(rows_t *r, bool *at_end) {
         if (n == 0) break;
         r->buffer_len += (size_t)n;
     }
-    *at_end = r->buffer_len < ROWS_BUFFER_BYTES;
+    r->at_end = r->buffer_len < ROWS_BUFFER_BYTES;
     return LENS_OK;
 }
 
@@ -84,9 +84,9 @@ static size_t csv_bytes(const char *p, size_t n, int64_t *lines, const char **fa
 }
 
 /* How long the row at r->next is; 0: more bytes are needed. Sets fault, and *lines. */
-static size_t row_bytes(rows_t *r, const char *p, size_t n, bool at_end, int64_t *lines) {
+static size_t row_bytes(rows_t *r, const char *p, size_t n, int64_t *lines) {
     size_t bounded = n < SOURCE_TEXT_MAX_BYTES ? n : SOURCE_TEXT_MAX_BYTES;
-    bool all = at_end || n > SOURCE_TEXT_MAX_BYTES; /* no more bytes would change what is found */
+    bool all = r->at_end || n > SOURCE_TEXT_MAX_BYTES; /* no more bytes would change what is found */
     r->fault = NULL;
     *lines = 1;
     size_t length = r->format == ROWS_CSV ? csv_bytes(p, bounded, lines, &r->fault) : line_bytes(p, bounded);
@@ -104,27 +104,25 @@ static size_t row_bytes(rows_t *r, const char *p, size_t n, bool at_end, int64_t
 /* Goes to the end of a line that was too long. */
 static lens_status rows_skip(rows_t *r) {
     while (r->skipping) {
-        bool at_end;
-        LENS_TRY(rows_fill(r, &at_end));
+        LENS_TRY(rows_fill(r));
         size_t length = line_bytes(r->buffer, r->buffer_len);
-        r->skipping = !length && !at_end;
+        r->skipping = !length && !r->at_end;
         r->next += length ? length : r->buffer_len;
     }
     return LENS_OK;
 }
 
 static lens_status rows_step(rows_t *r) {
-    bool at_end = false;
     int64_t lines;
     LENS_TRY(rows_skip(r));
     if (r->next >= r->end) return LENS_END;
     size_t used = (size_t)(r->next - r->buffer_begin);
-    size_t length = used < r->buffer_len ? row_bytes(r, r->buffer + used, r->buffer_len - used, false, &lines) : 0;
+    size_t length = used < r->buffer_len ? row_bytes(r, r->buffer + used, r->buffer_len - used, &lines) : 0;
     if (length == 0) {
-        LENS_TRY(rows_fill(r, &at_end));
+        LENS_TRY(rows_fill(r));
         if (r->buffer_len == 0) return LENS_END;
         used = 0;
-        length = row_bytes(r, r->buffer, r->buffer_len, at_end, &lines);
+        length = row_bytes(r, r->buffer, r->buffer_len, &lines);
     }
     r->text = r->buffer + used;
     r->n = length;

@@ -21,6 +21,7 @@ typedef struct {
     char *buffer;       /* owned */
     uint64_t buffer_begin;
     size_t buffer_len;
+    bool at_end; /* the buffer holds all that is left of the file */
     /* the row that was read last; borrowed, until the next is read */
     const char *text; /* without its line end */
     size_t n;
