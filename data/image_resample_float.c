@@ -11,6 +11,9 @@
 #define ROWS 8 /* output rows in one go: as many as a vector holds */
 #define PIXEL_F32 (3 * ROWS)
 
+/* How vectors are passed depends on the processor; those here are passed within this file only. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 /* Vectors as GCC and Clang both have them. Of 32 bytes: longer ones fall apart where the processor lacks them. */
 typedef float f32x8 __attribute__((vector_size(32)));
 typedef int32_t i32x8 __attribute__((vector_size(32)));
