@@ -124,14 +124,7 @@ uint64_t shard_writer_image_bytes(const shard_writer_t *w) {
 }
 
 static lens_status write_at(const shard_writer_t *w, const void *bytes, size_t n, uint64_t offset) {
-    for (size_t done = 0; done < n;) {
-        ssize_t put = pwrite(w->fd, (const char *)bytes + done, n - done, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0)
-            return lens_fail(LENS_IO, "%s: cannot write: %s", w->path.s, put < 0 ? strerror(errno) : "short write");
-        done += (size_t)put;
-    }
-    return LENS_OK;
+    return file_write_at(w->fd, bytes, n, offset, w->path.s);
 }
 
 static lens_status check_text(const char *what, const char *key, const char *text, size_t n) {

@@ -3,7 +3,8 @@
  *     LENS_FAULT='write:ENOSPC:after=65536:path=*.h5.tmp.*' LENS_FAULT_LOG=log LD_PRELOAD=build/release/io_fault.so
  * lens ...
  *
- * LENS_FAULT holds rules apart by ';', a rule fields apart by ':', first what is called, then what goes wrong:
+ * LENS_FAULT holds rules apart by ';' (the first that strikes counts), a rule fields apart by ':', first what is called,
+ * then what goes wrong:
  *
  *     open read write fsync rename close
  *                families of calls: with open come openat, creat and fopen, with read pread, readv and what stdio reads
@@ -15,7 +16,8 @@
  *
  * and then, in any order, what else must hold, all of it:
  *
- *     path=GLOB  of the file's absolute path as it is now (fnmatch, * matches / too). Calls on what is no file: never
+ *     path=GLOB  of the file's absolute path as it is now (fnmatch, * matches / too). Pipes, sockets,
+ *                files in memory and what lies below /proc, /sys and /dev never match
  *     after=N    read, write: that many bytes went through under this rule before
  *     nth=N      from the N-th call on that the rule fits (1 is the first)
  *     count=N    strikes N times at most
@@ -159,11 +161,18 @@ static bool strikes(rule_t *r, size_t n_bytes) {
     return atomic_fetch_add(&r->n_struck, 1) < r->count;
 }
 
+static bool fits(const rule_t *r, const char *path) {
+    const char *const apart[] = {"/proc/", "/sys/", "/dev/", "/memfd:"};
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+        if (strncmp(path, apart[i], strlen(apart[i])) == 0) return false;
+    return path[0] == '/' && fnmatch(r->path, path, 0) == 0;
+}
+
 /* 0: go on as if nothing were; otherwise how the call goes wrong. n_bytes: that it would move. */
 static int fault(family what, const char *path, size_t n_bytes) {
     for (int i = 0; i < n_rules; i++) {
         rule_t *r = &rules[i];
-        if (r->what != what || fnmatch(r->path, path, 0) != 0 || !strikes(r, n_bytes)) continue;
+        if (r->what != what || !fits(r, path) || !strikes(r, n_bytes)) continue;
         if (r->how == ALTERNATE_EINTR) return EINTR;
         if (r->how != SHORT) note(r, path);
         return r->how;
@@ -178,7 +187,7 @@ static int fault_fd(family what, int fd, size_t n_bytes) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
     errno = saved;
-    if (n <= 0 || path[0] != '/') return 0; /* pipes, sockets */
+    if (n <= 0) return 0;
     path[n] = '\0';
     return fault(what, path, n_bytes);
 }
@@ -397,7 +406,7 @@ static bool some_rule_names(const char *path) {
     char full[4096];
     absolute(full, AT_FDCWD, path);
     for (int i = 0; i < n_rules; i++)
-        if (rules[i].what != RENAME && fnmatch(rules[i].path, full, 0) == 0) return true;
+        if (rules[i].what != RENAME && fits(&rules[i], full)) return true;
     return false;
 }
 
