@@ -114,7 +114,7 @@ for rules in open:ESTALE read:EIO read:EIO:nth=3 read:EIO:nth=9 read:EIO:nth=30 
 done
 refused 'read:EIO:path=*/set/base/shard-00001.h5' 'set/base/shard-00001.h5: .*Input/output error' \
     "$lens" shards cat set 30
-refused 'open:EMFILE:nth=2:path=*/set/*' 'set/.*: Too many open files' "$lens" shards cat set 30
+refused 'open:EMFILE:nth=2:path=*/set/*' 'set/.*Too many open files' "$lens" shards cat set 30
 rm -f picture
 refused 'write:ENOSPC:path=*/picture*' 'picture.*: No space left on device' "$lens" shards cat set 30 --image picture
 [ ! -e picture ] || fail 'half a picture'
