@@ -45,7 +45,7 @@ unchanged() {
     for rules in 'read:short:path=*;write:short:path=*' 'read:eintr:path=*;write:eintr:path=*;fsync:eintr:path=*'; do
         rm -rf "$2"
         "$1" under "$rules"
-        [ $status = 0 ] && ! grep -qv '^info\|^step\|^\[' err || fail "$rules: $1: exit status $status"
+        [ "$status" = 0 ] && ! grep -qv '^info\|^step\|^\[' err || fail "$rules: $1: exit status $status"
         digest "$2" | cmp -s - "$3" || fail "$rules: $1: other files than of an undisturbed run"
     done
 }
@@ -101,9 +101,9 @@ TABLE
 rm -rf layers
 for rules in 'read:short:path=*' 'read:eintr:path=*'; do
     under "$rules" "$lens" shards verify set
-    [ $status = 0 ] && [ ! -s err ] || fail "$rules: verify"
+    [ "$status" = 0 ] && [ ! -s err ] || fail "$rules: verify"
     under "$rules" "$lens" shards cat set 30 --image picture
-    [ $status = 0 ] && [ ! -s err ] || fail "$rules: cat"
+    [ "$status" = 0 ] && [ ! -s err ] || fail "$rules: cat"
 done
 for rules in open:ESTALE read:EIO read:EIO:nth=3 read:EIO:nth=9 read:EIO:nth=30 read:eof:after=2000; do
     rules+=":path=*/set/base/shard-00001.h5"
