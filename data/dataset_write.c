@@ -75,7 +75,8 @@ static lens_status begin_shard(dataset_writer_t *w) {
     str_t name = {0}, path = {0};
     shard_name_format(&name, w->n_shards);
     str_addf(&path, "%s/%s.h5", w->dir.s, str_text(&name));
-    lens_status st = str_status(&path);
+    lens_status st = str_status(&name);
+    if (st == LENS_OK) st = str_status(&path);
     const shard_identity_t identity = {.kind = "base", .provenance = w->provenance.s};
     if (st == LENS_OK) st = shard_writer_open(&w->shard, path.s, &identity);
     str_free(&name);

@@ -2,13 +2,14 @@
  *
  *     LENS_ALLOC_FAULT=nth=120:in=lens LENS_ALLOC_LOG=log LD_PRELOAD=build/release/alloc_fault.so lens ...
  *
- *     nth=N      the N-th call of malloc, calloc, realloc, aligned_alloc or posix_memalign gives no memory, that one
+ *     nth=N      the N-th call of malloc, calloc, realloc, aligned_alloc, posix_memalign or strdup
+ *                gives no memory, that one
  *                alone; 0: none fails
  *     in=NAME    counts calls out of this program or library alone: its file's name up to the first dot ("lens",
  * "libc", "libhdf5_serial"); without it, all calls count
  *
  * LENS_ALLOC_LOG gets one line as the program ends: the calls counted, and "failed" where the N-th was among them. What
- * strdup and the like allocate counts as libc's. Any thread. */
+ * fopen and the like allocate counts as libc's. Any thread. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +92,11 @@ void *aligned_alloc(size_t alignment, size_t n) {
     NEXT(aligned_alloc);
     FAIL_HERE
     return next(alignment, n);
+}
+char *strdup(const char *text) {
+    NEXT(strdup);
+    FAIL_HERE
+    return next(text);
 }
 int posix_memalign(void **out, size_t alignment, size_t n) {
     NEXT(posix_memalign);

@@ -3,8 +3,8 @@
  *     LENS_FAULT='write:ENOSPC:after=65536:path=*.h5.tmp.*' LENS_FAULT_LOG=log LD_PRELOAD=build/release/io_fault.so
  * lens ...
  *
- * LENS_FAULT holds rules apart by ';' (the first that strikes counts), a rule fields apart by ':', first what is called,
- * then what goes wrong:
+ * LENS_FAULT holds rules apart by ';' (the first that strikes counts), a rule fields apart by ':', first what is
+ * called, then what goes wrong:
  *
  *     open read write fsync rename close
  *                families of calls: with open come openat, creat and fopen, with read pread, readv and what stdio reads
