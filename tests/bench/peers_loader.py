@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Loading pictures for training: lens beside WebDataset and MosaicML Streaming, on one core, from the same bytes.
 
-    peers_loader.py pictures DIR N           N photo-like pictures of 512 x 512 and 768 x 512 px, as JPEG and as WebP
-    peers_loader.py pack DIR                 their bytes as a tar (WebDataset) and as MDS (Streaming)
+    peers_loader.py pictures DIR N           N photo-like pictures of 512 x 512 and 768 x 512 px, as JPEG
+    peers_loader.py pack DIR                 their bytes as a tar (WebDataset) and as MDS (Streaming); WebP: the very bytes
+                                             that lens stored, out of DIR/export
     peers_loader.py time DIR --lens LENS     images/s, as a markdown table
 
 Each loader decodes every picture to 256 x 256 px, RGB, as its users would: from a tar read in order by WebDataset (its
 documented decode of "pil", then Pillow's resize), from MDS by Streaming (its "jpeg" and "bytes" encodings, which decode by
 Pillow), both with a box filter; and, as the best that a user of theirs could do with JPEG, with Pillow's draft mode, which
-has libjpeg shrink while it decodes. No workers: the process's own thread, pinned by taskset. Rounds of all alternate in
+has libjpeg shrink while it decodes. lens (`lens bench data`) loads in shuffled order, cropped to the bucket, with a box filter; its first
+picture is not timed. No workers: the process's own thread, pinned by taskset. Rounds of all alternate in
 one run; the median of each counts. peers_loader.sh makes the environment and calls these in order."""
 
 import argparse
@@ -30,9 +32,9 @@ SIDE = 256
 
 # ---- pictures ----
 def noise(rng, height, width):
-    """Noise with the 1/f spectrum of photographs, in 0..255, [height, width, 3]."""
+    """Noise with the spectrum of photographs, a little softer than 1/f, in 0..255, [height, width, 3]."""
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
-    amplitude = 1 / np.maximum(np.hypot(fy, fx), 1 / max(height, width))
+    amplitude = np.maximum(np.hypot(fy, fx), 1 / max(height, width)) ** -1.5
     shape = (3, height, width // 2 + 1)
     grain = np.fft.irfft2(amplitude * np.exp(2j * np.pi * rng.random(shape)), (height, width))
     grain[1:] = 0.75 * grain[:1] + 0.25 * grain[1:]  # colours of a photograph go together
@@ -52,21 +54,25 @@ def picture(rng, width, height):
 
 
 def make_pictures(args):
-    for kind in ("jpg", "webp"):
-        os.makedirs(f"{args.dir}/{kind}", exist_ok=True)
+    os.makedirs(f"{args.dir}/jpg", exist_ok=True)
     rng = np.random.default_rng(1)
     for i in range(args.n):
         image = picture(rng, 768 if i % 2 else 512, 512)
         image.save(f"{args.dir}/jpg/{i:06d}.jpg", quality=90)
-        image.save(f"{args.dir}/webp/{i:06d}.webp", quality=90)
 
 
 # ---- the peers' formats ----
 def each_file(args, kind):
-    folder = f"{args.dir}/{kind}"
-    for name in sorted(os.listdir(folder)):
-        with open(f"{folder}/{name}", "rb") as file:
-            yield name, file.read()
+    if kind == "jpg":
+        for name in sorted(os.listdir(f"{args.dir}/jpg")):
+            with open(f"{args.dir}/jpg/{name}", "rb") as file:
+                yield name, file.read()
+        return
+    for name in sorted(os.listdir(f"{args.dir}/export")):
+        with tarfile.open(f"{args.dir}/export/{name}") as tar:
+            for member in tar:
+                if member.name.endswith(".webp"):
+                    yield member.name, tar.extractfile(member).read()
 
 
 def pack(args):
@@ -125,12 +131,12 @@ def timed(rows):
 
 
 def time_lens(args, kind):
-    command = [args.lens, "bench", "data", f"{args.dir}/{kind}.lens", "--threads", "1", "--bucket", f"{SIDE}x{SIDE}", "--json"]
+    command = [args.lens, "bench", "data", f"{args.dir}/{kind}.lens", "--buckets", f"{SIDE}x{SIDE}"]
+    command += ["--threads", "1", "--rounds", "1", "--seconds", "12", "--json"]
     answer = subprocess.run(command, capture_output=True, text=True)
     if answer.returncode != 0:
         sys.exit(f"{' '.join(command)}: {answer.stderr.strip()}")
-    numbers = json.loads(answer.stdout.splitlines()[-1])
-    return numbers.get("first_batch_s", float("nan")), numbers["images_per_s"]
+    return float("nan"), json.loads(answer.stdout)["loader_per_s"]
 
 
 def versions(args):
@@ -155,15 +161,13 @@ def time_all(args):
     }
     bench = subprocess.run([args.lens, "bench", "--help"], capture_output=True).returncode == 0
     if not bench:
-        del loaders["lens"]
         print("this lens has no `bench`: the peers alone\n")
     print(*(f"- {line}" for line in versions(args)), sep="\n")
     print(f"- median of {args.rounds} alternating rounds, {SIDE} x {SIDE} px, one core\n")
     print("| pictures | loader | images/s | least-most | first picture, s |\n| --- | --- | --- | --- | --- |")
     for kind in ("jpg", "webp"):
-        if bench and not os.path.isdir(f"{args.dir}/{kind}.lens"):
-            sys.exit(f"{args.dir}/{kind}.lens: not there")
-        named = [name for name in loaders if kind == "jpg" or "draft" not in name]
+        lens_too = bench and os.path.isdir(f"{args.dir}/{kind}.lens")
+        named = [name for name in loaders if (kind == "jpg" or "draft" not in name) and (lens_too or name != "lens")]
         rounds = {name: [] for name in named}
         for _ in range(args.rounds):
             for name in named:
