@@ -136,7 +136,7 @@ def time_lens(args, kind):
     answer = subprocess.run(command, capture_output=True, text=True)
     if answer.returncode != 0:
         sys.exit(f"{' '.join(command)}: {answer.stderr.strip()}")
-    return float("nan"), json.loads(answer.stdout)["loader_per_s"]
+    return None, json.loads(answer.stdout)["loader_per_s"]
 
 
 def versions(args):
@@ -174,8 +174,9 @@ def time_all(args):
                 rounds[name].append(loaders[name](kind))
         for name in named:
             rates = [rate for _, rate in rounds[name]]
-            first = statistics.median(delay for delay, _ in rounds[name])
-            print(f"| {kind} | {name} | {statistics.median(rates):.0f} | {min(rates):.0f}-{max(rates):.0f} | {first:.3f} |", flush=True)
+            delays = [delay for delay, _ in rounds[name] if delay is not None]
+            first = f"{statistics.median(delays):.3f}" if delays else "-"
+            print(f"| {kind} | {name} | {statistics.median(rates):.0f} | {min(rates):.0f}-{max(rates):.0f} | {first} |", flush=True)
 
 
 def main():

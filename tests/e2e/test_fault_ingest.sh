@@ -55,24 +55,24 @@ while read -r rules message; do
     rerun wanted.in "$rules"
 done <<'TABLE'
 open:EROFS:path=*/set/*                       set/.*: Read-only file system
-open:EACCES:path=*/set/base/*                 set/base/.*: Permission denied
-open:EMFILE:nth=2:path=*/set/base/*.tmp*      set/base/.*: Too many open files
-write:ENOSPC:path=*/set/*.h5*                 set/base/.*: No space left on device
-write:ENOSPC:after=3000:path=*/set/*.h5*      set/base/.*: No space left on device
-write:ENOSPC:after=14000:path=*/set/*.h5*     set/base/.*: No space left on device
-write:EDQUOT:after=25000:path=*/set/*.h5*     set/base/.*: Disk quota exceeded
-write:EIO:nth=3:count=1:path=*/set/*.h5*      set/base/.*: Input/output error
-write:ENOSPC:nth=9:path=*/set/*;write:short:path=*.h5*  set/base/.*: No space left on device
-read:EIO:path=*/set/*.h5*                     set/base/.*: Input/output error
-read:eof:after=5000:path=*/set/*.h5*          set/base/.*: cut short
-fsync:EIO:path=*/set/base/*.h5*               set/base/.*: Input/output error
-fsync:EIO:nth=2:path=*/set/base/*.h5*         set/base/.*: Input/output error
+open:EACCES:path=*/set/base/*                 set/.*: Permission denied
+open:EMFILE:nth=2:path=*/set/base/*.tmp*      set/.*: Too many open files
+write:ENOSPC:path=*/set/*.h5*                 set/.*: No space left on device
+write:ENOSPC:after=3000:path=*/set/*.h5*      set/.*: No space left on device
+write:ENOSPC:after=14000:path=*/set/*.h5*     set/.*: No space left on device
+write:EDQUOT:after=25000:path=*/set/*.h5*     set/.*: Disk quota exceeded
+write:EIO:nth=3:count=1:path=*/set/*.h5*      set/.*: Input/output error
+write:ENOSPC:nth=9:path=*/set/*;write:short:path=*.h5*  set/.*: No space left on device
+read:EIO:path=*/set/*.h5*                     set/.*: Input/output error
+read:eof:after=5000:path=*/set/*.h5*          set/.*: cut short
+fsync:EIO:path=*/set/base/*.h5*               set/.*: Input/output error
+fsync:EIO:nth=2:path=*/set/base/*.h5*         set/.*: Input/output error
 fsync:EIO:path=*/set/base                     set/base: .*Input/output error
-rename:EIO:path=*/set/base/*.h5               set/base/.*: Input/output error
-rename:EACCES:path=*/set/base/shard-00001.h5  set/base/.*: Permission denied
-fsync:EIO:path=*/set/rejects.jsonl*           set/rejects.jsonl.*: Input/output error
-rename:EROFS:path=*/set/rejects.jsonl         set/rejects.jsonl.*: Read-only file system
-close:EIO:path=*/set/rejects.jsonl*           set/rejects.jsonl.*: Input/output error
+rename:EIO:path=*/set/base/*.h5               set/.*: Input/output error
+rename:EACCES:path=*/set/base/shard-00001.h5  set/.*: Permission denied
+fsync:EIO:path=*/rejects.jsonl*               set/.*rejects.jsonl.*: Input/output error
+rename:EROFS:path=*/set/rejects.jsonl         set/.*rejects.jsonl.*: Read-only file system
+close:EIO:path=*/rejects.jsonl*               set/.*rejects.jsonl.*: Input/output error
 TABLE
 
 # ---- storage that is slow, not broken: nothing may change ----
@@ -99,7 +99,7 @@ named() {
     whole set
 }
 run in
-for rules in open:EACCES open:ENOENT:nth=2 open:ESTALE read:EIO read:EIO:nth=2 read:eof:nth=2; do
+for rules in open:EACCES open:ENOENT open:ESTALE read:EIO read:EIO:nth=2 read:eof:nth=2; do
     rm -rf set
     rules+=":path=*/in/20.jpg"
     under "$rules" "${command[@]}"

@@ -41,11 +41,14 @@ refused() {
     grep -qE -- "^lens [a-z]+: .*$message" err || fail "$rules: $*: expected \"$message\""
 }
 
-# whole DIR: what stands there under final names verifies, and nothing temporary stands beside it.
+# whole DIR: what stands there under final names verifies, and nothing temporary stands beside it. That a set was not
+# finished may show: shards can be missing.
 whole() {
     find "$1" -name '*.tmp*' 2>/dev/null | grep . >left && fail "$1: left behind: $(tr '\n' ' ' <left)"
     [ -n "$(find "$1/base" -name '*.h5' 2>/dev/null)" ] || return 0
-    "$lens" shards verify "$1" >out 2>err || fail "$1: what was published does not verify"
+    "$lens" shards verify "$1" >out 2>err && return
+    grep '\.h5: ' out | grep -vq 'is missing$' && fail "$1: what was published does not verify"
+    return 0
 }
 
 # sums DIR: of every shard below it.

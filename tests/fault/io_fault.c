@@ -385,12 +385,16 @@ static ssize_t cookie_read(void *cookie, char *into, size_t n) {
     while (got < 0 && errno == EINTR);
     return got;
 }
-/* A stream's write function says failure with 0; stdio keeps errno. After a short one it goes on by itself. */
+/* A stream's write function says failure by a smaller count; stdio keeps errno. */
 static ssize_t cookie_write(void *cookie, const char *from, size_t n) {
-    ssize_t put;
-    do put = write((int)(intptr_t)cookie, from, n);
-    while (put < 0 && errno == EINTR);
-    return put < 0 ? 0 : put;
+    size_t done = 0;
+    while (done < n) {
+        ssize_t put = write((int)(intptr_t)cookie, from + done, n - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) break;
+        done += (size_t)put;
+    }
+    return (ssize_t)done;
 }
 static int cookie_seek(void *cookie, off64_t *at, int whence) {
     *at = lseek((int)(intptr_t)cookie, *at, whence);
