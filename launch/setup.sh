@@ -27,6 +27,7 @@ lens_packages=(
     "libcmocka-dev           pkg:cmocka"
     "clang                   cmd:clang"
     "libclang-rt-dev         fuzzer"
+    "libomp-dev              clang-openmp"
     "python3-h5py            python:h5py"
     "python3-numpy           python:numpy"
 )
@@ -48,6 +49,7 @@ lens_has() {
     python:*) "$LENS_PYTHON" -c "import ${1#python:}" 2>/dev/null ;;
     openblas) lens_openblas_is_openmp ;;
     fuzzer) ls "$(clang -print-resource-dir 2>/dev/null)"/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 ;;
+    clang-openmp) clang -fopenmp -E -include omp.h -x c /dev/null >/dev/null 2>&1 ;;
     *) false ;;
     esac
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs all tests: everything in a release build, and under AddressSanitizer and
-# UndefinedBehaviorSanitizer the unit tests and the programs that read foreign files. --quick: release unit tests only.
+# UndefinedBehaviorSanitizer the unit tests, the programs that read foreign files and those on failing storage; then each
+# fuzzer for 10 s. --quick: release unit tests only.
 # Exit status 0: all passed.
 set -u
 
@@ -10,7 +11,7 @@ for argument in "$@"; do
     case $argument in
     --quick) quick=true ;;
     -h | --help)
-        sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}"
+        sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}"
         exit 0
         ;;
     *)
@@ -56,7 +57,8 @@ if $quick; then
     build release && tests release -L unit
 else
     build release && tests release
-    build debug && tests debug -R '^(test_.*|e2e_test_(ingest|shards|command).*)$'
+    build debug && tests debug -R '^(test_.*|e2e_test_(ingest|shards|command|fault).*)$'
+    step fuzz tests/fuzz/run.sh --seconds 10
 fi
 
 printf '\n== summary\n%s' "$summary"

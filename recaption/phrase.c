@@ -283,6 +283,11 @@ void phrase_subject(phrase_subject_t *out, const alttext_t *alt) {
     *out = (phrase_subject_t){0};
     str_t text = {0};
     colour_first(&text, str_text(&alt->text));
+    if (text.failed) { /* no word to look at; the caller finds it in out->text */
+        str_free(&text);
+        out->text.failed = true;
+        return;
+    }
     reading_t o;
     read_phrase(&o, str_text(&text));
     bool inner_capital = o.first_n > 1 && isupper((unsigned char)o.first[1]);
