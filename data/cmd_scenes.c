@@ -133,8 +133,8 @@ static lens_status add_scene(dataset_writer_t *w, const scenes_t *o, int64_t i, 
     counts->n_objects[scene.n_objects]++;
     counts->n_words_alt += count_words(str_text(&r->alt));
     return dataset_writer_add(w, &(sample_t){.key = str_text(&r->key),
-                                             .webp = r->webp.s,
-                                             .webp_bytes = r->webp.len,
+                                             .picture = r->webp.s,
+                                             .picture_bytes = r->webp.len,
                                              .width = r->image.width,
                                              .height = r->image.height,
                                              .original_width = r->image.width,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/command.h"
+#include "base/file.h"
 #include "data/dataset_private.h"
 #include "data/shards.h"
 
@@ -40,59 +41,75 @@ lens_status shards_open(dataset_t **out, const char *dir, const shards_options_t
 
 /* ---- ls ---- */
 
-/* Bytes of the files of base shard i and of its layers. */
-static uint64_t shard_file_bytes(const dataset_t *d, int64_t i) {
-    uint64_t n_bytes = 0;
-    for (int k = 0; k < dataset_n_kinds(d); k++) {
-        const shard_t *s = dataset_layer_shard(d, k, i);
-        if (s) n_bytes += s->file_bytes;
+/* Bytes of the files of base shard i and of its layers, and the kinds of all of them. */
+static lens_status list_shard(const dataset_t *d, int64_t i, uint64_t *n_bytes, json_t *kinds) {
+    str_t path = {0};
+    lens_status st = LENS_OK;
+    *n_bytes = 0;
+    int n_kinds = dataset_n_kinds(d), n_arrays = dataset_n_arrays(d);
+    for (int k = 0; k < n_kinds + n_arrays && st == LENS_OK; k++) {
+        const layer_t *l = k < n_kinds ? dataset_layer(d, k) : &d->arrays[k - n_kinds];
+        if (!l->present[i]) continue;
+        uint64_t file_bytes = 0;
+        str_clear(&path);
+        str_addf(&path, "%s/%s/%s.h5", l->dir, l->kind, dataset_shard_name(d, i));
+        st = str_status(&path);
+        if (st == LENS_OK) st = file_size(&file_bytes, path.s);
+        *n_bytes += file_bytes;
+        json_array_append_new(kinds, json_string(k == 0 ? "alt" : l->kind));
     }
-    return n_bytes;
+    str_free(&path);
+    return st;
 }
 
 static lens_status ls_text(const dataset_t *d) {
     str_t size = {0};
-    uint64_t total = 0;
-    for (int64_t i = 0; i < dataset_n_shards(d); i++) {
-        uint64_t n_bytes = shard_file_bytes(d, i);
+    uint64_t total = 0, n_bytes;
+    lens_status st = LENS_OK;
+    for (int64_t i = 0; i < dataset_n_shards(d) && st == LENS_OK; i++) {
+        json_t *kinds = json_array();
+        st = list_shard(d, i, &n_bytes, kinds);
         total += n_bytes;
         str_clear(&size);
         shards_add_size(&size, n_bytes);
         printf("%s  %8" PRId64 " samples  %10s ", dataset_shard_name(d, i), dataset_shard_n_samples(d, i),
                str_text(&size));
-        for (int k = 0; k < dataset_n_kinds(d); k++)
-            if (dataset_layer_shard(d, k, i)) printf(" %s", dataset_kind(d, k));
+        for (size_t k = 0; k < json_array_size(kinds); k++) printf(" %s", json_string_value(json_array_get(kinds, k)));
         putchar('\n');
+        json_decref(kinds);
     }
     str_clear(&size);
     shards_add_size(&size, total);
-    printf("%s: %" PRId64 " samples in %" PRId64 " shards, %s\n", dataset_dir(d), dataset_n_samples(d),
-           dataset_n_shards(d), str_text(&size));
-    lens_status st = str_status(&size);
+    if (st == LENS_OK) st = str_status(&size);
+    if (st == LENS_OK)
+        printf("%s: %" PRId64 " samples in %" PRId64 " shards, %s\n", dataset_dir(d), dataset_n_samples(d),
+               dataset_n_shards(d), str_text(&size));
     str_free(&size);
     return st;
 }
 
 static lens_status ls_json(const dataset_t *d) {
     json_t *shards = json_array();
-    for (int64_t i = 0; i < dataset_n_shards(d); i++) {
+    lens_status st = LENS_OK;
+    for (int64_t i = 0; i < dataset_n_shards(d) && st == LENS_OK; i++) {
         json_t *kinds = json_array();
-        for (int k = 0; k < dataset_n_kinds(d); k++)
-            if (dataset_layer_shard(d, k, i)) json_array_append_new(kinds, json_string(dataset_kind(d, k)));
+        uint64_t n_bytes;
+        st = list_shard(d, i, &n_bytes, kinds);
         char hash[17];
         snprintf(hash, sizeof hash, "%016" PRIx64, dataset_shard_hash(d, i));
-        json_array_append_new(shards,
-                              json_pack("{s:s, s:I, s:I, s:s, s:o}", "name", dataset_shard_name(d, i), "n_samples",
-                                        (json_int_t)dataset_shard_n_samples(d, i), "file_bytes",
-                                        (json_int_t)shard_file_bytes(d, i), "content_hash", hash, "captions", kinds));
+        json_array_append_new(shards, json_pack("{s:s, s:I, s:I, s:s, s:o}", "name", dataset_shard_name(d, i),
+                                                "n_samples", (json_int_t)dataset_shard_n_samples(d, i), "file_bytes",
+                                                (json_int_t)n_bytes, "content_hash", hash, "captions", kinds));
     }
     json_t *all = json_pack("{s:s, s:I, s:o}", "dataset", dataset_dir(d), "n_samples", (json_int_t)dataset_n_samples(d),
                             "shards", shards);
     if (!all) return lens_fail(LENS_MEMORY, "%s: cannot make JSON of its list", dataset_dir(d));
-    json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
+    if (st == LENS_OK) {
+        json_dumpf(all, stdout, JSON_COMPACT);
+        putchar('\n');
+    }
     json_decref(all);
-    return LENS_OK;
+    return st;
 }
 
 static lens_status shards_ls(const dataset_t *d, const shards_options_t *o) {
@@ -171,7 +188,7 @@ static const option_t rows[] = {
      .type = OPTION_STRING,
      .offset = offsetof(shards_options_t, image),
      .choices = "FILE",
-     .help = "cat: also write the picture (WebP) there"},
+     .help = "cat: also write the picture (WebP or JPEG) there"},
     {.name = "caption",
      .type = OPTION_STRING,
      .offset = offsetof(shards_options_t, caption),
@@ -200,7 +217,8 @@ const command_t cmd_shards = {
         "stat DIR...            counts, sizes, histograms, lengths of captions, compression\n"
         "verify DIR...          reads and checks every byte; one line a fault, exit status 1 where there is one\n"
         "cat DIR INDEX...       one sample: sizes, metadata, captions of all kinds (or: cat DIR --key KEY)\n"
-        "export DIR -o OUT      WebDataset: OUT/shard-NNNNN.tar with KEY.webp, KEY.txt, KEY.json\n"
+        "export DIR -o OUT      WebDataset: OUT/shard-NNNNN.tar with KEY.webp or KEY.jpg, KEY.txt,\n"
+        "                       KEY.json\n"
         "\n"
         "docs/shard-format.md describes the files.",
     .options = OPTION_TABLE(rows),

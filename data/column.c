@@ -1,6 +1,7 @@
 #include "data/column.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,10 @@ void column_writer_free(column_writer_t *c) {
     str_free(&c->ends);
 }
 
-lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, const column_writer_t *c) {
+lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, const column_writer_t *c, int level) {
     LENS_TRY(str_status(&c->blob));
     LENS_TRY(str_status(&c->ends));
-    LENS_TRY(hdf_put_packed(h, name, c->blob.s, c->blob.len));
+    LENS_TRY(hdf_put_packed(h, name, c->blob.s, c->blob.len, level));
     str_t offsets = {0};
     uint64_t zero = 0;
     str_add_n(&offsets, &zero, sizeof zero);
@@ -36,7 +37,7 @@ lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, con
 
 /* ---- cache ---- */
 typedef struct {
-    const column_t *column; /* NULL: empty */
+    uint64_t column; /* its id; 0: empty */
     uint64_t chunk;
     char *raw; /* [HDF_CHUNK_BYTES] */
 } slot_t;
@@ -70,7 +71,7 @@ static bool cache_add_to(chunk_cache_t *cache, const column_t *c, uint64_t chunk
     pthread_mutex_lock(&cache->lock);
     for (int i = 0; i < cache->n && !found; i++) {
         const slot_t *s = &cache->slots[i];
-        if (s->column != c || s->chunk != chunk) continue;
+        if (s->column != c->id || s->chunk != chunk) continue;
         str_add_n(out, s->raw + begin, n);
         found = true;
     }
@@ -86,7 +87,7 @@ static void cache_put(chunk_cache_t *cache, const column_t *c, uint64_t chunk, c
         slot_t *s = &cache->slots[cache->next];
         cache->next = (cache->next + 1) % cache->n;
         old = s->raw;
-        *s = (slot_t){c, chunk, raw};
+        *s = (slot_t){c->id, chunk, raw};
         pthread_mutex_unlock(&cache->lock);
     }
     free(old);
@@ -95,7 +96,8 @@ static void cache_put(chunk_cache_t *cache, const column_t *c, uint64_t chunk, c
 /* ---- reading ---- */
 lens_status column_open(column_t *out, hdf_t *h, const char *name, const char *offsets_name, int64_t n) {
     *out = (column_t){0};
-    column_t c = {.name = name, .path = h->path, .fd = h->fd, .n = n};
+    static atomic_uint_least64_t ids;
+    column_t c = {.name = name, .id = 1 + atomic_fetch_add(&ids, 1), .path = h->path, .fd = h->fd, .n = n};
     void *offsets = NULL;
     lens_status st = LENS_OK;
     LENS_GO(hdf_get_chunks(h, name, &c.blob_bytes, &c.chunks));

@@ -15,7 +15,8 @@ typedef struct {
 } column_writer_t;
 
 void column_add(column_writer_t *c, const char *text, size_t n); /* running out of memory shows in column_put */
-LENS_CHECKED lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, const column_writer_t *c);
+LENS_CHECKED lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, const column_writer_t *c,
+                                    int level); /* of zstd */
 void column_writer_free(column_writer_t *c);
 
 /* ---- reading ---- */
@@ -26,6 +27,7 @@ void chunk_cache_free(chunk_cache_t *c); /* NULL is allowed */
 typedef struct {
     const char *name, *path; /* borrowed, for messages */
     int fd;                  /* borrowed */
+    uint64_t id;             /* no other column of this process has it: the cache's key */
     int64_t n;
     uint64_t *offsets; /* [n + 1], owned */
     hdf_chunk_t *chunks;

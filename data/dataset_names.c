@@ -1,5 +1,7 @@
 #include "data/dataset_names.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +25,7 @@ bool shard_name_parse(const char *name, size_t n, int64_t *number) {
 
 void shard_name_format(str_t *out, int64_t number) {
     str_clear(out);
-    str_addf(out, "%s%05lld", prefix, (long long)number);
+    str_addf(out, SHARD_NAME_FORMAT, (long long)number);
 }
 
 bool kind_name_valid(const char *kind) {
@@ -36,28 +38,37 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Names as they come from the system: a folder may hold 100,000, which need no sorted copies. */
+static lens_status read_numbers(DIR *dir, const char *folder, int64_t **numbers, int64_t *n) {
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        const char *name = entry->d_name;
+        if (!str_ends_with(name, suffix)) continue;
+        if ((*n & (*n - 1)) == 0) {
+            int64_t *grown = realloc(*numbers, sizeof *grown * (size_t)(*n ? 2 * *n : 1));
+            if (!grown) return lens_fail(LENS_MEMORY, "%s: out of memory", folder);
+            *numbers = grown;
+        }
+        if (!shard_name_parse(name, strlen(name) - SUFFIX_LEN, &(*numbers)[*n]))
+            return lens_fail(LENS_FORMAT, "%s/%s: no name of a shard, expected shard-NNNNN.h5", folder, name);
+        ++*n;
+    }
+    return LENS_OK;
+}
+
 lens_status shard_numbers(int64_t **numbers, int64_t *n, const char *folder) {
     *numbers = NULL;
     *n = 0;
     if (!file_is_dir(folder)) return LENS_OK;
-    char **names;
-    int64_t n_names;
-    LENS_TRY(dir_list(&names, &n_names, folder));
-    int64_t *found = malloc(sizeof *found * (size_t)(n_names ? n_names : 1)), count = 0;
-    lens_status st = found ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", folder);
-    for (int64_t i = 0; i < n_names && st == LENS_OK; i++) {
-        if (!str_ends_with(names[i], suffix)) continue;
-        if (shard_name_parse(names[i], strlen(names[i]) - SUFFIX_LEN, &found[count]))
-            count++;
-        else
-            st = lens_fail(LENS_FORMAT, "%s/%s: no name of a shard, expected shard-NNNNN.h5", folder, names[i]);
-    }
-    dir_list_free(names, n_names);
+    DIR *dir = opendir(folder);
+    if (!dir) return lens_fail(LENS_IO, "%s: cannot list the folder: %s", folder, strerror(errno));
+    int64_t *found = NULL, count = 0;
+    lens_status st = read_numbers(dir, folder, &found, &count);
+    closedir(dir);
     if (st != LENS_OK) {
         free(found);
         return st;
     }
-    qsort(found, (size_t)count, sizeof *found, ascending);
+    if (count) qsort(found, (size_t)count, sizeof *found, ascending);
     *numbers = found;
     *n = count;
     return LENS_OK;

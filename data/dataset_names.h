@@ -4,6 +4,8 @@
 
 #include "base/str.h"
 
+#define SHARD_NAME_FORMAT "shard-%05lld"
+
 /* "shard-" and at least five digits (no more than needed). *number: those digits. */
 bool shard_name_parse(const char *name, size_t n, int64_t *number);
 void shard_name_format(str_t *out, int64_t number); /* cleared before */

@@ -29,8 +29,22 @@ LENS_CHECKED lens_status hdf_finish(hdf_t *h);
 /* A contiguous dataset of n values. values NULL: the space alone, filled by the caller. *address: where it begins. */
 LENS_CHECKED lens_status hdf_put_table(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n,
                                        uint64_t *address);
+/* The same of two dimensions, [n_rows, n_columns]. */
+LENS_CHECKED lens_status hdf_put_rows(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n_rows,
+                                      uint64_t n_columns);
 /* u8 [n] in chunks of HDF_CHUNK_BYTES through filter 32015; the last is padded with zeros. */
-LENS_CHECKED lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n);
+LENS_CHECKED lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n, int level);
+
+typedef struct {
+    hid_t type;
+    uint64_t n, chunk; /* elements of the dataset, and of a chunk */
+    int level;         /* of zstd */
+} hdf_frames_t;
+/* A one-dimensional dataset in chunks, through the shuffle filter where an element has several bytes, and filter 32015.
+ * HDF5 makes room for the frames, ends[n_frames] being where each ends when they stand one after the other, and never
+ * sees them: the caller writes them at *address. STATE where HDF5 does not place them without gaps. */
+LENS_CHECKED lens_status hdf_put_frames(hdf_t *h, const char *name, const hdf_frames_t *f, const uint64_t *ends,
+                                        uint64_t n_frames, uint64_t *address);
 LENS_CHECKED lens_status hdf_put_number(hdf_t *h, const char *attribute, uint64_t value);
 LENS_CHECKED lens_status hdf_put_string(hdf_t *h, const char *attribute, const char *text);
 
@@ -43,6 +57,11 @@ LENS_CHECKED lens_status hdf_get_string(hdf_t *h, const char *attribute, char **
 LENS_CHECKED lens_status hdf_find_table(hdf_t *h, const char *name, hid_t type, uint64_t *address, uint64_t *n);
 /* Its n values, malloc'ed, owned by the caller. FORMAT where it holds another number. */
 LENS_CHECKED lens_status hdf_get_table(hdf_t *h, const char *name, hid_t type, uint64_t n, void **out);
+
+LENS_CHECKED lens_status hdf_get_rows(hdf_t *h, const char *name, hid_t type, uint64_t n_rows, uint64_t n_columns,
+                                      void **out);
+/* Elements of such a dataset and of its chunks. FORMAT where the filters or the type are others than of f->type. */
+LENS_CHECKED lens_status hdf_find_frames(hdf_t *h, const char *name, hdf_frames_t *f);
 
 typedef struct {
     uint64_t address;

@@ -115,8 +115,9 @@ static void found_close(found_t *f) {
     if (f->set >= 0) H5Dclose(f->set);
 }
 
-/* Opens a one-dimensional dataset of that type and layout; found_close it in every case. */
-static lens_status find(hdf_t *h, const char *name, hid_t type, H5D_layout_t layout, found_t *f) {
+/* Opens a dataset of that type and layout, of one dimension, or [n, n_columns] where n_columns is not 0; found_close it
+ * in every case. */
+static lens_status find(hdf_t *h, const char *name, hid_t type, H5D_layout_t layout, uint64_t n_columns, found_t *f) {
     *f = (found_t){H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, 0};
     f->set = H5Dopen2(h->id, name, H5P_DEFAULT);
     if (f->set < 0) return lens_fail(LENS_FORMAT, "%s: dataset %s is missing", h->path, name);
@@ -127,41 +128,49 @@ static lens_status find(hdf_t *h, const char *name, hid_t type, H5D_layout_t lay
     if (H5Tequal(f->type, type) <= 0) return lens_fail(LENS_FORMAT, "%s: dataset %s has another type", h->path, name);
     if (H5Pget_layout(f->properties) != layout)
         return lens_fail(LENS_FORMAT, "%s: dataset %s has another layout", h->path, name);
-    hsize_t dims = 0;
-    if (H5Sget_simple_extent_ndims(f->space) != 1 || H5Sget_simple_extent_dims(f->space, &dims, NULL) != 1)
-        return lens_fail(LENS_FORMAT, "%s: dataset %s is not one-dimensional", h->path, name);
-    f->n = dims;
+    hsize_t dims[2] = {0, 0};
+    int rank = n_columns ? 2 : 1;
+    if (H5Sget_simple_extent_ndims(f->space) != rank || H5Sget_simple_extent_dims(f->space, dims, NULL) != rank ||
+        dims[1] != n_columns)
+        return lens_fail(LENS_FORMAT, "%s: dataset %s has another number of dimensions or columns", h->path, name);
+    f->n = dims[0];
     return LENS_OK;
 }
 
-static lens_status table_address(hdf_t *h, const char *name, const found_t *f, uint64_t *address) {
+static lens_status table_address(hdf_t *h, const char *name, const found_t *f, uint64_t n_columns, uint64_t *address) {
     if (H5Pget_nfilters(f->properties) != 0 || H5Pget_external_count(f->properties) != 0)
         return lens_fail(LENS_FORMAT, "%s: dataset %s is filtered or external", h->path, name);
-    uint64_t element = H5Tget_size(f->type), at = H5Dget_offset(f->set);
+    uint64_t element = H5Tget_size(f->type) * (n_columns ? n_columns : 1), at = H5Dget_offset(f->set);
     if (at == HADDR_UNDEF || at > h->end || element == 0 || f->n > (h->end - at) / element)
         return lens_fail(LENS_FORMAT, "%s: dataset %s reaches beyond the file", h->path, name);
     *address = at;
     return LENS_OK;
 }
 
-lens_status hdf_find_table(hdf_t *h, const char *name, hid_t type, uint64_t *address, uint64_t *n) {
+static lens_status find_table(hdf_t *h, const char *name, hid_t type, uint64_t n_columns, uint64_t *address,
+                              uint64_t *n) {
     found_t f;
     *address = 0;
-    lens_status st = find(h, name, type, H5D_CONTIGUOUS, &f);
-    if (st == LENS_OK) st = table_address(h, name, &f, address);
+    lens_status st = find(h, name, type, H5D_CONTIGUOUS, n_columns, &f);
+    if (st == LENS_OK) st = table_address(h, name, &f, n_columns, address);
     *n = f.n;
     found_close(&f);
     return st;
 }
 
-lens_status hdf_get_table(hdf_t *h, const char *name, hid_t type, uint64_t n, void **out) {
+lens_status hdf_find_table(hdf_t *h, const char *name, hid_t type, uint64_t *address, uint64_t *n) {
+    return find_table(h, name, type, 0, address, n);
+}
+
+static lens_status get(hdf_t *h, const char *name, hid_t type, uint64_t n, uint64_t n_columns, void **out) {
     *out = NULL;
     uint64_t address, found;
-    LENS_TRY(hdf_find_table(h, name, type, &address, &found));
+    LENS_TRY(find_table(h, name, type, n_columns, &address, &found));
     if (found != n)
         return lens_fail(LENS_FORMAT, "%s: dataset %s has %llu values, expected %llu", h->path, name,
                          (unsigned long long)found, (unsigned long long)n);
-    size_t n_bytes = (size_t)n * H5Tget_size(type); /* fits: it lies within the file */
+    /* Fits: it lies within the file. */
+    size_t n_bytes = (size_t)n * (size_t)(n_columns ? n_columns : 1) * H5Tget_size(type);
     void *values = malloc(n_bytes ? n_bytes : 1);
     if (!values) return lens_fail(LENS_MEMORY, "%s: out of memory for %s", h->path, name);
     lens_status st = file_read_at(h->fd, values, n_bytes, address, h->path);
@@ -169,6 +178,39 @@ lens_status hdf_get_table(hdf_t *h, const char *name, hid_t type, uint64_t n, vo
         *out = values;
     else
         free(values);
+    return st;
+}
+
+lens_status hdf_get_table(hdf_t *h, const char *name, hid_t type, uint64_t n, void **out) {
+    return get(h, name, type, n, 0, out);
+}
+
+lens_status hdf_get_rows(hdf_t *h, const char *name, hid_t type, uint64_t n_rows, uint64_t n_columns, void **out) {
+    return get(h, name, type, n_rows, n_columns, out);
+}
+
+static lens_status check_frames(hdf_t *h, const char *name, const found_t *f, uint64_t *chunk) {
+    static const H5Z_filter_t filters[] = {H5Z_FILTER_SHUFFLE, ZSTD_FILTER_ID};
+    hsize_t elements = 0;
+    int first = H5Tget_size(f->type) > 1 ? 0 : 1, n = 2 - first;
+    bool fits = H5Pget_chunk(f->properties, 1, &elements) == 1 && elements > 0 && H5Pget_nfilters(f->properties) == n;
+    for (int i = 0; i < n && fits; i++) {
+        unsigned flags;
+        size_t n_values = 0;
+        fits = H5Pget_filter2(f->properties, (unsigned)i, &flags, &n_values, NULL, 0, NULL, NULL) == filters[first + i];
+    }
+    *chunk = elements;
+    if (fits) return LENS_OK;
+    return lens_fail(LENS_FORMAT, "%s: dataset %s: expected chunks through shuffle and filter %d", h->path, name,
+                     ZSTD_FILTER_ID);
+}
+
+lens_status hdf_find_frames(hdf_t *h, const char *name, hdf_frames_t *out) {
+    found_t f;
+    lens_status st = find(h, name, out->type, H5D_CHUNKED, 0, &f);
+    if (st == LENS_OK) st = check_frames(h, name, &f, &out->chunk);
+    out->n = f.n;
+    found_close(&f);
     return st;
 }
 
@@ -210,7 +252,7 @@ lens_status hdf_get_chunks(hdf_t *h, const char *name, uint64_t *n, hdf_chunk_t 
     found_t f;
     hdf_chunk_t *table = NULL;
     lens_status st = LENS_OK;
-    LENS_GO(find(h, name, H5T_STD_U8LE, H5D_CHUNKED, &f));
+    LENS_GO(find(h, name, H5T_STD_U8LE, H5D_CHUNKED, 0, &f));
     LENS_GO(check_packed(h, name, &f));
     uint64_t n_chunks = f.n / HDF_CHUNK_BYTES + (f.n % HDF_CHUNK_BYTES != 0);
     hsize_t stored = 0;

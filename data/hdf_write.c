@@ -1,6 +1,7 @@
 #include "data/hdf_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 
 #include "data/zstd_filter.h"
 
-enum { ALIGNMENT = 4096 };
+enum { ALIGNMENT = 4096, PUNCH_BYTES = 16 << 20 };
 
 lens_status hdf_create(hdf_t *out, const char *path, uint64_t align_bytes) {
     *out = (hdf_t){.id = H5I_INVALID_HID, .path = path, .fd = -1};
@@ -53,10 +54,10 @@ static hid_t dataset_properties(void) {
     return H5I_INVALID_HID;
 }
 
-lens_status hdf_put_table(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n, uint64_t *address) {
+static lens_status put(hdf_t *h, const char *name, hid_t type, const void *values, int rank, const hsize_t *dims,
+                       uint64_t *address) {
     lens_status st = LENS_OK;
-    hsize_t dims = n;
-    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, NULL);
+    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(rank, dims, NULL);
     if (properties >= 0 && space >= 0 && H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY) >= 0)
         set = H5Dcreate2(h->id, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     if (set < 0 || (values && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0))
@@ -69,8 +70,19 @@ lens_status hdf_put_table(hdf_t *h, const char *name, hid_t type, const void *va
     return st;
 }
 
+lens_status hdf_put_table(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n, uint64_t *address) {
+    hsize_t dims = n;
+    return put(h, name, type, values, 1, &dims, address);
+}
+
+lens_status hdf_put_rows(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n_rows,
+                         uint64_t n_columns) {
+    hsize_t dims[2] = {n_rows, n_columns};
+    return put(h, name, type, values, 2, dims, NULL);
+}
+
 /* Chunk by chunk as frames made here: HDF5 stores them as they are. */
-static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const char *bytes, size_t n) {
+static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const char *bytes, size_t n, int level) {
     size_t capacity = zstd_filter_capacity(HDF_CHUNK_BYTES), frame_bytes;
     char *raw = malloc(HDF_CHUNK_BYTES), *frame = malloc(capacity);
     lens_status st = raw && frame ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
@@ -78,7 +90,7 @@ static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const cha
         size_t part = n - at < HDF_CHUNK_BYTES ? n - at : HDF_CHUNK_BYTES;
         memcpy(raw, bytes + at, part);
         memset(raw + part, 0, HDF_CHUNK_BYTES - part);
-        const char *fault = zstd_filter_encode(frame, capacity, &frame_bytes, raw, HDF_CHUNK_BYTES, ZSTD_FILTER_LEVEL);
+        const char *fault = zstd_filter_encode(frame, capacity, &frame_bytes, raw, HDF_CHUNK_BYTES, level);
         hsize_t offset = at;
         if (fault)
             st = lens_fail(LENS_MEMORY, "%s: %s: zstd: %s", h->path, name, fault);
@@ -90,14 +102,78 @@ static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const cha
     return st;
 }
 
-lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n) {
+lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n, int level) {
     hsize_t dims = n, unlimited = H5S_UNLIMITED, chunk = HDF_CHUNK_BYTES;
-    unsigned level = ZSTD_FILTER_LEVEL;
+    unsigned value = (unsigned)level;
     hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, &unlimited);
     if (properties >= 0 && space >= 0 && H5Pset_chunk(properties, 1, &chunk) >= 0 &&
-        H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &level) >= 0)
+        H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &value) >= 0)
         set = H5Dcreate2(h->id, name, H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    lens_status st = set < 0 ? hdf_fail(LENS_IO, h, name) : write_chunks(h, set, name, bytes, n);
+    lens_status st = set < 0 ? hdf_fail(LENS_IO, h, name) : write_chunks(h, set, name, bytes, n, level);
+    if (set >= 0) H5Dclose(set);
+    if (space >= 0) H5Sclose(space);
+    if (properties >= 0) H5Pclose(properties);
+    return st;
+}
+
+/* Lets go of the memory of [begin, end) of the file, which nobody reads again. */
+static void punch(const hdf_t *h, uint64_t begin, uint64_t end) {
+    if (end > begin) fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin, (off_t)(end - begin));
+}
+
+static lens_status chunk_address(hdf_t *h, hid_t set, const char *name, uint64_t chunk, uint64_t *address) {
+    hsize_t offset, n_bytes;
+    unsigned mask;
+    haddr_t at;
+    hid_t space = H5Dget_space(set);
+    herr_t error = space < 0 ? -1 : H5Dget_chunk_info(set, space, chunk, &offset, &mask, &at, &n_bytes);
+    if (space >= 0) H5Sclose(space);
+    if (error < 0) return hdf_fail(LENS_IO, h, name);
+    *address = at;
+    return LENS_OK;
+}
+
+/* Writes blanks of the frames' sizes. */
+static lens_status reserve_frames(hdf_t *h, hid_t set, const char *name, const hdf_frames_t *f, const uint64_t *ends,
+                                  uint64_t n_frames, uint64_t *address) {
+    uint64_t largest = 0, last = 0, punched = 0;
+    for (uint64_t i = 0; i < n_frames; i++) {
+        uint64_t n = ends[i] - (i ? ends[i - 1] : 0);
+        if (n > largest) largest = n;
+    }
+    char *blank = calloc(largest ? largest : 1, 1);
+    lens_status st = blank ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
+    for (uint64_t i = 0; i < n_frames && st == LENS_OK; i++) {
+        hsize_t offset = i * f->chunk;
+        uint64_t begin = i ? ends[i - 1] : 0;
+        if (H5Dwrite_chunk(set, H5P_DEFAULT, 0, &offset, (size_t)(ends[i] - begin), blank) < 0)
+            st = hdf_fail(LENS_IO, h, name);
+        if (st == LENS_OK && i == 0) st = chunk_address(h, set, name, 0, address);
+        if (st == LENS_OK && begin > punched + PUNCH_BYTES) { /* not the latest: the driver may still hold it */
+            punch(h, *address + punched, *address + begin);
+            punched = begin;
+        }
+    }
+    if (st == LENS_OK) st = chunk_address(h, set, name, n_frames - 1, &last);
+    uint64_t expected = n_frames > 1 ? ends[n_frames - 2] : 0;
+    if (st == LENS_OK && last != *address + expected)
+        st = lens_fail(LENS_STATE, "%s: %s: this HDF5 leaves gaps between chunks: the last at %llu, expected %llu",
+                       h->path, name, (unsigned long long)last, (unsigned long long)(*address + expected));
+    free(blank);
+    return st;
+}
+
+lens_status hdf_put_frames(hdf_t *h, const char *name, const hdf_frames_t *f, const uint64_t *ends, uint64_t n_frames,
+                           uint64_t *address) {
+    hsize_t dims = f->n, chunk = f->chunk;
+    unsigned value = (unsigned)f->level;
+    bool shuffled = H5Tget_size(f->type) > 1;
+    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, NULL);
+    if (properties >= 0 && space >= 0 && H5Pset_chunk(properties, 1, &chunk) >= 0 &&
+        (!shuffled || H5Pset_shuffle(properties) >= 0) &&
+        H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &value) >= 0)
+        set = H5Dcreate2(h->id, name, f->type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    lens_status st = set < 0 ? hdf_fail(LENS_IO, h, name) : reserve_frames(h, set, name, f, ends, n_frames, address);
     if (set >= 0) H5Dclose(set);
     if (space >= 0) H5Sclose(space);
     if (properties >= 0) H5Pclose(properties);

@@ -197,8 +197,8 @@ static lens_status output_job(output_t *o, job_t *job, const char *source) {
     if (raw->reject != REJECT_NONE) return output_reject(o, job, source);
     const sample_t sample = {
         .key = raw->key.s,
-        .webp = job->webp.s,
-        .webp_bytes = job->webp.len,
+        .picture = job->webp.s,
+        .picture_bytes = job->webp.len,
         .width = job->width,
         .height = job->height,
         .original_width = job->original_width,

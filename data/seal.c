@@ -1,6 +1,7 @@
 #include "data/seal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,8 +44,8 @@ lens_status seal_hash_file(uint64_t *out, const seal_t *s, int fd, const char *p
         goto done;
     }
     XXH3_64bits_reset(state);
-    LENS_GO(hash_range(state, 0, s->images_begin, buffer, fd, path));
-    LENS_GO(hash_range(state, s->images_end, s->hdf5_bytes, buffer, fd, path));
+    LENS_GO(hash_range(state, 0, s->payload_begin, buffer, fd, path));
+    LENS_GO(hash_range(state, s->payload_end, s->hdf5_bytes, buffer, fd, path));
     *out = XXH3_64bits_digest(state);
 done:
     free(buffer);
@@ -56,12 +57,12 @@ lens_status seal_write(const seal_t *s, int fd, const char *path) {
     unsigned char bytes[SEAL_BYTES];
     memcpy(bytes, magic, sizeof magic);
     put(bytes + 8, VERSION, 4);
-    put(bytes + 12, s->layer, 4);
+    put(bytes + 12, s->kind, 4);
     put(bytes + 16, s->hdf5_bytes, 8);
     put(bytes + 24, s->n_samples, 8);
     put(bytes + 32, s->content_hash, 8);
-    put(bytes + 40, s->images_begin, 8);
-    put(bytes + 48, s->images_end, 8);
+    put(bytes + 40, s->payload_begin, 8);
+    put(bytes + 48, s->payload_end, 8);
     put(bytes + 56, s->structure_hash, 8);
     put(bytes + 64, XXH3_64bits(bytes, 64), 8);
     ssize_t n = pwrite(fd, bytes, sizeof bytes, (off_t)s->hdf5_bytes);
@@ -70,7 +71,7 @@ lens_status seal_write(const seal_t *s, int fd, const char *path) {
     return LENS_OK;
 }
 
-lens_status seal_check(seal_t *out, int fd, const char *path) {
+lens_status seal_read(seal_t *out, int fd, const char *path) {
     struct stat info;
     if (fstat(fd, &info) != 0) return lens_fail(LENS_IO, "%s: cannot examine: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode)) return lens_fail(LENS_FORMAT, "%s: not a regular file", path);
@@ -89,21 +90,39 @@ lens_status seal_check(seal_t *out, int fd, const char *path) {
         .hdf5_bytes = get(bytes + 16, 8),
         .n_samples = get(bytes + 24, 8),
         .content_hash = get(bytes + 32, 8),
-        .images_begin = get(bytes + 40, 8),
-        .images_end = get(bytes + 48, 8),
+        .payload_begin = get(bytes + 40, 8),
+        .payload_end = get(bytes + 48, 8),
         .structure_hash = get(bytes + 56, 8),
     };
-    uint64_t layer = get(bytes + 12, 4);
-    if (layer > 1 || s.hdf5_bytes != file_bytes - SEAL_BYTES || s.images_begin > s.images_end ||
-        s.images_end > s.hdf5_bytes)
+    uint64_t kind = get(bytes + 12, 4);
+    if (kind >= SEAL_KINDS || s.hdf5_bytes != file_bytes - SEAL_BYTES || s.payload_begin > s.payload_end ||
+        s.payload_end > s.hdf5_bytes)
         return lens_fail(LENS_FORMAT, "%s: the seal contradicts the file's %llu bytes", path,
                          (unsigned long long)file_bytes);
-    s.layer = layer == 1;
+    s.kind = (seal_kind)kind;
+    *out = s;
+    return LENS_OK;
+}
+
+lens_status seal_check(seal_t *out, int fd, const char *path) {
+    seal_t s;
+    LENS_TRY(seal_read(&s, fd, path));
     uint64_t hash;
     LENS_TRY(seal_hash_file(&hash, &s, fd, path));
     if (hash != s.structure_hash)
-        return lens_fail(LENS_FORMAT, "%s: damaged: hash of all but the pictures is %016llx, sealed as %016llx", path,
+        return lens_fail(LENS_FORMAT, "%s: damaged: hash of all but its payload is %016llx, sealed as %016llx", path,
                          (unsigned long long)hash, (unsigned long long)s.structure_hash);
     *out = s;
     return LENS_OK;
+}
+
+lens_status seal_kind_of(seal_kind *out, const char *path) {
+    *out = SEAL_KINDS;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return lens_fail(LENS_IO, "%s: cannot open: %s", path, strerror(errno));
+    seal_t s;
+    lens_status st = seal_read(&s, fd, path);
+    close(fd);
+    if (st == LENS_OK) *out = s.kind;
+    return st;
 }

@@ -1,22 +1,17 @@
 #include "data/shard.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
-#include "base/file.h"
-#include "data/seal.h"
 #include "data/text.h"
+#include "data/zstd_filter.h"
 
-enum { COPY_BYTES = 1 << 20, IMAGES_BEGIN = 4096 };
+enum { IMAGES_BEGIN = 4096 };
 
 struct shard_writer {
-    str_t path, temporary; /* final name and the one being written */
-    int fd;                /* of the temporary */
+    shard_file_t file;
+    int level; /* of zstd */
     str_t kind, provenance, base_shard;
     bool layer;
     int64_t n, n_expected;              /* n_expected: of a layer */
@@ -31,9 +26,9 @@ struct shard_writer {
 static const char *const size_names[4] = {"width", "height", "original_width", "original_height"};
 
 static void writer_free(shard_writer_t *w) {
-    if (w->fd >= 0) close(w->fd);
-    str_t *all[] = {&w->path,         &w->temporary, &w->kind,     &w->provenance, &w->base_shard, &w->image_offsets,
-                    &w->image_hashes, &w->sizes[0],  &w->sizes[1], &w->sizes[2],   &w->sizes[3]};
+    shard_file_abort(&w->file);
+    str_t *all[] = {&w->kind,     &w->provenance, &w->base_shard, &w->image_offsets, &w->image_hashes,
+                    &w->sizes[0], &w->sizes[1],   &w->sizes[2],   &w->sizes[3]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) str_free(all[i]);
     column_writer_free(&w->keys);
     column_writer_free(&w->text);
@@ -43,69 +38,49 @@ static void writer_free(shard_writer_t *w) {
 }
 
 void shard_writer_abort(shard_writer_t *w) {
-    if (!w) return;
-    if (w->fd >= 0) unlink(w->temporary.s);
-    writer_free(w);
+    if (w) writer_free(w);
 }
 
-/* Removes what writers that died left of this very file. */
-static void remove_leftovers(const char *path) {
-    const char *slash = strrchr(path, '/');
-    str_t dir = {0}, prefix = {0};
-    str_add_n(&dir, path, slash ? (size_t)(slash - path) : 0);
-    str_addf(&prefix, "%s.tmp.", slash ? slash + 1 : path);
-    char **names;
-    int64_t n;
-    if (str_status(&dir) == LENS_OK && str_status(&prefix) == LENS_OK &&
-        dir_list(&names, &n, dir.len ? dir.s : ".") == LENS_OK) {
-        for (int64_t i = 0; i < n; i++) {
-            if (!str_starts_with(names[i], prefix.s)) continue;
-            size_t kept = dir.len;
-            str_addf(&dir, "%s%s", kept ? "/" : "", names[i]);
-            if (str_status(&dir) == LENS_OK) unlink(dir.s);
-            dir.len = kept;
-            if (dir.s) dir.s[kept] = '\0';
-        }
-        dir_list_free(names, n);
-    }
-    str_free(&dir);
-    str_free(&prefix);
+lens_status shard_check_provenance(const char *path, const char *json, size_t n) {
+    if (n > SHARD_PROVENANCE_MAX_BYTES)
+        return lens_fail(LENS_ARGUMENT, "%s: provenance of %zu bytes, at most %d", path, n, SHARD_PROVENANCE_MAX_BYTES);
+    if (!text_is_json_object(json, n))
+        return lens_fail(LENS_ARGUMENT, "%s: provenance is no JSON object: %.100s", path, json);
+    return LENS_OK;
+}
+
+lens_status shard_check_level(int *level) {
+    if (*level == 0) *level = ZSTD_FILTER_LEVEL;
+    if (*level >= 1 && *level <= SHARD_ZSTD_LEVEL_MAX) return LENS_OK;
+    return lens_fail(LENS_ARGUMENT, "zstd level %d, expected 1 to %d", *level, SHARD_ZSTD_LEVEL_MAX);
 }
 
 static lens_status writer_fill(shard_writer_t *w, const char *path, const shard_identity_t *identity) {
-    str_add(&w->path, path);
     str_add(&w->kind, identity->kind);
     str_add(&w->provenance, identity->provenance ? identity->provenance : "{}");
     w->layer = identity->base_shard != NULL;
     if (w->layer) str_add(&w->base_shard, identity->base_shard);
     w->n_expected = identity->n_samples;
     w->content_hash = identity->base_hash;
-    LENS_TRY(str_status(&w->path));
+    w->level = identity->zstd_level;
+    LENS_TRY(shard_check_level(&w->level));
     LENS_TRY(str_status(&w->kind));
     LENS_TRY(str_status(&w->provenance));
     LENS_TRY(str_status(&w->base_shard));
-    if (w->provenance.len > SHARD_PROVENANCE_MAX_BYTES)
-        return lens_fail(LENS_ARGUMENT, "%s: provenance of %zu bytes, at most %d", path, w->provenance.len,
-                         SHARD_PROVENANCE_MAX_BYTES);
-    if (!text_is_json_object(w->provenance.s, w->provenance.len))
-        return lens_fail(LENS_ARGUMENT, "%s: provenance is no JSON object: %.100s", path, w->provenance.s);
+    LENS_TRY(shard_check_provenance(path, w->provenance.s, w->provenance.len));
     uint64_t zero = 0;
     str_add_n(&w->image_offsets, &zero, sizeof zero);
     w->content = XXH3_createState();
     if (!w->content) return lens_fail(LENS_MEMORY, "%s: out of memory", path);
     XXH3_64bits_reset(w->content);
-    LENS_TRY(file_temporary_name(&w->temporary, path));
-    remove_leftovers(path);
-    w->fd = open(w->temporary.s, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (w->fd < 0) return lens_fail(LENS_IO, "%s: cannot create: %s", w->temporary.s, strerror(errno));
-    return LENS_OK;
+    return shard_file_open(&w->file, path);
 }
 
 lens_status shard_writer_open(shard_writer_t **out, const char *path, const shard_identity_t *identity) {
     *out = NULL;
     shard_writer_t *w = calloc(1, sizeof *w);
     if (!w) return lens_fail(LENS_MEMORY, "%s: out of memory", path);
-    w->fd = -1;
+    w->file.fd = -1;
     w->images_begin = IMAGES_BEGIN;
     lens_status st = writer_fill(w, path, identity);
     if (st == LENS_OK)
@@ -121,17 +96,6 @@ int64_t shard_writer_n_samples(const shard_writer_t *w) {
 
 uint64_t shard_writer_image_bytes(const shard_writer_t *w) {
     return w->image_bytes;
-}
-
-static lens_status write_at(const shard_writer_t *w, const void *bytes, size_t n, uint64_t offset) {
-    for (size_t done = 0; done < n;) {
-        ssize_t put = pwrite(w->fd, (const char *)bytes + done, n - done, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0)
-            return lens_fail(LENS_IO, "%s: cannot write: %s", w->path.s, put < 0 ? strerror(errno) : "short write");
-        done += (size_t)put;
-    }
-    return LENS_OK;
 }
 
 static lens_status check_text(const char *what, const char *key, const char *text, size_t n) {
@@ -156,7 +120,7 @@ static lens_status check_sample(const sample_t *s, size_t key_bytes, size_t alt_
     LENS_TRY(check_text("key", s->key, s->key, key_bytes));
     LENS_TRY(check_text("alt-text", s->key, s->alt, alt_bytes));
     LENS_TRY(check_meta(s->key, meta, meta_bytes));
-    if (s->webp_bytes == 0) return lens_fail(LENS_ARGUMENT, "sample %.200s: empty picture", s->key);
+    if (s->picture_bytes == 0) return lens_fail(LENS_ARGUMENT, "sample %.200s: empty picture", s->key);
     if (s->width < 1 || s->height < 1 || s->original_width < 1 || s->original_height < 1)
         return lens_fail(LENS_ARGUMENT, "sample %.200s: picture of %d x %d px, originally %d x %d", s->key, s->width,
                          s->height, s->original_width, s->original_height);
@@ -167,9 +131,9 @@ lens_status shard_writer_add_sample(shard_writer_t *w, const sample_t *s) {
     const char *alt = s->alt ? s->alt : "", *meta = s->meta ? s->meta : "{}";
     size_t key_bytes = strlen(s->key), alt_bytes = strlen(alt), meta_bytes = strlen(meta);
     LENS_TRY(check_sample(s, key_bytes, alt_bytes, meta, meta_bytes));
-    LENS_TRY(write_at(w, s->webp, s->webp_bytes, w->images_begin + w->image_bytes));
-    w->image_bytes += s->webp_bytes;
-    uint64_t hash = XXH3_64bits(s->webp, s->webp_bytes);
+    LENS_TRY(shard_file_write(&w->file, s->picture, s->picture_bytes, w->images_begin + w->image_bytes));
+    w->image_bytes += s->picture_bytes;
+    uint64_t hash = XXH3_64bits(s->picture, s->picture_bytes);
     str_add_n(&w->image_offsets, &w->image_bytes, sizeof w->image_bytes);
     str_add_n(&w->image_hashes, &hash, sizeof hash);
     const int32_t sizes[4] = {s->width, s->height, s->original_width, s->original_height};
@@ -185,28 +149,16 @@ lens_status shard_writer_add_sample(shard_writer_t *w, const sample_t *s) {
 
 lens_status shard_writer_add_text(shard_writer_t *w, const char *text, const char *meta) {
     if (w->n == w->n_expected)
-        return lens_fail(LENS_STATE, "%s: more than the %lld samples of its base", w->path.s, (long long)w->n);
+        return lens_fail(LENS_STATE, "%s: more than the %lld samples of its base", w->file.path.s, (long long)w->n);
     if (!meta) meta = "{}";
     size_t text_bytes = strlen(text), meta_bytes = strlen(meta);
-    LENS_TRY(lens_context(check_text("text", w->kind.s, text, text_bytes), "%s: %lld", w->path.s, (long long)w->n));
-    LENS_TRY(lens_context(check_meta(w->kind.s, meta, meta_bytes), "%s: %lld", w->path.s, (long long)w->n));
+    LENS_TRY(
+        lens_context(check_text("text", w->kind.s, text, text_bytes), "%s: %lld", w->file.path.s, (long long)w->n));
+    LENS_TRY(lens_context(check_meta(w->kind.s, meta, meta_bytes), "%s: %lld", w->file.path.s, (long long)w->n));
     column_add(&w->text, text, text_bytes);
     column_add(&w->meta, meta, meta_bytes);
     w->n++;
     return LENS_OK;
-}
-
-/* The pictures were written where HDF5 1.10 places the first large object of a file. Tiny ones (below 2 KiB together)
- * it places elsewhere, and so may other versions: they are moved there. */
-static lens_status place_images(shard_writer_t *w, uint64_t address) {
-    if (address == w->images_begin) return LENS_OK;
-    char *bytes = malloc((size_t)w->image_bytes);
-    if (!bytes) return lens_fail(LENS_MEMORY, "%s: out of memory", w->path.s);
-    lens_status st = file_read_at(w->fd, bytes, (size_t)w->image_bytes, w->images_begin, w->path.s);
-    if (st == LENS_OK) st = write_at(w, bytes, (size_t)w->image_bytes, address);
-    free(bytes);
-    w->images_begin = address;
-    return st;
 }
 
 static lens_status put_images(shard_writer_t *w, hdf_t *h) {
@@ -215,19 +167,22 @@ static lens_status put_images(shard_writer_t *w, hdf_t *h) {
     LENS_TRY(str_status(&w->image_hashes));
     for (int i = 0; i < 4; i++) LENS_TRY(str_status(&w->sizes[i]));
     LENS_TRY(hdf_put_table(h, "images", H5T_STD_U8LE, NULL, w->image_bytes, &address));
-    LENS_TRY(place_images(w, address));
+    /* They were written where HDF5 1.10 places the first large object of a file. Tiny ones (below 2 KiB together) it
+     * places elsewhere, and so may other versions. */
+    LENS_TRY(shard_file_move(&w->file, w->images_begin, address, w->image_bytes));
+    w->images_begin = address;
     LENS_TRY(hdf_put_table(h, "image_offsets", H5T_STD_U64LE, w->image_offsets.s, w->image_offsets.len / 8, NULL));
     LENS_TRY(hdf_put_table(h, "image_hashes", H5T_STD_U64LE, w->image_hashes.s, w->image_hashes.len / 8, NULL));
     for (int i = 0; i < 4; i++)
         LENS_TRY(hdf_put_table(h, size_names[i], H5T_STD_I32LE, w->sizes[i].s, w->sizes[i].len / 4, NULL));
-    return column_put(h, "keys", "key_offsets", &w->keys);
+    return column_put(h, "keys", "key_offsets", &w->keys, w->level);
 }
 
 static lens_status put_all(shard_writer_t *w, hdf_t *h) {
     if (!w->layer) LENS_TRY(put_images(w, h));
-    LENS_TRY(w->layer ? column_put(h, "text", "text_offsets", &w->text)
-                      : column_put(h, "alt", "alt_offsets", &w->text));
-    LENS_TRY(column_put(h, "meta", "meta_offsets", &w->meta));
+    LENS_TRY(w->layer ? column_put(h, "text", "text_offsets", &w->text, w->level)
+                      : column_put(h, "alt", "alt_offsets", &w->text, w->level));
+    LENS_TRY(column_put(h, "meta", "meta_offsets", &w->meta, w->level));
     LENS_TRY(hdf_put_number(h, "schema_version", SHARD_VERSION));
     LENS_TRY(hdf_put_string(h, "kind", w->kind.s));
     LENS_TRY(hdf_put_number(h, "n_samples", (uint64_t)w->n));
@@ -238,68 +193,45 @@ static lens_status put_all(shard_writer_t *w, hdf_t *h) {
     return hdf_finish(h);
 }
 
-/* Copies [begin, end) of the file in memory. */
-static lens_status copy(const shard_writer_t *w, const hdf_t *h, uint64_t begin, uint64_t end) {
-    char *buffer = malloc(COPY_BYTES);
-    lens_status st = buffer ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", w->path.s);
-    while (begin < end && st == LENS_OK) {
-        size_t n = end - begin < COPY_BYTES ? (size_t)(end - begin) : COPY_BYTES;
-        st = file_read_at(h->fd, buffer, n, begin, w->path.s);
-        if (st == LENS_OK) st = write_at(w, buffer, n, begin);
-        begin += n;
-    }
-    free(buffer);
-    return st;
-}
-
 static lens_status write_file(shard_writer_t *w) {
-    seal_t seal = {.layer = w->layer, .n_samples = (uint64_t)w->n};
+    seal_t seal = {.kind = w->layer ? SEAL_CAPTIONS : SEAL_BASE, .n_samples = (uint64_t)w->n};
     if (!w->layer) w->content_hash = XXH3_64bits_digest(w->content);
     seal.content_hash = w->content_hash;
     hdf_t h;
-    LENS_TRY(hdf_create(&h, w->path.s, w->layer ? UINT64_MAX / 2 : w->image_bytes));
+    LENS_TRY(hdf_create(&h, w->file.path.s, w->layer ? UINT64_MAX / 2 : w->image_bytes));
     lens_status st = put_all(w, &h);
-    struct stat info;
-    if (st == LENS_OK && fstat(h.fd, &info) != 0)
-        st = lens_fail(LENS_IO, "%s: cannot examine: %s", w->path.s, strerror(errno));
-    if (st == LENS_OK) {
-        seal.hdf5_bytes = (uint64_t)info.st_size;
-        if (!w->layer) {
-            seal.images_begin = w->images_begin;
-            seal.images_end = w->images_begin + w->image_bytes;
-        }
-        st = copy(w, &h, 0, seal.images_begin);
+    if (!w->layer) {
+        seal.payload_begin = w->images_begin;
+        seal.payload_end = w->images_begin + w->image_bytes;
     }
-    if (st == LENS_OK) st = copy(w, &h, seal.images_end, seal.hdf5_bytes);
+    if (st == LENS_OK) st = shard_file_seal(&w->file, &h, &seal);
     hdf_close(&h);
-    if (st == LENS_OK) st = seal_hash_file(&seal.structure_hash, &seal, w->fd, w->path.s);
-    return st == LENS_OK ? seal_write(&seal, w->fd, w->path.s) : st;
+    return st;
 }
 
-static lens_status check_written(const shard_writer_t *w) {
+lens_status shard_publish(shard_file_t *f) {
     str_t faults = {0};
     int64_t n_faults;
-    lens_status st = shard_verify(w->temporary.s, 0, &faults, &n_faults);
+    lens_status st = shard_verify(f->temporary.s, 0, &faults, &n_faults);
     if (st == LENS_OK && n_faults > 0) {
         faults.s[strcspn(faults.s, "\n")] = '\0';
-        st = lens_fail(LENS_IO, "%s: what was written reads back wrong: %s", w->path.s, faults.s);
+        st = lens_fail(LENS_IO, "%s: what was written reads back wrong: %s", f->path.s, faults.s);
     }
     str_free(&faults);
-    return st;
+    return st == LENS_OK ? shard_file_publish(f) : st;
+}
+
+uint64_t shard_writer_hash(const shard_writer_t *w) {
+    return XXH3_64bits_digest(w->content);
 }
 
 lens_status shard_writer_close(shard_writer_t *w) {
     lens_status st = LENS_OK;
     if (w->n == 0 || (w->layer && w->n != w->n_expected))
-        st = lens_fail(LENS_STATE, "%s: closed with %lld samples, expected %lld", w->path.s, (long long)w->n,
+        st = lens_fail(LENS_STATE, "%s: closed with %lld samples, expected %lld", w->file.path.s, (long long)w->n,
                        (long long)w->n_expected);
     if (st == LENS_OK) st = write_file(w);
-    if (st == LENS_OK) st = check_written(w);
-    if (st == LENS_OK) st = file_publish(w->temporary.s, w->path.s);
-    if (st != LENS_OK) {
-        shard_writer_abort(w);
-        return st;
-    }
+    if (st == LENS_OK) st = shard_publish(&w->file);
     writer_free(w);
-    return LENS_OK;
+    return st;
 }

@@ -35,10 +35,28 @@ done:
     return st;
 }
 
-static int64_t shard_of(const dataset_t *d, int64_t i) {
-    int64_t shard = 0;
-    while (i >= dataset_shard_begin(d, shard) + dataset_shard_n_samples(d, shard)) shard++;
-    return shard;
+/* Caption and metadata record of that kind; *there false where the layer lacks the shard. The metadata of kind 0 is
+ * that of the base, which is told elsewhere: "{}". */
+static lens_status read_kind(const dataset_t *d, int kind, int64_t shard, int64_t within, str_t *text, str_t *meta,
+                             bool *there) {
+    const shard_t *s;
+    LENS_TRY(dataset_pin(d, kind, shard, &s));
+    *there = s != NULL;
+    if (!s) return LENS_OK;
+    lens_status st = column_get(&s->text, within, NULL, text);
+    if (st == LENS_OK && kind > 0) st = column_get(&s->meta, within, NULL, meta);
+    dataset_unpin(d, kind, shard);
+    if (kind == 0) {
+        str_clear(meta);
+        str_add(meta, "{}");
+    }
+    return st;
+}
+
+static void add_shape(str_t *out, const array_shape_t *shape) {
+    str_addf(out, "%s [", array_dtype_name(shape->dtype));
+    for (int i = 0; i < shape->n_dims; i++) str_addf(out, "%s%" PRId64, i ? ", " : "", shape->dims[i]);
+    str_add_char(out, ']');
 }
 
 /* ---- text ---- */
@@ -49,9 +67,25 @@ static void print_field(str_t *out, const char *name, const str_t *value) {
     str_add_char(out, '\n');
 }
 
+static lens_status cat_captions(const dataset_t *d, int64_t shard, int64_t within, str_t *out, str_t *text) {
+    str_t meta = {0};
+    lens_status st = LENS_OK;
+    for (int k = 0; k < dataset_n_kinds(d); k++) {
+        bool there;
+        LENS_GO(read_kind(d, k, shard, within, text, &meta, &there));
+        if (!there) continue;
+        print_field(out, dataset_kind(d, k), text);
+        if (strcmp(str_text(&meta), "{}") != 0) print_field(out, "  its meta", &meta);
+    }
+done:
+    str_free(&meta);
+    return st;
+}
+
 static lens_status cat_text(const dataset_t *d, int64_t i, str_t *out, str_t *text) {
-    int64_t shard = shard_of(d, i), within = i - dataset_shard_begin(d, shard);
+    int64_t shard, within;
     sample_info_t info;
+    LENS_TRY(dataset_locate(d, i, &shard, &within));
     LENS_TRY(dataset_info(d, i, &info));
     LENS_TRY(dataset_key(d, i, text));
     str_addf(out, "%-12s %" PRId64 "\n", "index", i);
@@ -62,48 +96,78 @@ static lens_status cat_text(const dataset_t *d, int64_t i, str_t *out, str_t *te
     str_addf(out, " (originally %d x %d px)\n", info.original_width, info.original_height);
     LENS_TRY(dataset_meta(d, i, text));
     print_field(out, "meta", text);
-    for (int k = 0; k < dataset_n_kinds(d); k++) {
-        const shard_t *s = dataset_layer_shard(d, k, shard);
-        if (!s) continue;
-        LENS_TRY(column_get(&s->text, within, NULL, text));
-        print_field(out, dataset_kind(d, k), text);
-        if (k == 0) continue;
-        LENS_TRY(column_get(&s->meta, within, NULL, text));
-        if (strcmp(text->s, "{}") != 0) print_field(out, "  its meta", text);
+    LENS_TRY(cat_captions(d, shard, within, out, text));
+    for (int k = 0; k < dataset_n_arrays(d); k++) {
+        array_shape_t shape;
+        if (!d->arrays[k].present[shard]) continue;
+        LENS_TRY(dataset_array_shape(d, i, dataset_array_kind(d, k), &shape));
+        str_addf(out, "%-12s ", dataset_array_kind(d, k));
+        add_shape(out, &shape);
+        str_add_char(out, '\n');
     }
     return str_status(out);
 }
 
 /* ---- JSON ---- */
 
+static lens_status add_arrays(const dataset_t *d, int64_t i, int64_t shard, str_t *out) {
+    for (int k = 0, n = 0; k < dataset_n_arrays(d); k++) {
+        array_shape_t shape;
+        if (!d->arrays[k].present[shard]) continue;
+        LENS_TRY(dataset_array_shape(d, i, dataset_array_kind(d, k), &shape));
+        str_addf(out, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", n++ ? "," : "", dataset_array_kind(d, k),
+                 array_dtype_name(shape.dtype));
+        for (int j = 0; j < shape.n_dims; j++) str_addf(out, "%s%" PRId64, j ? "," : "", shape.dims[j]);
+        str_add(out, "]}");
+    }
+    return LENS_OK;
+}
+
+/* The captions, and as *metas the members of the object caption_meta. */
+static lens_status add_captions(const dataset_t *d, int64_t shard, int64_t within, str_t *out, str_t *metas,
+                                str_t *text) {
+    str_t meta = {0};
+    lens_status st = LENS_OK;
+    for (int k = 0, n = 0; k < dataset_n_kinds(d); k++) {
+        bool there;
+        LENS_GO(read_kind(d, k, shard, within, text, &meta, &there));
+        if (!there) continue;
+        str_addf(out, "%s\"%s\":", n++ ? "," : "", dataset_kind(d, k));
+        str_add_json(out, text->s, text->len);
+        if (k > 0) str_addf(metas, "%s\"%s\":%s", metas->len ? "," : "", dataset_kind(d, k), str_text(&meta));
+    }
+done:
+    str_free(&meta);
+    return st;
+}
+
 static lens_status cat_json(const dataset_t *d, int64_t i, str_t *out, str_t *text) {
-    int64_t shard = shard_of(d, i), within = i - dataset_shard_begin(d, shard);
+    int64_t shard, within;
     sample_info_t info;
-    LENS_TRY(dataset_info(d, i, &info));
-    LENS_TRY(dataset_key(d, i, text));
+    str_t metas = {0};
+    lens_status st;
+    LENS_GO(dataset_locate(d, i, &shard, &within));
+    LENS_GO(dataset_info(d, i, &info));
+    LENS_GO(dataset_key(d, i, text));
     str_addf(out, "{\"index\":%" PRId64 ",\"key\":", i);
     str_add_json(out, text->s, text->len);
     str_addf(out, ",\"shard\":\"%s\",\"shard_index\":%" PRId64, dataset_shard_name(d, shard), within);
     str_addf(out, ",\"width\":%d,\"height\":%d,\"original_width\":%d,\"original_height\":%d,\"image_bytes\":%" PRIu64,
              info.width, info.height, info.original_width, info.original_height, info.image_bytes);
-    LENS_TRY(dataset_meta(d, i, text)); /* an object: the writer and verify see to it */
+    LENS_GO(dataset_meta(d, i, text)); /* an object: the writer and verify see to it */
     str_addf(out, ",\"meta\":%s,\"captions\":{", text->s);
-    for (int k = 0, n = 0; k < dataset_n_kinds(d); k++) {
-        const shard_t *s = dataset_layer_shard(d, k, shard);
-        if (!s) continue;
-        LENS_TRY(column_get(&s->text, within, NULL, text));
-        str_addf(out, "%s\"%s\":", n++ ? "," : "", dataset_kind(d, k));
-        str_add_json(out, text->s, text->len);
+    LENS_GO(add_captions(d, shard, within, out, &metas, text));
+    str_addf(out, "},\"caption_meta\":{%s}", str_text(&metas));
+    if (dataset_n_arrays(d)) {
+        str_add(out, ",\"arrays\":{");
+        LENS_GO(add_arrays(d, i, shard, out));
+        str_add_char(out, '}');
     }
-    str_add(out, "},\"caption_meta\":{");
-    for (int k = 1, n = 0; k < dataset_n_kinds(d); k++) {
-        const shard_t *s = dataset_layer_shard(d, k, shard);
-        if (!s) continue;
-        LENS_TRY(column_get(&s->meta, within, NULL, text));
-        str_addf(out, "%s\"%s\":%s", n++ ? "," : "", dataset_kind(d, k), text->s);
-    }
-    str_add(out, "}}\n");
-    return str_status(out);
+    str_add(out, "}\n");
+    st = str_status(out);
+done:
+    str_free(&metas);
+    return st;
 }
 
 lens_status shards_cat(const dataset_t *d, const char *index, const shards_options_t *o) {

@@ -1,5 +1,5 @@
-/* `lens shards export`: a dataset as WebDataset, one tar a shard: KEY.webp, KEY.txt, KEY.json for each sample, in
- * order.
+/* `lens shards export`: a dataset as WebDataset, one tar a shard: KEY.webp or KEY.jpg, KEY.txt, KEY.json for each
+ * sample, in order.
  *
  * Same dataset, same bytes: times, owners and modes are fixed. WebDataset takes all after the first dot of a name for
  * its extension, so dots of a key become '_' in the names of members; KEY.json keeps the key itself. */
@@ -85,7 +85,11 @@ static lens_status add_sample(export_t *e, struct archive *a, const char *path, 
     member_name(e);
     LENS_TRY(str_status(&e->name));
     LENS_TRY(dataset_image(e->d, i, &e->text));
-    LENS_TRY(add_member(a, path, e->name.s, "webp", &e->text));
+    const char *extension = picture_extension(e->text.s, e->text.len);
+    if (!extension)
+        return lens_fail(LENS_FORMAT, "%s: picture of sample %" PRId64 " is neither WebP nor JPEG", dataset_dir(e->d),
+                         i);
+    LENS_TRY(add_member(a, path, e->name.s, extension, &e->text));
     LENS_TRY(dataset_caption(e->d, i, e->kind, &e->text));
     LENS_TRY(add_member(a, path, e->name.s, "txt", &e->text));
     LENS_TRY(make_json(e, i));

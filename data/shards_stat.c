@@ -80,22 +80,30 @@ static uint64_t packed_bytes(const column_t *c) {
     return sum;
 }
 
+static lens_status gather_texts(kind_stat_t *k, const shard_t *s, int kind, chunk_cache_t *cache, str_t *text) {
+    k->text_bytes += s->text.blob_bytes;
+    k->packed_bytes += packed_bytes(&s->text);
+    if (kind > 0) k->file_bytes += s->file_bytes;
+    for (int64_t i = 0; i < s->n_samples; i++) {
+        LENS_TRY(column_get(&s->text, i, cache, text));
+        if (text->len == 0) k->n_empty++;
+        LENS_TRY(count_length(k, count_words(text)));
+    }
+    return LENS_OK;
+}
+
 static lens_status gather_kind(kind_stat_t *k, const dataset_t *d, int kind) {
     str_t text = {0};
     chunk_cache_t *cache = NULL;
     lens_status st;
     LENS_GO(chunk_cache_new(&cache, 2));
     for (int64_t shard = 0; shard < dataset_n_shards(d); shard++) {
-        const shard_t *s = dataset_layer_shard(d, kind, shard);
+        const shard_t *s;
+        LENS_GO(dataset_pin(d, kind, shard, &s));
         if (!s) continue;
-        k->text_bytes += s->text.blob_bytes;
-        k->packed_bytes += packed_bytes(&s->text);
-        if (kind > 0) k->file_bytes += s->file_bytes;
-        for (int64_t i = 0; i < s->n_samples; i++) {
-            LENS_GO(column_get(&s->text, i, cache, &text));
-            if (text.len == 0) k->n_empty++;
-            LENS_GO(count_length(k, count_words(&text)));
-        }
+        st = gather_texts(k, s, kind, cache, &text);
+        dataset_unpin(d, kind, shard);
+        if (st != LENS_OK) break;
     }
 done:
     chunk_cache_free(cache);
@@ -123,7 +131,12 @@ static lens_status gather(stat_t *t, const dataset_t *d) {
     t->n_kinds = dataset_n_kinds(d);
     t->kinds = calloc((size_t)t->n_kinds, sizeof *t->kinds);
     if (!t->kinds) return lens_fail(LENS_MEMORY, "out of memory for %d caption kinds", t->n_kinds);
-    for (int64_t i = 0; i < dataset_n_shards(d); i++) gather_base(t, dataset_base_shard(d, i));
+    for (int64_t i = 0; i < dataset_n_shards(d); i++) {
+        const shard_t *s;
+        LENS_TRY(dataset_pin(d, 0, i, &s));
+        gather_base(t, s);
+        dataset_unpin(d, 0, i);
+    }
     for (int k = 0; k < t->n_kinds; k++) {
         t->kinds[k].kind = dataset_kind(d, k);
         LENS_TRY(gather_kind(&t->kinds[k], d, k));

@@ -57,8 +57,8 @@ static lens_status check_relations(verify_t *v, const char *path, const char *ki
         str_addf(&base_path, "%s/base/%s.h5", v->dir, name);
         LENS_GO(str_status(&base_path));
         LENS_GO(shard_open(&base, base_path.s));
-        LENS_GO(shard_check_fit(s, kind, base, name));
-    } else if (s->base_shard) {
+        LENS_GO(shard_check_fit(s, kind, name, base->n_samples, base->content_hash));
+    } else if (s->role != SEAL_BASE) {
         st = lens_fail(LENS_FORMAT, "%s: a layer shard (%s) among the base shards", s->path, s->kind);
     } else {
         LENS_GO(check_keys(v, s));
@@ -78,7 +78,7 @@ static lens_status check_file(verify_t *v, const char *folder, const char *kind,
     lens_status st;
     LENS_GO(str_status(&path));
     log_progress("verify %s", path.s);
-    LENS_GO(shard_verify(path.s, SHARD_VERIFY_WEBP, &faults, &n));
+    LENS_GO(shard_verify(path.s, SHARD_VERIFY_PICTURES, &faults, &n));
     log_progress_end();
     fputs(str_text(&faults), stdout);
     v->n_faults += n;

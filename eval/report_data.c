@@ -158,30 +158,35 @@ static void add_charts(str_t *out, const data_figures_t *f) {
 /* ---- pictures with their captions ---- */
 
 /* The stored picture, or a smaller copy where it is larger than the page can show. */
-static lens_status add_picture(str_t *out, const str_t *webp) {
+static lens_status add_picture(str_t *out, const str_t *picture) {
     int32_t width, height;
-    LENS_TRY(image_probe(&width, &height, (const uint8_t *)webp->s, webp->len));
+    LENS_TRY(image_probe(&width, &height, (const uint8_t *)picture->s, picture->len));
     double scale = (double)PICTURE_SIDE_MAX / (width > height ? width : height);
-    image_t picture = {0}, small = {0};
+    image_t whole = {0}, small = {0};
     str_t encoded = {0};
     lens_status st = LENS_OK;
     if (scale < 1) {
-        LENS_GO(image_decode(&picture, (const uint8_t *)webp->s, webp->len));
+        LENS_GO(image_decode(&whole, (const uint8_t *)picture->s, picture->len));
         width = width * scale < 1 ? 1 : (int32_t)(width * scale);
         height = height * scale < 1 ? 1 : (int32_t)(height * scale);
-        LENS_GO(image_resize(&small, &picture, width, height));
+        LENS_GO(image_resize(&small, &whole, width, height));
         LENS_GO(image_encode_webp(&encoded, &small, PICTURE_QUALITY, false));
     }
-    const str_t *shown = scale < 1 ? &encoded : webp;
+    const str_t *shown = scale < 1 ? &encoded : picture;
+    const char *mime = picture_mime(shown->s, shown->len);
+    if (!mime) {
+        st = lens_fail(LENS_FORMAT, "a picture that is neither WebP nor JPEG");
+        goto done;
+    }
     double shown_scale = (double)PICTURE_SHOWN_PX / (width > height ? width : height);
     str_addf(out, "<img width=\"%.0f\" height=\"%.0f\" alt=\"\" src=\"", fmax(1, width * shown_scale),
              fmax(1, height * shown_scale));
-    html_add_data_uri(out, "image/webp", shown->s, shown->len);
+    html_add_data_uri(out, mime, shown->s, shown->len);
     str_add(out, "\"/>");
 done:
     str_free(&encoded);
     image_free(&small);
-    image_free(&picture);
+    image_free(&whole);
     return st;
 }
 

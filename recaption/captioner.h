@@ -41,7 +41,7 @@ typedef struct caption_request caption_request_t;
 struct caption_request {
     int64_t sample;       /* index in the dataset */
     const image_t *image; /* decoded picture */
-    const str_t *webp;    /* the same picture as stored, for services that take the file */
+    const str_t *picture; /* the same as stored, WebP or JPEG, for services that take the file */
     const char *alt;      /* alt-text as ingested, "" where there is none */
     const char *meta;     /* JSON object as text */
     int attempt;          /* 0, then 1 more each time the answer was not good enough: answer differently */

@@ -37,12 +37,12 @@ struct job {
     caption_request_t request;
     round_t *round;
     image_t image;
-    str_t webp, alt, meta;
+    str_t picture, alt, meta;
 };
 
 static void job_free(job_t *j) {
     image_free(&j->image);
-    str_free(&j->webp);
+    str_free(&j->picture);
     str_free(&j->alt);
     str_free(&j->meta);
     free(j);
@@ -105,8 +105,8 @@ static void take_reply(const caption_request_t *request, const caption_reply_t *
 static lens_status load(job_t *j, const dataset_t *d, int64_t sample) {
     LENS_TRY(dataset_caption(d, sample, "alt", &j->alt));
     LENS_TRY(dataset_meta(d, sample, &j->meta));
-    LENS_TRY(dataset_image(d, sample, &j->webp));
-    return image_decode(&j->image, (const uint8_t *)j->webp.s, j->webp.len);
+    LENS_TRY(dataset_image(d, sample, &j->picture));
+    return image_decode(&j->image, (const uint8_t *)j->picture.s, j->picture.len);
 }
 
 /* A damaged picture is a rejected sample; a disk that fails ends the work. */
@@ -127,7 +127,7 @@ static lens_status ask(round_t *r, int64_t within) {
     if (st == LENS_OK) {
         j->request = (caption_request_t){.sample = r->begin + within,
                                          .image = &j->image,
-                                         .webp = &j->webp,
+                                         .picture = &j->picture,
                                          .alt = str_text(&j->alt),
                                          .meta = str_text(&j->meta),
                                          .attempt = record->attempts,

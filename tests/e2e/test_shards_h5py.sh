@@ -48,7 +48,7 @@ assert len(members) == 180
 for a, b in zip(ours, theirs):
     for field in ("key", "width", "height", "original_width", "original_height", "meta", "captions"):
         assert a[field] == b[field], (field, a[field], b[field])
-    webp = bytes.fromhex(b["webp"])
+    webp = bytes.fromhex(b["picture"])
     assert len(webp) == a["image_bytes"] and webp[:4] == b"RIFF"
     assert webp == members[a["key"] + ".webp"]
     assert members[a["key"] + ".txt"].decode() == b["captions"]["truth-dense"]

@@ -78,8 +78,8 @@ static void write_base(const char *dir, const char *key_prefix) {
     for (int i = 0; i < N; i++) {
         char picture[1000], *alt = alt_of(i), *key = format("%s-%03d", key_prefix, i), *meta = format("{\"i\":%d}", i);
         sample_t s = {.key = key,
-                      .webp = picture,
-                      .webp_bytes = picture_of(i, picture),
+                      .picture = picture,
+                      .picture_bytes = picture_of(i, picture),
                       .width = 10 + i,
                       .height = 20 + i,
                       .original_width = 100 + i,
@@ -240,8 +240,8 @@ static void incomplete_layer_is_not_published(void **state) {
 
 static lens_status add_one(dataset_writer_t *w, const char *key, const char *alt, const char *meta) {
     sample_t s = {.key = key,
-                  .webp = "x",
-                  .webp_bytes = 1,
+                  .picture = "x",
+                  .picture_bytes = 1,
                   .width = 1,
                   .height = 1,
                   .original_width = 1,

@@ -61,15 +61,15 @@ static int setup(void **state) {
     for (int i = 0; i < N; i++) {
         char key[] = {'k', (char)('0' + i), '\0'};
         sample_t s = {.key = key,
-                      .webp = picture + i,
-                      .webp_bytes = sizeof picture - (size_t)i * 7,
+                      .picture = picture + i,
+                      .picture_bytes = sizeof picture - (size_t)i * 7,
                       .width = 8,
                       .height = 9,
                       .original_width = 10,
                       .original_height = 11,
                       .alt = "some alt-text",
                       .meta = "{\"a\":1}"};
-        if (i == 2) s.webp_bytes = 600;
+        if (i == 2) s.picture_bytes = 600;
         if (shard_writer_add_sample(w, &s) != LENS_OK) return -1;
     }
     if (shard_writer_close(w) != LENS_OK) return -1;
@@ -95,13 +95,13 @@ static lens_status read_all(const char *path, uint64_t *digest) {
     str_t text = {0}, all = {0};
     lens_status st = LENS_OK;
     for (int64_t i = 0; i < s->n_samples && st == LENS_OK; i++) {
-        const column_t *columns[] = {&s->text, &s->meta, s->base_shard ? NULL : &s->keys};
+        const column_t *columns[] = {&s->text, &s->meta, s->role != SEAL_BASE ? NULL : &s->keys};
         for (int k = 0; k < 3 && st == LENS_OK; k++) {
             if (!columns[k]) continue;
             st = column_get(columns[k], i, NULL, &text);
             if (st == LENS_OK) str_add_n(&all, text.s, text.len + 1);
         }
-        if (st != LENS_OK || s->base_shard) continue;
+        if (st != LENS_OK || s->role != SEAL_BASE) continue;
         st = shard_image(s, i, &text);
         if (st == LENS_OK) str_add_n(&all, text.s, text.len);
         str_addf(&all, "%d %d %d %d", s->width[i], s->height[i], s->original_width[i], s->original_height[i]);
@@ -202,7 +202,7 @@ static void bears_sealed_damage(void **state) {
         ok(seal_check(&seal, fd, paths[k]));
         close(fd);
         for (size_t i = 0; i < n - SEAL_BYTES; i += 7) {
-            if (i >= seal.images_begin && i < seal.images_end) continue;
+            if (i >= seal.payload_begin && i < seal.payload_end) continue;
             char kept = bytes[i];
             bytes[i] = (char)(i % 2 ? ~kept : kept ^ (1 << i % 8));
             put(f->work, bytes, n);
@@ -245,7 +245,7 @@ static lens_status put_made(hdf_t *h, const made_t *m) {
         if (i == 0 && m->text_contiguous)
             LENS_TRY(hdf_put_table(h, names[i], H5T_STD_U8LE, text, m->text_bytes, NULL));
         else if (i == 1 || !m->text_missing)
-            LENS_TRY(hdf_put_packed(h, names[i], text, m->text_bytes));
+            LENS_TRY(hdf_put_packed(h, names[i], text, m->text_bytes, 3));
         LENS_TRY(hdf_put_table(h, offset_names[i], m->offsets_type, m->offsets, m->n_offsets, NULL));
     }
     return hdf_finish(h);
@@ -264,7 +264,7 @@ static void make(const char *path, const made_t *m) {
     put(path, bytes, (size_t)info.st_size);
     free(bytes);
     reseal(path,
-           (seal_t){.layer = true, .hdf5_bytes = (uint64_t)info.st_size, .n_samples = m->n_samples, .content_hash = 7});
+           (seal_t){.kind = SEAL_CAPTIONS, .hdf5_bytes = (uint64_t)info.st_size, .n_samples = m->n_samples, .content_hash = 7});
 }
 
 static void refuses_made_up_files(void **state) {
@@ -272,7 +272,7 @@ static void refuses_made_up_files(void **state) {
     static const uint64_t good[] = {0, 0, 1, 1}, falling[] = {0, 1, 0, 1}, late[] = {1, 1, 1, 1},
                           short_[] = {0, 0, 0, 0}, huge[] = {0, UINT64_MAX, UINT64_MAX, 1}, beyond[] = {0, 0, 0, 2};
     const made_t sound = {.n_samples = N,
-                          .schema = 1,
+                          .schema = SHARD_VERSION,
                           .kind = "dense",
                           .offsets = good,
                           .n_offsets = 4,
@@ -290,7 +290,7 @@ static void refuses_made_up_files(void **state) {
     m[n++].n_samples = INT64_MAX;
     m[n++].n_samples = (uint64_t)SHARD_MAX_SAMPLES;
     m[n++].n_samples = N + 1;
-    m[n++].schema = 2;
+    m[n++].schema = SHARD_VERSION + 1;
     m[n++].kind = "base";
     m[n++].kind_is_number = true;
     m[n++].offsets = falling;
@@ -313,7 +313,7 @@ static void refuses_bad_texts(void **state) {
     const files_t *f = *state;
     static const uint64_t offsets[] = {0, 0, 1, 1};
     const made_t m = {.n_samples = N,
-                      .schema = 1,
+                      .schema = SHARD_VERSION,
                       .kind = "dense",
                       .offsets = offsets,
                       .n_offsets = 4,

@@ -60,8 +60,8 @@ static void add_sample(dataset_writer_t *w, int i, bool broken) {
     snprintf(key, sizeof(key), "key-%02d", i);
     snprintf(alt, sizeof(alt), "alt %d", i);
     const sample_t sample = {.key = key,
-                             .webp = webp.s,
-                             .webp_bytes = webp.len,
+                             .picture = webp.s,
+                             .picture_bytes = webp.len,
                              .width = im.width,
                              .height = im.height,
                              .original_width = im.width,

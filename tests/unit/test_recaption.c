@@ -47,8 +47,8 @@ static void make_dataset(const char *dir, int damaged) {
         snprintf(key, sizeof key, "sample-%04d", i);
         size_t n = i == damaged ? webp.len / 2 : webp.len;
         const sample_t sample = {.key = key,
-                                 .webp = webp.s,
-                                 .webp_bytes = n,
+                                 .picture = webp.s,
+                                 .picture_bytes = n,
                                  .width = im.width,
                                  .height = im.height,
                                  .original_width = im.width,

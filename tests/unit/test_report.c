@@ -103,8 +103,8 @@ static void make_dataset(const place_t *p, int n) {
         assert_int_equal(image_encode_webp(&webp, &picture, 80, false), LENS_OK);
         snprintf(key, sizeof key, "key-%03d", i);
         sample_t sample = {.key = key,
-                           .webp = webp.s,
-                           .webp_bytes = webp.len,
+                           .picture = webp.s,
+                           .picture_bytes = webp.len,
                            .width = width,
                            .height = height,
                            .original_width = width,
