@@ -74,14 +74,18 @@ static void merge_small(batch_plan_t *p, const bucket_list_t *l, bool tell) {
     }
 }
 
+/* counts: [n_shards, n_buckets + 1] */
 static lens_status count_samples(batch_plan_t *p, const int64_t *counts) {
     int64_t total = 0;
-    for (int64_t i = 0; i < p->n_shards * p->n_buckets; i++) {
-        if (counts[i] < 0 || counts[i] > UINT32_MAX)
-            return lens_fail(LENS_FORMAT, "buckets: shard %lld has %lld samples of one bucket",
-                             (long long)(i / p->n_buckets), (long long)counts[i]);
-        p->n_samples[i % p->n_buckets] += counts[i];
-        total += counts[i];
+    for (int64_t s = 0; s < p->n_shards; s++) {
+        const int64_t *row = counts + s * (p->n_buckets + 1);
+        for (int b = 0; b < p->n_buckets; b++) {
+            if (row[b] < 0 || row[b] > UINT32_MAX)
+                return lens_fail(LENS_FORMAT, "buckets: shard %lld has %lld samples of one bucket", (long long)s,
+                                 (long long)row[b]);
+            p->n_samples[b] += row[b];
+            total += row[b];
+        }
     }
     if (total == 0) return lens_fail(LENS_ARGUMENT, "no sample fits into any of the %d buckets", p->n_buckets);
     return LENS_OK;
@@ -92,7 +96,8 @@ static lens_status merge_counts(batch_plan_t *p, const int64_t *counts) {
         return lens_fail(LENS_MEMORY, "order of %lld shards in %d buckets", (long long)p->n_shards, p->n_buckets);
     for (int64_t s = 0; s < p->n_shards; s++) {
         for (int b = 0; b < p->n_buckets; b++) {
-            if (p->merged[b] >= 0) p->counts[s * p->n_buckets + p->merged[b]] += (uint32_t)counts[s * p->n_buckets + b];
+            if (p->merged[b] >= 0)
+                p->counts[s * p->n_buckets + p->merged[b]] += (uint32_t)counts[s * (p->n_buckets + 1) + b];
         }
     }
     return LENS_OK;

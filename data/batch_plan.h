@@ -31,7 +31,8 @@ typedef struct {
 
 typedef struct batch_plan batch_plan_t;
 
-/* counts: [n_shards, l->n] samples of each shard and bucket, copied. ARGUMENT: no samples at all, or batch sizes whose
+/* counts: [n_shards, l->n + 1] samples of each shard by bucket, the last for those of none, which are left out; copied.
+ * ARGUMENT: no samples at all, or batch sizes whose
  * least common multiple is too large. Buckets that were merged are told in the log where `tell`. */
 LENS_CHECKED lens_status batch_plan_new(batch_plan_t **out, const batch_plan_options_t *options, const bucket_list_t *l,
                                         const int64_t *counts, int64_t n_shards, bool tell);

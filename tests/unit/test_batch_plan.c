@@ -14,7 +14,7 @@ enum { N_SHARDS = 23, PER_SHARD = 400 }; /* a shard's samples of one bucket: at 
 
 typedef struct {
     bucket_list_t list;
-    int64_t counts[N_SHARDS * BUCKET_MAX];
+    int64_t counts[N_SHARDS * (BUCKET_MAX + 1)]; /* as dataset_bucket_counts */
     int64_t batch[BUCKET_MAX];
     batch_plan_t *plan;
 } fixture_t;
@@ -30,8 +30,8 @@ static fixture_t *make(const char *spec, uint64_t seed, uint32_t most, int64_t w
     assert_non_null(f);
     assert_int_equal(bucket_list_parse(&f->list, spec, 1), LENS_OK);
     rng_t r = rng_stream(seed, 0, 0, RNG_TEST);
-    for (int64_t i = 0; i < N_SHARDS * f->list.n; i++)
-        f->counts[i] = rng_below(&r, 2 + most / (1 + (uint32_t)(i % f->list.n)));
+    for (int64_t i = 0; i < N_SHARDS * (f->list.n + 1); i++)
+        f->counts[i] = rng_below(&r, 2 + most / (1 + (uint32_t)(i % (f->list.n + 1))));
     static const int64_t batches[] = {24, 10, 6};
     for (int a = 0; a < f->list.n_areas; a++) f->batch[a] = batches[a % 3];
     start(f, window);
@@ -114,7 +114,8 @@ static void test_small_buckets(void **state) {
     for (uint64_t seed = 0; seed < 12; seed++) {
         fixture_t *f = make("lens-27", seed, seed < 6 ? 1 : 8, 4);
         int64_t total = 0, planned = 0;
-        for (int64_t i = 0; i < N_SHARDS * f->list.n; i++) total += f->counts[i];
+        for (int64_t i = 0; i < N_SHARDS * (f->list.n + 1); i++)
+            total += i % (f->list.n + 1) < f->list.n ? f->counts[i] : 0;
         int n_active[3] = {0}, n_small[3] = {0};
         for (int b = 0; b < f->list.n; b++) {
             int area = f->list.bucket[b].area;
@@ -139,7 +140,7 @@ static void test_plain_order(void **state) {
     (void)state;
     fixture_t *f = make("512x512", 1, 30, 0);
     int64_t n = batch_plan_n_samples(f->plan, 0), begins[N_SHARDS + 1] = {0}, k;
-    for (int s = 0; s < N_SHARDS; s++) begins[s + 1] = begins[s] + f->counts[s];
+    for (int s = 0; s < N_SHARDS; s++) begins[s + 1] = begins[s] + f->counts[2 * s];
     for (int64_t m = 0; m < 100; m++) {
         batch_place_t whole[24], slice[6];
         assert_int_equal(batch_plan_bucket(f->plan, m, &k), 0);
@@ -217,7 +218,7 @@ static void test_refused(void **state) {
     assert_null(p);
     f->counts[3] = -1;
     assert_int_equal(batch_plan_new(&p, &o, &f->list, f->counts, N_SHARDS, false), LENS_FORMAT);
-    for (int i = 0; i < N_SHARDS * f->list.n; i++) f->counts[i] = UINT32_MAX;
+    for (int i = 0; i < N_SHARDS * (f->list.n + 1); i++) f->counts[i] = UINT32_MAX;
     f->batch[0] = 999999937; /* primes */
     f->batch[1] = 999999929;
     f->batch[2] = 999999893;
