@@ -102,6 +102,11 @@ image_format image_format_of(const uint8_t *bytes, size_t n) {
     return IMAGE_UNKNOWN;
 }
 
+bool image_is_readable(const uint8_t *bytes, size_t n) {
+    image_format format = image_format_of(bytes, n);
+    return format != IMAGE_UNKNOWN && format != IMAGE_GIF;
+}
+
 lens_status image_read_header(image_header_t *out, image_format format, const uint8_t *bytes, size_t n) {
     switch (format) {
     case IMAGE_JPEG:
@@ -134,7 +139,8 @@ lens_status image_read_pixels(const image_t *into, image_format format, const ui
 
 /* What is left of a codec is gone before the picture is turned. */
 static uint64_t image_decode_bytes(const image_header_t *h) {
-    uint64_t stored = (uint64_t)h->width * (uint64_t)h->height * 3, turned = h->orientation == 1 ? 0 : stored;
+    uint64_t stored = (uint64_t)h->width * (uint64_t)h->height * 3;
+    uint64_t turned = h->orientation == 1 ? 0 : stored + IMAGE_CODEC_BYTES;
     return stored + (h->extra_bytes > turned ? h->extra_bytes : turned);
 }
 

@@ -148,11 +148,11 @@ bool image_icc_is_srgb(const uint8_t *bytes, size_t n, icc_space space) {
 static cmsHTRANSFORM icc_transform(cmsContext context, cmsHPROFILE profile, icc_space space, int n_channels) {
     cmsHPROFILE srgb = cmsCreate_sRGBProfileTHR(context);
     if (!srgb) return NULL;
-    cmsUInt32Number from = space == ICC_GREY   ? TYPE_GRAY_8
+    cmsUInt32Number from = space == ICC_GREY   ? TYPE_GRAY_FLT
                            : space == ICC_CMYK ? TYPE_CMYK_8_REV
                            : n_channels == 4   ? TYPE_RGBA_8
                                                : TYPE_RGB_8;
-    cmsUInt32Number to = space == ICC_RGB ? from : TYPE_RGB_8;
+    cmsUInt32Number to = space == ICC_RGB ? from : space == ICC_GREY ? TYPE_RGB_FLT : TYPE_RGB_8;
     cmsUInt32Number flags = cmsFLAGS_BLACKPOINTCOMPENSATION | (from == TYPE_RGBA_8 ? cmsFLAGS_COPY_ALPHA : 0);
     cmsHTRANSFORM transform =
         cmsCreateTransformTHR(context, profile, from, srgb, to, INTENT_RELATIVE_COLORIMETRIC, flags);
@@ -160,11 +160,14 @@ static cmsHTRANSFORM icc_transform(cmsContext context, cmsHPROFILE profile, icc_
     return transform;
 }
 
-/* Grey has only 256 pixels: they are all asked for at once. */
+/* Grey has only 256 pixels: they are all asked for at once, in floats, since of 8 bits lcms makes a table too coarse
+ * for curves that are steep near black. */
 static void icc_tabulate_grey(image_icc_t *t) {
-    uint8_t codes[256];
-    for (int i = 0; i < 256; i++) codes[i] = (uint8_t)i;
-    cmsDoTransform(t->transform, codes, t->grey, 256);
+    float codes[256], srgb[256][3];
+    for (int i = 0; i < 256; i++) codes[i] = (float)i / 255;
+    cmsDoTransform(t->transform, codes, srgb, 256);
+    for (int i = 0; i < 256; i++)
+        for (int c = 0; c < 3; c++) t->grey[i][c] = (uint8_t)lrintf(fminf(fmaxf(srgb[i][c], 0), 1) * 255);
     cmsDeleteTransform(t->transform);
     t->transform = NULL;
 }

@@ -1,8 +1,8 @@
-/* Separable resampling in floats, four output rows at a time. Any thread.
+/* Separable resampling in floats, eight output rows at a time. Any thread.
  *
- * Down first: the input rows under each of the four output rows are summed, over contiguous bytes. The four sums are
- * written interleaved, f32 [input x, channel, 4], so that one vector holds a pixel of all four rows and the pass across
- * multiplies it whole. Both passes are bound by arithmetic, not by memory: nothing but the four rows is kept. */
+ * Down first: the input rows under each of the eight output rows are summed, over contiguous bytes. The sums are then
+ * interleaved, f32 [input x, channel, 8], so that one vector holds a channel of a pixel of all eight rows and the pass
+ * across needs no other. Nothing but the eight rows is kept. */
 #include "data/image_resample.h"
 
 #include <inttypes.h>
@@ -13,149 +13,204 @@
 #include "data/image_light.h"
 #include "data/image_taps.h"
 
-#define ROWS 4                /* output rows in one go */
-#define PIXEL_F32 (3 * ROWS)  /* floats of one pixel of them */
-#define VECTOR_F32 (4 * ROWS) /* and with what a vector of a round length takes of the next */
+#define ROWS 8 /* output rows in one go: as many as a vector holds */
+#define PIXEL_F32 (3 * ROWS)
 
-typedef float f32x16 __attribute__((vector_size(64)));
-typedef int32_t i32x16 __attribute__((vector_size(64)));
-typedef uint8_t u8x16 __attribute__((vector_size(16)));
+/* Vectors as GCC and Clang both have them. Of 32 bytes: longer ones fall apart where the processor lacks them. */
+typedef float f32x8 __attribute__((vector_size(32)));
+typedef int32_t i32x8 __attribute__((vector_size(32)));
+typedef uint8_t u8x32 __attribute__((vector_size(32)));
 
 typedef struct {
     const image_t *in;
     image_taps_t across, down;
+    bool overshoots;            /* weights below 0 */
     const image_light_t *light; /* NULL: values as stored are averaged */
     size_t left, n;             /* bytes of an input row that some output takes: [left, left + n) */
-    float *sums;                /* f32 [n, ROWS] and one pixel of padding, owned */
+    float *sums;                /* f32 [n, ROWS], owned */
     float *apart;               /* f32 [ROWS, n]: sums before they are interleaved, owned */
 } resampler_t;
 
 /* ---- down ---- */
 
-/* The input under output row y, and its weights. */
-static const uint8_t *rows_under(const resampler_t *r, int32_t y, const float **weight) {
-    *weight = r->down.weight + (size_t)y * (size_t)r->down.n_taps;
-    return r->in->rgb + (size_t)r->down.first[y] * (size_t)r->in->width * 3 + r->left;
-}
-
-/* n_taps is a constant where this is called, which unrolls the inner loops. */
-static inline __attribute__((always_inline)) void sum_few_rows(const resampler_t *r, const int32_t y[ROWS],
-                                                               int32_t n_taps) {
-    float *restrict sums = r->sums;
-    size_t n = r->n, stride = (size_t)r->in->width * 3;
-    const float *w[ROWS];
-    const uint8_t *row[ROWS];
-    for (int k = 0; k < ROWS; k++) row[k] = rows_under(r, y[k], &w[k]);
+/* n_taps is a constant where this is called, which unrolls the inner loop. */
+static inline __attribute__((always_inline)) void sum_few(float *restrict sum, const uint8_t *restrict row,
+                                                          size_t stride, size_t n, const float *w, int32_t n_taps) {
     for (size_t i = 0; i < n; i++) {
-        float s[ROWS] = {0};
-        for (int32_t t = 0; t < n_taps; t++)
-            for (int k = 0; k < ROWS; k++) s[k] += w[k][t] * (float)row[k][(size_t)t * stride + i];
-        for (int k = 0; k < ROWS; k++) sums[i * ROWS + (size_t)k] = s[k];
+        float s = 0;
+        for (int32_t t = 0; t < n_taps; t++) s += w[t] * (float)row[(size_t)t * stride + i];
+        sum[i] = s;
     }
 }
 
-static void sum_row(const resampler_t *r, int32_t y, float *restrict sum) {
-    const float *weight;
-    const uint8_t *row = rows_under(r, y, &weight);
-    size_t n = r->n;
+static void sum_many(float *restrict sum, const uint8_t *restrict row, size_t stride, size_t n, const float *w,
+                     int32_t n_taps) {
     memset(sum, 0, n * sizeof *sum);
-    for (int32_t t = 0; t < r->down.n_taps; t++, row += (size_t)r->in->width * 3) {
-        float w = weight[t];
-        if (r->light)
-            for (size_t i = 0; i < n; i++) sum[i] += w * r->light->linear[row[i]];
-        else
-            for (size_t i = 0; i < n; i++) sum[i] += w * (float)row[i];
-    }
+    for (int32_t t = 0; t < n_taps; t++, row += stride)
+        for (size_t i = 0; i < n; i++) sum[i] += w[t] * (float)row[i];
 }
 
-static void sum_many_rows(const resampler_t *r, const int32_t y[ROWS]) {
-    size_t n = r->n;
-    for (int k = 0; k < ROWS; k++) sum_row(r, y[k], r->apart + (size_t)k * n);
-    const float *restrict apart = r->apart;
-    float *restrict sums = r->sums;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < ROWS; k++) sums[i * ROWS + k] = apart[k * n + i];
+static void sum_light(float *restrict sum, const uint8_t *restrict row, size_t stride, size_t n, const float *w,
+                      int32_t n_taps, const float *restrict linear) {
+    memset(sum, 0, n * sizeof *sum);
+    for (int32_t t = 0; t < n_taps; t++, row += stride)
+        for (size_t i = 0; i < n; i++) sum[i] += w[t] * linear[row[i]];
+}
+
+static void sum_row(const resampler_t *r, int32_t y, float *sum) {
+    size_t stride = (size_t)r->in->width * 3;
+    int32_t n_taps = r->down.n_taps;
+    const float *w = r->down.weight + (size_t)y * (size_t)n_taps;
+    const uint8_t *row = r->in->rgb + (size_t)r->down.first[y] * stride + r->left;
+    if (r->light)
+        sum_light(sum, row, stride, r->n, w, n_taps, r->light->linear);
+    else if (n_taps == 2)
+        sum_few(sum, row, stride, r->n, w, 2);
+    else if (n_taps == 3)
+        sum_few(sum, row, stride, r->n, w, 3);
+    else if (n_taps == 4)
+        sum_few(sum, row, stride, r->n, w, 4);
+    else
+        sum_many(sum, row, stride, r->n, w, n_taps);
+}
+
+static inline f32x8 load_f32x8(const float *from) {
+    f32x8 v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* Either half of the vectors is a matrix of 4 x 4, which is transposed. */
+static inline void transpose_halves(f32x8 v[4]) {
+    f32x8 ab = __builtin_shufflevector(v[0], v[1], 0, 8, 1, 9, 4, 12, 5, 13);
+    f32x8 AB = __builtin_shufflevector(v[0], v[1], 2, 10, 3, 11, 6, 14, 7, 15);
+    f32x8 cd = __builtin_shufflevector(v[2], v[3], 0, 8, 1, 9, 4, 12, 5, 13);
+    f32x8 CD = __builtin_shufflevector(v[2], v[3], 2, 10, 3, 11, 6, 14, 7, 15);
+    v[0] = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13);
+    v[1] = __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+    v[2] = __builtin_shufflevector(AB, CD, 0, 1, 8, 9, 4, 5, 12, 13);
+    v[3] = __builtin_shufflevector(AB, CD, 2, 3, 10, 11, 6, 7, 14, 15);
+}
+
+/* to: f32 [8, ROWS], from: f32 [ROWS][stride], of which 8 are taken. */
+static inline void interleave(float *to, const float *from, size_t stride) {
+    f32x8 upper[4], lower[4];
+    for (size_t k = 0; k < 4; k++) {
+        upper[k] = load_f32x8(from + k * stride);
+        lower[k] = load_f32x8(from + (k + 4) * stride);
+    }
+    transpose_halves(upper);
+    transpose_halves(lower);
+    for (size_t k = 0; k < 4; k++) {
+        f32x8 left = __builtin_shufflevector(upper[k], lower[k], 0, 1, 2, 3, 8, 9, 10, 11);
+        f32x8 right = __builtin_shufflevector(upper[k], lower[k], 4, 5, 6, 7, 12, 13, 14, 15);
+        memcpy(to + k * ROWS, &left, sizeof left);
+        memcpy(to + (k + 4) * ROWS, &right, sizeof right);
+    }
 }
 
 static void sum_rows(const resampler_t *r, const int32_t y[ROWS]) {
-    int32_t n_taps = r->light ? 0 : r->down.n_taps;
-    switch (n_taps) {
-    case 1:
-        sum_few_rows(r, y, 1);
-        break;
-    case 2:
-        sum_few_rows(r, y, 2);
-        break;
-    case 3:
-        sum_few_rows(r, y, 3);
-        break;
-    case 4:
-        sum_few_rows(r, y, 4);
-        break;
-    default:
-        sum_many_rows(r, y);
-    }
+    size_t n = r->n, i = 0;
+    for (size_t k = 0; k < ROWS; k++) sum_row(r, y[k], r->apart + k * n);
+    for (; i + 8 <= n; i += 8) interleave(r->sums + i * ROWS, r->apart + i, n);
+    for (; i < n; i++)
+        for (size_t k = 0; k < ROWS; k++) r->sums[i * ROWS + k] = r->apart[k * n + i];
 }
 
 /* ---- across ---- */
 
-/* One pixel of four rows: red of each, green of each, blue of each, and what is not used. */
-static void store_bytes(uint8_t *const to[ROWS], size_t x, const f32x16 *value, bool last) {
-    i32x16 v = __builtin_convertvector(*value + 0.5f, i32x16);
-    v &= ~(v >> 31); /* the lobes of Lanczos overshoot either end */
-    i32x16 above = v > 255;
-    v = (v & ~above) | (above & 255);
-    u8x16 bytes = __builtin_convertvector(v, u8x16);
-    bytes = __builtin_shufflevector(bytes, bytes, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    uint8_t pixel[ROWS][4];
-    memcpy(pixel, &bytes, sizeof bytes);
-    /* Four bytes are one store; the fourth is the next pixel's, which comes later, except at the end of a row. */
+typedef struct {
+    f32x8 red, green, blue; /* of ROWS rows */
+} column_t;
+
+static inline __attribute__((always_inline)) column_t column_of(const resampler_t *r, size_t x, int32_t n_taps) {
+    const float *w = r->across.weight + x * (size_t)n_taps;
+    const float *from = r->sums + (size_t)r->across.first[x] * PIXEL_F32 - r->left * ROWS;
+    column_t c = {0};
+    for (int32_t t = 0; t < n_taps; t++, from += PIXEL_F32) {
+        c.red += w[t] * load_f32x8(from);
+        c.green += w[t] * load_f32x8(from + ROWS);
+        c.blue += w[t] * load_f32x8(from + 2 * ROWS);
+    }
+    return c;
+}
+
+/* The lobes of Lanczos overshoot either end. */
+static inline __attribute__((always_inline)) i32x8 codes_of(f32x8 value, bool overshoots) {
+    i32x8 v = __builtin_convertvector(value + 0.5f, i32x8);
+    if (!overshoots) return v;
+    v &= ~(v >> 31);
+    i32x8 above = v > 255;
+    return (v & ~above) | (above & 255);
+}
+
+/* A pixel of each row as a little-endian number: red lowest, no fourth byte. */
+static inline __attribute__((always_inline)) i32x8 pixels_of(column_t c, bool overshoots) {
+    return codes_of(c.red, overshoots) | codes_of(c.green, overshoots) << 8 | codes_of(c.blue, overshoots) << 16;
+}
+
+static inline void store_one(uint8_t *const to[ROWS], size_t x, i32x8 pixels) {
     for (size_t k = 0; k < ROWS; k++) {
-        if (last)
-            memcpy(to[k] + 3 * x, pixel[k], 3);
-        else
-            memcpy(to[k] + 3 * x, pixel[k], 4);
+        uint32_t p = (uint32_t)pixels[k];
+        const uint8_t rgb[3] = {(uint8_t)p, (uint8_t)(p >> 8), (uint8_t)(p >> 16)};
+        memcpy(to[k] + 3 * x, rgb, sizeof rgb);
     }
 }
 
-static void store_light(uint8_t *const to[ROWS], size_t x, const f32x16 *value, const image_light_t *light) {
-    for (size_t c = 0; c < 3; c++)
-        for (size_t k = 0; k < ROWS; k++) to[k][3 * x + c] = image_light_to_srgb(light, (*value)[c * ROWS + k]);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "store_four takes the bytes of numbers to be in little-endian order"
+#endif
+
+/* Four pixels of each row, and four bytes after them: those of pixels that come later. */
+static inline void store_four(uint8_t *const to[ROWS], size_t x, f32x8 pixels[4]) {
+    transpose_halves(pixels); /* [k]: four pixels of row k, and four of row k + 4 */
+    for (size_t k = 0; k < 4; k++) {
+        u8x32 b = (u8x32)pixels[k];
+        b = __builtin_shufflevector(b, b, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15, 16, 17, 18, 20, 21, 22,
+                                    24, 25, 26, 28, 29, 30, 19, 23, 27, 31);
+        uint8_t bytes[32];
+        memcpy(bytes, &b, sizeof b);
+        memcpy(to[k] + 3 * x, bytes, 16);
+        memcpy(to[k + 4] + 3 * x, bytes + 16, 16);
+    }
 }
 
 static inline __attribute__((always_inline)) void reduce_across(const resampler_t *r, uint8_t *const to[ROWS],
-                                                                int32_t n_taps) {
-    const float *w = r->across.weight;
-    size_t n_out = (size_t)r->across.n_out;
-    for (size_t x = 0; x < n_out; x++, w += n_taps) {
-        const float *from = r->sums + (size_t)r->across.first[x] * PIXEL_F32 - r->left * ROWS;
-        f32x16 sum = {0};
-        for (int32_t t = 0; t < n_taps; t++) {
-            f32x16 pixel;
-            memcpy(&pixel, from + (size_t)t * PIXEL_F32, sizeof pixel);
-            sum += w[t] * pixel;
+                                                                int32_t n_taps, bool overshoots) {
+    size_t n_out = (size_t)r->across.n_out, x = 0;
+    for (; x + 6 <= n_out; x += 4) { /* sixteen bytes from x on are within the row */
+        f32x8 pixels[4];
+        for (size_t k = 0; k < 4; k++) pixels[k] = (f32x8)pixels_of(column_of(r, x + k, n_taps), overshoots);
+        store_four(to, x, pixels);
+    }
+    for (; x < n_out; x++) store_one(to, x, pixels_of(column_of(r, x, n_taps), overshoots));
+}
+
+static void reduce_light(const resampler_t *r, uint8_t *const to[ROWS]) {
+    for (size_t x = 0; x < (size_t)r->across.n_out; x++) {
+        column_t c = column_of(r, x, r->across.n_taps);
+        for (size_t k = 0; k < ROWS; k++) {
+            to[k][3 * x] = image_light_to_srgb(r->light, c.red[k]);
+            to[k][3 * x + 1] = image_light_to_srgb(r->light, c.green[k]);
+            to[k][3 * x + 2] = image_light_to_srgb(r->light, c.blue[k]);
         }
-        if (r->light)
-            store_light(to, x, &sum, r->light);
-        else
-            store_bytes(to, x, &sum, x + 1 == n_out);
     }
 }
 
 static void reduce_rows(const resampler_t *r, uint8_t *const to[ROWS]) {
-    switch (r->across.n_taps) {
-    case 2:
-        reduce_across(r, to, 2);
-        break;
-    case 3:
-        reduce_across(r, to, 3);
-        break;
-    case 4:
-        reduce_across(r, to, 4);
-        break;
-    default:
-        reduce_across(r, to, r->across.n_taps);
-    }
+    int32_t n_taps = r->across.n_taps;
+    if (r->light)
+        reduce_light(r, to);
+    else if (r->overshoots)
+        reduce_across(r, to, n_taps, true);
+    else if (n_taps == 2)
+        reduce_across(r, to, 2, false);
+    else if (n_taps == 3)
+        reduce_across(r, to, 3, false);
+    else if (n_taps == 4)
+        reduce_across(r, to, 4, false);
+    else
+        reduce_across(r, to, n_taps, false);
 }
 
 /* ---- the whole ---- */
@@ -169,15 +224,15 @@ static void resampler_free(resampler_t *r) {
 
 static lens_status resampler_new(resampler_t *r, const image_t *in, image_box_t box, int32_t width, int32_t height,
                                  image_filter filter) {
-    *r = (resampler_t){.in = in};
+    *r = (resampler_t){.in = in, .overshoots = filter == IMAGE_LANCZOS};
     LENS_TRY(image_taps_new(&r->across, filter, in->width, box.x, box.width, width));
     LENS_TRY(image_taps_new(&r->down, filter, in->height, box.y, box.height, height));
     int32_t first = r->across.first[0], end = r->across.first[width - 1] + r->across.n_taps;
     r->left = (size_t)first * 3;
     r->n = (size_t)(end - first) * 3;
-    size_t size = (r->n * ROWS + VECTOR_F32 - PIXEL_F32) * sizeof *r->sums;
-    r->sums = calloc(1, size);
-    r->apart = malloc(r->n * ROWS * sizeof *r->apart);
+    size_t size = r->n * ROWS * sizeof *r->sums;
+    r->sums = malloc(size);
+    r->apart = malloc(size);
     if (!r->sums || !r->apart) return lens_fail(LENS_MEMORY, "2 x %zu bytes for rows of a picture", size);
     return LENS_OK;
 }

@@ -30,12 +30,13 @@ static double sinc(double x) {
 
 /* d: inputs between the centres of the input and of the output. */
 static double kernel_weight(const kernel_t *k, double d) {
-    double x = fabs(d) / k->widen;
+    double away = fabs(d), x = away / k->widen, shared;
     switch (k->filter) {
     case IMAGE_AREA: /* the length that the pixel and the box share */
-        return fmax(fmin(d + 0.5, k->step / 2) - fmax(d - 0.5, -k->step / 2), 0);
+        shared = (away + 0.5 < k->step / 2 ? away + 0.5 : k->step / 2) - (away - 0.5);
+        return shared > 0 ? shared : 0;
     case IMAGE_TRIANGLE:
-        return fmax(1 - x, 0);
+        return x < 1 ? 1 - x : 0;
     default:
         return x < TAPS_LANCZOS_LOBES ? sinc(x) * sinc(x / TAPS_LANCZOS_LOBES) : 0;
     }
@@ -44,8 +45,10 @@ static double kernel_weight(const kernel_t *k, double d) {
 /* Inputs [lo, hi] are those whose centre, k + 0.5, lies within the radius. Rounding may not add one of no weight. */
 static void kernel_span(const kernel_t *k, double centre, int32_t n_in, int32_t *lo, int32_t *hi) {
     const double tiny = 1e-9;
-    *lo = (int32_t)fmin(fmax(floor(centre - k->radius - 0.5 + tiny) + 1, 0), n_in - 1);
-    *hi = (int32_t)fmax(fmin(ceil(centre + k->radius - 0.5 - tiny) - 1, n_in - 1), *lo);
+    int64_t first = (int64_t)floor(centre - k->radius - 0.5 + tiny) + 1;
+    int64_t last = (int64_t)ceil(centre + k->radius - 0.5 - tiny) - 1;
+    *lo = (int32_t)(first < 0 ? 0 : first < n_in ? first : n_in - 1);
+    *hi = (int32_t)(last < *lo ? *lo : last < n_in ? last : n_in - 1);
 }
 
 void image_taps_free(image_taps_t *t) {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "data/image_codecs.h"
+#include "data/image.h"
 
 #define SOURCE_DIR_MAX_DEPTH 64
 
@@ -86,7 +86,7 @@ static bool dir_is_picture(const source_dir_t *d, bool *unreadable) {
     int cause = errno;
     if (fd >= 0) close(fd);
     errno = cause;
-    return n > 0 && image_format_of(magic, (size_t)n) != IMAGE_UNKNOWN;
+    return n > 0 && image_is_readable(magic, (size_t)n);
 }
 
 static lens_status dir_read(str_t *out, const char *path, size_t max_bytes) {

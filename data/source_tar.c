@@ -12,7 +12,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "data/image_codecs.h"
+#include "data/image.h"
 
 #define TAR_READ_BYTES ((size_t)1 << 18)
 
@@ -127,7 +127,7 @@ static void tar_read_other(source_tar_t *t, raw_sample_t *out) {
         tar_stop(t, tar_error(t));
         return;
     }
-    if (image_format_of(magic, (size_t)n) == IMAGE_UNKNOWN) {
+    if (!image_is_readable(magic, (size_t)n)) {
         if (t->not_picture.len == 0 && source_name_is_picture(t->kind.s)) str_add(&t->not_picture, t->kind.s);
         return;
     }

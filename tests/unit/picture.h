@@ -41,7 +41,8 @@ static inline void picture_exif(uint8_t out[PICTURE_EXIF_BYTES], int orientation
 typedef struct {
     J_COLOR_SPACE file_space; /* JCS_YCbCr, JCS_GRAYSCALE, JCS_CMYK, JCS_YCCK */
     bool progressive, no_adobe_marker;
-    int orientation; /* 0: no EXIF */
+    int orientation;  /* 0: no EXIF */
+    const str_t *icc; /* NULL: no profile */
 } picture_jpeg_t;
 
 /* CMYK: without black, inverted (no ink is 255) unless no_adobe_marker. */
@@ -73,6 +74,7 @@ static inline void picture_jpeg(str_t *out, const image_t *im, picture_jpeg_t ho
         picture_exif(exif + 6, how.orientation, how.orientation % 2);
         jpeg_write_marker(&jpeg, JPEG_APP0 + 1, exif, sizeof exif);
     }
+    if (how.icc) jpeg_write_icc_profile(&jpeg, (const JOCTET *)how.icc->s, (unsigned)how.icc->len);
     for (size_t y = 0; y < (size_t)im->height; y++) {
         uint8_t *row = im->rgb + y * width * 3;
         for (size_t x = 0; x < width; x++) {
@@ -104,6 +106,7 @@ typedef struct {
     const uint8_t *palette_alpha;    /* tRNS of a palette, n_palette of them, or NULL */
     const png_color_16 *transparent; /* tRNS of grey and RGB, or NULL */
     int orientation;                 /* 0: no eXIf */
+    const str_t *icc;                /* NULL: no profile */
 } picture_png_t;
 
 static inline void picture_png_put(png_structp png, png_bytep bytes, size_t n) {
@@ -126,6 +129,7 @@ static inline void picture_png(str_t *out, picture_png_t p) {
     uint8_t exif[PICTURE_EXIF_BYTES];
     picture_exif(exif, p.orientation, p.orientation % 2);
     if (p.orientation) png_set_eXIf_1(png, info, sizeof exif, exif);
+    if (p.icc) png_set_iCCP(png, info, "icc", 0, (png_const_bytep)p.icc->s, (png_uint_32)p.icc->len);
     png_set_gAMA(png, info, 0.45455); /* must change nothing */
     png_write_info(png, info);
     int n_passes = png_set_interlace_handling(png);
@@ -147,14 +151,18 @@ static inline void picture_webp_assemble(str_t *out, WebPMux *mux) {
     WebPMuxDelete(mux);
 }
 
+static inline void picture_webp_add_chunk(str_t *webp, const char *fourcc, const void *bytes, size_t n) {
+    WebPData file = {(const uint8_t *)webp->s, webp->len}, chunk = {bytes, n};
+    WebPMux *mux = WebPMuxCreate(&file, 1);
+    assert_non_null(mux);
+    assert_int_equal(WebPMuxSetChunk(mux, fourcc, &chunk, 1), WEBP_MUX_OK);
+    picture_webp_assemble(webp, mux);
+}
+
 static inline void picture_webp_add_exif(str_t *webp, int orientation) {
     uint8_t exif[PICTURE_EXIF_BYTES];
     picture_exif(exif, orientation, orientation % 2);
-    WebPData file = {(const uint8_t *)webp->s, webp->len}, chunk = {exif, sizeof exif};
-    WebPMux *mux = WebPMuxCreate(&file, 1);
-    assert_non_null(mux);
-    assert_int_equal(WebPMuxSetChunk(mux, "EXIF", &chunk, 1), WEBP_MUX_OK);
-    picture_webp_assemble(webp, mux);
+    picture_webp_add_chunk(webp, "EXIF", exif, sizeof exif);
 }
 
 /* u8 [height, width, 4], lossless. */
@@ -167,17 +175,25 @@ static inline void picture_webp_rgba(str_t *out, const uint8_t *rgba, int width,
     WebPFree(bytes);
 }
 
-static inline void picture_webp_animation(str_t *out, const str_t *frame) {
+/* Two frames, at (x, y), both even, of a canvas of that size (0: as large as the frame). The background is red, which
+ * no decoder is to show. */
+static inline void picture_webp_animation(str_t *out, const str_t *first, const str_t *second, int x, int y, int width,
+                                          int height) {
     WebPMux *mux = WebPMuxNew();
-    WebPMuxAnimParams loop = {0xffffffff, 0};
-    WebPMuxFrameInfo f = {.bitstream = {(const uint8_t *)frame->s, frame->len},
+    WebPMuxAnimParams loop = {0xffff0000, 0};
+    WebPMuxFrameInfo f = {.x_offset = x,
+                          .y_offset = y,
                           .duration = 100,
                           .id = WEBP_CHUNK_ANMF,
                           .dispose_method = WEBP_MUX_DISPOSE_NONE,
-                          .blend_method = WEBP_MUX_NO_BLEND};
-    assert_int_equal(WebPMuxPushFrame(mux, &f, 1), WEBP_MUX_OK);
-    assert_int_equal(WebPMuxPushFrame(mux, &f, 1), WEBP_MUX_OK);
+                          .blend_method = WEBP_MUX_BLEND};
+    const str_t *const frames[2] = {first, second};
+    for (int i = 0; i < 2; i++) {
+        f.bitstream = (WebPData){(const uint8_t *)frames[i]->s, frames[i]->len};
+        assert_int_equal(WebPMuxPushFrame(mux, &f, 1), WEBP_MUX_OK);
+    }
     assert_int_equal(WebPMuxSetAnimationParams(mux, &loop), WEBP_MUX_OK);
+    if (width) assert_int_equal(WebPMuxSetCanvasSize(mux, width, height), WEBP_MUX_OK);
     picture_webp_assemble(out, mux);
 }
 

@@ -1,4 +1,4 @@
-/* Decoding, encoding and resampling of pictures. */
+/* Decoding and encoding of pictures. */
 #include "tests/unit/picture.h"
 
 #include <math.h>
@@ -215,6 +215,113 @@ static void test_webp_alpha(void **state) {
     str_free(&file);
 }
 
+/* Of an animation the first frame, where it stands on its canvas, over white. */
+static void test_webp_animation(void **state) {
+    (void)state;
+    image_t im, back;
+    str_t first = {0}, second = {0}, file = {0};
+    picture_gradient(&im, 16, 12);
+    assert_int_equal(image_encode_webp(&first, &im, 0, true), LENS_OK);
+    memset(im.rgb, 0, 16 * 12 * 3);
+    assert_int_equal(image_encode_webp(&second, &im, 0, true), LENS_OK);
+    image_free(&im);
+    picture_gradient(&im, 16, 12);
+    picture_webp_animation(&file, &first, &second, 0, 0, 0, 0);
+    assert_int_equal(decode(&back, &file), LENS_OK);
+    assert_same(&im, &back);
+    image_free(&back);
+
+    picture_webp_animation(&file, &first, &second, 4, 2, 21, 15);
+    assert_int_equal(decode(&back, &file), LENS_OK);
+    assert_int_equal(back.width, 21);
+    assert_int_equal(back.height, 15);
+    for (int32_t y = 0; y < 15; y++)
+        for (int32_t x = 0; x < 21; x++) {
+            const uint8_t white[3] = {255, 255, 255};
+            bool inside = x >= 4 && x < 20 && y >= 2 && y < 14;
+            const uint8_t *expected = inside ? im.rgb + 3 * ((y - 2) * 16 + x - 4) : white;
+            assert_memory_equal(back.rgb + 3 * (y * 21 + x), expected, 3);
+        }
+    image_free(&back);
+
+    const uint8_t rgba[] = {255, 0, 0, 255, 0, 0, 0, 51, 7, 7, 7, 0};
+    picture_webp_rgba(&first, rgba, 3, 1);
+    picture_webp_animation(&file, &first, &second, 0, 0, 16, 12);
+    assert_int_equal(decode(&back, &file), LENS_OK);
+    assert_pixel(&back, 0, 0, 255, 0, 0);
+    assert_pixel(&back, 1, 0, 204, 204, 204);
+    assert_pixel(&back, 2, 0, 255, 255, 255);
+    assert_pixel(&back, 15, 11, 255, 255, 255);
+    image_free(&back);
+    assert_fails((uint8_t *)file.s, file.len - 20, LENS_FORMAT, "animated WebP: damaged or cut short");
+    image_free(&im);
+    str_free(&first);
+    str_free(&second);
+    str_free(&file);
+}
+
+/* ---- what the header says ---- */
+
+static image_facts_t inspect(const str_t *file) {
+    image_facts_t facts;
+    assert_int_equal(image_inspect(&facts, (const uint8_t *)file->s, file->len), LENS_OK);
+    return facts;
+}
+
+static void test_inspect(void **state) {
+    (void)state;
+    image_t im;
+    str_t file = {0}, frame = {0};
+    picture_gradient(&im, 20, 10);
+    picture_jpeg(&file, &im, (picture_jpeg_t){.file_space = JCS_YCbCr});
+    image_facts_t f = inspect(&file);
+    assert_true(f.format == IMAGE_JPEG && f.width == 20 && f.height == 10 && f.orientation == 1);
+    assert_true(f.plain && !f.has_alpha && !f.animated);
+    picture_jpeg(&file, &im, (picture_jpeg_t){.file_space = JCS_GRAYSCALE, .progressive = true});
+    assert_true(inspect(&file).plain);
+    picture_jpeg(&file, &im, (picture_jpeg_t){.file_space = JCS_CMYK});
+    assert_false(inspect(&file).plain);
+    picture_jpeg(&file, &im, (picture_jpeg_t){.file_space = JCS_YCbCr, .orientation = 6});
+    f = inspect(&file);
+    assert_true(!f.plain && f.orientation == 6 && f.width == 10 && f.height == 20);
+
+    uint8_t rgba[20 * 10 * 4] = {1, 2, 3, 4};
+    picture_png(
+        &file,
+        (picture_png_t){
+            .width = 20, .height = 10, .depth = 8, .color_type = PNG_COLOR_TYPE_RGB_ALPHA, .rows = rgba, .stride = 80});
+    f = inspect(&file);
+    assert_true(f.format == IMAGE_PNG && f.has_alpha && !f.plain);
+    picture_webp_rgba(&file, rgba, 20, 10);
+    f = inspect(&file);
+    assert_true(f.format == IMAGE_WEBP && f.has_alpha && !f.animated);
+    assert_int_equal(image_encode_webp(&frame, &im, 80, false), LENS_OK);
+    assert_false(inspect(&frame).has_alpha);
+    picture_webp_animation(&file, &frame, &frame, 0, 0, 64, 32);
+    f = inspect(&file);
+    assert_true(f.animated && f.width == 64 && f.height == 32);
+    image_free(&im);
+    str_free(&file);
+    str_free(&frame);
+}
+
+/* A caller's own limit is kept before anything is decoded. */
+static void test_decode_within(void **state) {
+    (void)state;
+    image_t im, back;
+    str_t file = {0};
+    picture_gradient(&im, 300, 200);
+    assert_int_equal(image_encode_png(&file, &im), LENS_OK);
+    uint64_t needed = inspect(&file).decode_bytes;
+    assert_int_equal(image_decode_within(&back, (uint8_t *)file.s, file.len, needed), LENS_OK);
+    image_free(&back);
+    assert_int_equal(image_decode_within(&back, (uint8_t *)file.s, file.len, needed - 1), LENS_FORMAT);
+    assert_non_null(strstr(lens_error(), "picture of 300 x 200 px takes "));
+    assert_null(back.rgb);
+    image_free(&im);
+    str_free(&file);
+}
+
 /* ---- orientation ---- */
 
 /* EXIF's own words: where the stored row 0 and column 0 are in the picture as it should be seen. */
@@ -314,94 +421,22 @@ static void test_refusals(void **state) {
     assert_int_equal(image_probe(&width, &height, bomb, sizeof bomb), LENS_FORMAT);
     assert_fails(bomb, 20, LENS_FORMAT, "cut short");
 
-    assert_fails((const uint8_t *)"GIF89a..........", 16, LENS_FORMAT, "not a picture: expected JPEG, PNG or WebP");
+    assert_fails((const uint8_t *)"GIF89a..........", 16, LENS_FORMAT, "GIF: expected JPEG, PNG or WebP");
+    assert_fails((const uint8_t *)"BM..............", 16, LENS_FORMAT, "not a picture: expected JPEG, PNG or WebP");
     assert_fails((const uint8_t *)"", 0, LENS_FORMAT, "not a picture");
     assert_fails((const uint8_t *)"\xff\xd8\xff", 3, LENS_FORMAT, "JPEG: ");
 
     image_t im;
-    str_t webp = {0}, animation = {0};
+    str_t webp = {0};
     picture_gradient(&im, 16, 16);
     assert_int_equal(image_encode_webp(&webp, &im, 90, false), LENS_OK);
     assert_fails((uint8_t *)webp.s, webp.len - 20, LENS_FORMAT, "WebP: cut short");
-    picture_webp_animation(&animation, &webp);
-    assert_fails((uint8_t *)animation.s, animation.len, LENS_FORMAT, "animated WebP");
     image_free(&im);
     str_free(&webp);
-    str_free(&animation);
 
     assert_int_equal(image_new(&im, 0, 5), LENS_FORMAT);
     assert_int_equal(image_new(&im, INT32_MAX, INT32_MAX), LENS_FORMAT);
     assert_null(im.rgb);
-}
-
-/* ---- resampling ---- */
-
-/* The same filter, written down directly, in double. */
-static double triangle_reference(const image_t *in, double begin[2], double step[2], int32_t x, int32_t y, int c) {
-    double sum = 0, weights = 0;
-    double rx = fmax(step[0], 1), ry = fmax(step[1], 1);
-    for (int32_t v = 0; v < in->height; v++)
-        for (int32_t u = 0; u < in->width; u++) {
-            double wx = 1 - fabs(u + 0.5 - (begin[0] + (x + 0.5) * step[0])) / rx;
-            double wy = 1 - fabs(v + 0.5 - (begin[1] + (y + 0.5) * step[1])) / ry;
-            double w = wx > 0 && wy > 0 ? wx * wy : 0;
-            sum += w * in->rgb[3 * (v * in->width + u) + c];
-            weights += w;
-        }
-    return sum / weights;
-}
-
-static void assert_resampled(const image_t *out, const image_t *in, double begin_x, double begin_y, double step_x,
-                             double step_y) {
-    double begin[2] = {begin_x, begin_y}, step[2] = {step_x, step_y};
-    for (int32_t y = 0; y < out->height; y++)
-        for (int32_t x = 0; x < out->width; x++)
-            for (int c = 0; c < 3; c++) {
-                double expected = triangle_reference(in, begin, step, x, y, c);
-                double got = out->rgb[3 * (y * out->width + x) + c];
-                if (fabs(got - expected) > 0.5 + 1e-3)
-                    fail_msg("(%d, %d, %d): %g, expected %g", (int)x, (int)y, c, got, expected);
-            }
-}
-
-static void test_resize(void **state) {
-    (void)state;
-    const int32_t sizes[][2] = {{1, 1}, {7, 5}, {29, 31}, {30, 20}, {61, 3}, {95, 77}};
-    image_t im, out;
-    assert_int_equal(image_new(&im, 30, 20), LENS_OK);
-    for (size_t i = 0; i < 30 * 20 * 3; i++) im.rgb[i] = (uint8_t)(i * 2654435761u >> 24); /* rough on purpose */
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        assert_int_equal(image_resize(&out, &im, sizes[i][0], sizes[i][1]), LENS_OK);
-        assert_resampled(&out, &im, 0, 0, 30.0 / sizes[i][0], 20.0 / sizes[i][1]);
-        if (sizes[i][0] == 30) assert_same(&im, &out);
-        image_free(&out);
-    }
-    memset(im.rgb, 255, 30 * 20 * 3);
-    assert_int_equal(image_resize(&out, &im, 13, 47), LENS_OK);
-    for (size_t i = 0; i < 13 * 47 * 3; i++) assert_int_equal(out.rgb[i], 255);
-    image_free(&out);
-    assert_int_equal(image_resize(&out, &im, 0, 4), LENS_FORMAT);
-    assert_null(out.rgb);
-    image_free(&im);
-}
-
-static void test_cover(void **state) {
-    (void)state;
-    image_t im, out;
-    picture_gradient(&im, 40, 20);
-    /* A square of 8 from 40 x 20: a square of 20, 2.5 px to one, anywhere along the 20 px left over. */
-    for (double at = 0; at <= 1; at += 0.25) {
-        assert_int_equal(image_cover(&out, &im, 8, 8, at, 0.7), LENS_OK);
-        assert_resampled(&out, &im, 20 * at, 0, 2.5, 2.5);
-        image_free(&out);
-    }
-    assert_int_equal(image_cover(&out, &im, 50, 100, 0, 0), LENS_OK); /* enlarges */
-    assert_resampled(&out, &im, 0, 0, 0.2, 0.2);
-    image_free(&out);
-    assert_int_equal(image_cover(&out, &im, 8, 8, 1.5, 0), LENS_ARGUMENT);
-    assert_int_equal(image_cover(&out, &im, 8, 0, 0, 0), LENS_ARGUMENT);
-    assert_null(out.rgb);
-    image_free(&im);
 }
 
 static void test_flip(void **state) {
@@ -455,11 +490,12 @@ int main(void) {
         cmocka_unit_test(test_jpeg_cut_short),
         cmocka_unit_test(test_png_kinds),
         cmocka_unit_test(test_webp_alpha),
+        cmocka_unit_test(test_webp_animation),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_decode_within),
         cmocka_unit_test(test_orientation),
         cmocka_unit_test(test_exif_hostile),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_cover),
         cmocka_unit_test(test_flip),
         cmocka_unit_test(test_write),
     };

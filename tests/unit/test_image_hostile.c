@@ -118,6 +118,10 @@ static void test_webp(void **state) {
     sweep("lossless WebP", &file);
     picture_webp_rgba(&file, im.rgb, 12, 12);
     sweep("WebP with alpha", &file);
+    str_t animation = {0};
+    picture_webp_animation(&animation, &file, &file, 2, 4, 16, 18);
+    sweep("animated WebP", &animation);
+    str_free(&animation);
     image_free(&im);
     str_free(&file);
 }
