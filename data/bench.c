@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 
@@ -58,18 +59,31 @@ static lens_status run_threads(round_t *r, worker_t *workers, uint64_t *n_bytes)
     return error ? lens_fail(LENS_MEMORY, "cannot start thread %d: %s", n, strerror(error)) : LENS_OK;
 }
 
-static void set_rate(bench_task_t *task, int round, double s, int64_t n_items, uint64_t n_bytes) {
-    task->rate[round] = task->bytes ? (double)n_bytes * 1e-6 / s : (double)n_items / s;
+typedef struct {
+    double s, cpu_s;
+} instant_t;
+
+static instant_t now(void) {
+    struct timespec cpu = {0};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    return (instant_t){log_clock_s(), (double)cpu.tv_sec + (double)cpu.tv_nsec * 1e-9};
+}
+
+static void set_rate(bench_task_t *task, int round, instant_t begin, int64_t n_items, uint64_t n_bytes) {
+    instant_t end = now();
+    double done = task->bytes ? (double)n_bytes * 1e-6 : (double)n_items;
+    task->rate[round] = done / (end.s - begin.s);
+    task->cpu_rate[round] = done / (end.cpu_s - begin.cpu_s);
 }
 
 static lens_status run_by_threads(const bench_t *b, bench_task_t *task, worker_t *workers, int round) {
-    double begin_s = log_clock_s();
-    round_t r = {.bench = b, .task = task, .until_s = begin_s + b->task_s, .next = task->next};
+    instant_t begin = now();
+    round_t r = {.bench = b, .task = task, .until_s = begin.s + b->task_s, .next = task->next};
     uint64_t n_bytes = 0;
     LENS_TRY(run_threads(&r, workers, &n_bytes));
     int64_t n_items = r.next - task->next;
     task->next = r.next;
-    set_rate(task, round, log_clock_s() - begin_s, n_items, n_bytes);
+    set_rate(task, round, begin, n_items, n_bytes);
     return LENS_OK;
 }
 
@@ -77,9 +91,9 @@ static lens_status run_by_itself(const bench_t *b, bench_task_t *task, int round
     int64_t n_items = 0;
     uint64_t n_bytes = 0;
     lens_status st = task->begin(b->context);
-    double begin_s = log_clock_s();
-    if (st == LENS_OK) st = task->round(b->context, begin_s + b->task_s, &n_items, &n_bytes);
-    if (st == LENS_OK) set_rate(task, round, log_clock_s() - begin_s, n_items, n_bytes);
+    instant_t begin = now();
+    if (st == LENS_OK) st = task->round(b->context, begin.s + b->task_s, &n_items, &n_bytes);
+    if (st == LENS_OK) set_rate(task, round, begin, n_items, n_bytes);
     task->end(b->context);
     return st;
 }
@@ -126,8 +140,16 @@ double bench_median(const bench_task_t *t, int n_rounds) {
     return median(x, n_rounds);
 }
 
-double bench_ratio(const bench_task_t *t, const bench_task_t *ceiling, int n_rounds) {
+static double median_ratio(const double *rate, const double *ceiling, int n) {
     double x[BENCH_MAX_ROUNDS];
-    for (int i = 0; i < n_rounds; i++) x[i] = t->rate[i] / ceiling->rate[i];
-    return median(x, n_rounds);
+    for (int i = 0; i < n; i++) x[i] = rate[i] / ceiling[i];
+    return median(x, n);
+}
+
+double bench_ratio(const bench_task_t *t, const bench_task_t *ceiling, int n_rounds) {
+    return median_ratio(t->rate, ceiling->rate, n_rounds);
+}
+
+double bench_cpu_ratio(const bench_task_t *t, const bench_task_t *ceiling, int n_rounds) {
+    return median_ratio(t->cpu_rate, ceiling->cpu_rate, n_rounds);
 }

@@ -1,5 +1,6 @@
 /* A benchmark: things done over and over by some threads, a round of each in turn, so that what else the machine does
- * falls on all alike. Ratios are taken within a round, and medians over the rounds. */
+ * falls on all alike. Ratios are taken within a round, and medians over the rounds. Those by processor time leave out
+ * what other processes took, but also what threads spent waiting. */
 #ifndef LENS_DATA_BENCH_H
 #define LENS_DATA_BENCH_H
 
@@ -25,8 +26,9 @@ typedef struct {
     lens_status (*begin)(void *context);
     lens_status (*round)(void *context, double until_s, int64_t *n_items, uint64_t *n_bytes);
     void (*end)(void *context);
-    double rate[BENCH_MAX_ROUNDS];
-    int64_t next; /* item */
+    double rate[BENCH_MAX_ROUNDS];     /* a second */
+    double cpu_rate[BENCH_MAX_ROUNDS]; /* a second of processor time, all threads together */
+    int64_t next;                      /* item */
 } bench_task_t;
 
 typedef struct {
@@ -37,10 +39,11 @@ typedef struct {
     void *context;
 } bench_t;
 
-/* Fills rate[0, n_rounds) of every task. The first error of any thread ends it. */
+/* Fills the rates [0, n_rounds) of every task. The first error of any thread ends it. */
 LENS_CHECKED lens_status bench_run(const bench_t *b);
 double bench_median(const bench_task_t *t, int n_rounds);
 /* Median over the rounds of t's rate as a part of that of `ceiling`. */
 double bench_ratio(const bench_task_t *t, const bench_task_t *ceiling, int n_rounds);
+double bench_cpu_ratio(const bench_task_t *t, const bench_task_t *ceiling, int n_rounds);
 
 #endif

@@ -230,6 +230,17 @@ static const bench_task_t TASKS[N_TASKS] = {
                       .end = end_loader},
 };
 
+typedef struct {
+    const char *name, *text;
+    int task, ceiling;
+} bench_ratio_t;
+
+static const bench_ratio_t RATIOS[] = {
+    {"loader_to_decode", "loader / decoder alone", LOADER, DECODE},
+    {"loader_array_to_raw", "loader of arrays / pread", LOADER_ARRAY, RAW_ARRAY},
+};
+enum { N_RATIOS = sizeof RATIOS / sizeof RATIOS[0] };
+
 static lens_status print_json(const char *dir, const context_t *c, const bench_task_t *task, int n_tasks) {
     const bench_options_t *o = c->o;
     int n = (int)o->rounds;
@@ -240,11 +251,13 @@ static lens_status print_json(const char *dir, const context_t *c, const bench_t
     bool failed = !j;
     for (int i = 0; i < n_tasks; i++)
         failed |= json_object_set_new(j, task[i].name, json_real(bench_median(&task[i], n))) != 0;
-    failed |= json_object_set_new(j, "loader_to_decode", json_real(bench_ratio(&task[LOADER], &task[DECODE], n))) != 0;
-    if (n_tasks == N_TASKS)
-        failed |= json_object_set_new(j, "loader_array_to_raw",
-                                      json_real(bench_ratio(&task[LOADER_ARRAY], &task[RAW_ARRAY], n))) != 0;
-    char *text = failed ? NULL : json_dumps(j, JSON_REAL_PRECISION(4));
+    for (int i = 0; i < N_RATIOS && RATIOS[i].task < n_tasks; i++) {
+        const bench_task_t *t = &task[RATIOS[i].task], *ceiling = &task[RATIOS[i].ceiling];
+        json_t *ratio =
+            json_pack("{s:f, s:f}", "wall", bench_ratio(t, ceiling, n), "cpu", bench_cpu_ratio(t, ceiling, n));
+        failed |= json_object_set_new(j, RATIOS[i].name, ratio) != 0;
+    }
+    char *text = failed ? NULL : json_dumps(j, JSON_REAL_PRECISION(5));
     json_decref(j);
     if (!text) return lens_fail(LENS_MEMORY, "bench: result");
     puts(text);
@@ -255,12 +268,14 @@ static lens_status print_json(const char *dir, const context_t *c, const bench_t
 static void print_text(const char *dir, const context_t *c, const bench_task_t *task, int n_tasks) {
     const bench_options_t *o = c->o;
     int n = (int)o->rounds;
-    printf("%s: %lld samples, %lld threads, medians of %d rounds, page cache warm\n", dir,
-           (long long)dataset_n_samples(c->dataset), (long long)o->threads, n);
+    printf("%s: %lld samples, %lld threads, buckets %s, medians of %d rounds, page cache warm\n", dir,
+           (long long)dataset_n_samples(c->dataset), (long long)o->threads, o->buckets, n);
     for (int i = 0; i < n_tasks; i++) printf("%12.1f  %s\n", bench_median(&task[i], n), task[i].text);
-    printf("%12.3f  loader / decoder alone, buckets %s\n", bench_ratio(&task[LOADER], &task[DECODE], n), o->buckets);
-    if (n_tasks == N_TASKS)
-        printf("%12.3f  loader of %s / pread\n", bench_ratio(&task[LOADER_ARRAY], &task[RAW_ARRAY], n), o->array);
+    for (int i = 0; i < N_RATIOS && RATIOS[i].task < n_tasks; i++) {
+        const bench_task_t *t = &task[RATIOS[i].task], *ceiling = &task[RATIOS[i].ceiling];
+        printf("%12.3f  %s; by processor time %.3f\n", bench_ratio(t, ceiling, n), RATIOS[i].text,
+               bench_cpu_ratio(t, ceiling, n));
+    }
 }
 
 /* So that no round is of another temperature than the next. */

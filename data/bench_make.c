@@ -9,7 +9,7 @@
 #include "data/dataset.h"
 #include "data/image.h"
 
-enum { LATENT_CHANNELS = 32, LATENT_STRIDE = 8, WORDS = 100, MIN_CELL = 1 };
+enum { LATENT_CHANNELS = 32, LATENT_STRIDE = 8, WORDS = 100, FINEST_LUMA = 2, FINEST_CHROMA = 8 };
 
 /* ---- pictures ---- */
 
@@ -43,9 +43,9 @@ static uint8_t to_u8(float v) {
 static void make_picture(image_t *out, float *planes, float *corners, uint64_t seed, uint64_t index) {
     rng_t r = rng_stream(seed, 0, index, RNG_BENCH);
     size_t n = (size_t)out->width * (size_t)out->width;
-    make_plane(planes, out->width, MIN_CELL, 30, &r, corners);
-    make_plane(planes + n, out->width, 8, 10, &r, corners);
-    make_plane(planes + 2 * n, out->width, 8, 10, &r, corners);
+    make_plane(planes, out->width, FINEST_LUMA, 24, &r, corners);
+    make_plane(planes + n, out->width, FINEST_CHROMA, 8, &r, corners);
+    make_plane(planes + 2 * n, out->width, FINEST_CHROMA, 8, &r, corners);
     for (size_t i = 0; i < n; i++) {
         float luma = planes[i], warm = planes[n + i], green = planes[2 * n + i];
         out->rgb[3 * i] = to_u8(luma + warm);
