@@ -25,7 +25,7 @@ typedef struct {
 /* What a row of a batch holds, for comparison. */
 typedef struct {
     int64_t sample, n_step;
-    uint64_t pixels_hash, array_hash;
+    uint64_t pixels_hash;
     char caption[16];
     uint32_t epoch;
     int32_t width, height;
@@ -70,6 +70,28 @@ static void add_sample(dataset_writer_t *w, int i) {
     image_free(&im);
 }
 
+/* Latents of the shape of the sample's bucket, each value its sample's number; but for one of kind "odd". */
+static void add_arrays(const fixture_t *fx, const char *kind, int64_t odd) {
+    for (int64_t shard = 0; shard < dataset_n_shards(fx->d); shard++) {
+        array_writer_t *w;
+        assert_int_equal(array_writer_open(&w, fx->d, shard, fx->dir, kind, ARRAY_F32, ARRAY_RAW, 0, NULL), LENS_OK);
+        for (int64_t i = 0; i < dataset_shard_n_samples(fx->d, shard); i++) {
+            int64_t sample = dataset_shard_begin(fx->d, shard) + i;
+            sample_info_t info;
+            uint64_t hash;
+            float values[2 * 10 * 10];
+            assert_int_equal(dataset_info(fx->d, sample, &info), LENS_OK);
+            assert_int_equal(dataset_image_hash(fx->d, sample, &hash), LENS_OK);
+            int bucket = bucket_assign(&fx->options.buckets, info.width, info.height, hash);
+            const bucket_t *b = &fx->options.buckets.bucket[bucket < 0 ? 0 : bucket];
+            array_shape_t shape = {ARRAY_F32, 3, {sample == odd ? 1 : 2, b->height / 4, b->width / 4}};
+            for (int k = 0; k < 200; k++) values[k] = (float)sample;
+            assert_int_equal(array_writer_add(w, &shape, values), LENS_OK);
+        }
+        assert_int_equal(array_writer_close(w), LENS_OK);
+    }
+}
+
 static int set_up(void **state) {
     fixture_t *fx = calloc(1, sizeof *fx);
     assert_non_null(fx);
@@ -95,6 +117,10 @@ static int set_up(void **state) {
                                      .n_prefetch = 3};
     assert_int_equal(bucket_list_parse(&fx->options.buckets, "16x16,24x12,12x24,32x32,40x24,24x40", 1), LENS_OK);
     assert_int_equal(fx->options.buckets.n_areas, 2);
+    add_arrays(fx, "latents", -1);
+    add_arrays(fx, "odd", 77);
+    dataset_close(fx->d);
+    assert_int_equal(dataset_open(&fx->d, fx->dir), LENS_OK);
     *state = fx;
     return 0;
 }
@@ -256,6 +282,69 @@ static void test_small_pictures(void **state) {
     loader_close(l);
 }
 
+/* ---- arrays ---- */
+
+static void check_latents(const loader_batch_t *b) {
+    const loader_array_t *a = &b->array[0];
+    int64_t n_values = 2 * (b->height / 4) * (b->width / 4);
+    assert_int_equal(a->shape.dtype, ARRAY_F32);
+    assert_int_equal(a->shape.n_dims, 3);
+    assert_int_equal(a->shape.dims[1], b->height / 4);
+    assert_int_equal(a->shape.dims[2], b->width / 4);
+    assert_int_equal(a->bytes, n_values * 4);
+    const float *values = (const float *)(const void *)a->values;
+    for (int64_t i = 0; i < b->n; i++) {
+        for (int64_t k = 0; k < n_values; k++) assert_true(values[i * n_values + k] == (float)b->sample[i]);
+    }
+}
+
+/* The same samples as with pictures, which are not read. */
+static void test_arrays(void **state) {
+    const fixture_t *fx = *state;
+    loader_options_t o = fx->options;
+    run_t run;
+    loader_t *l;
+    const loader_batch_t *b;
+    whole_run(run, fx);
+    o.pictures = false;
+    o.captions = NULL;
+    o.array[o.n_arrays++] = "latents";
+    if (loader_open(&l, fx->d, &o, 0) != LENS_OK) fail_msg("%s", lens_error());
+    for (int i = 0; i < STEPS * SLOTS; i++) {
+        assert_int_equal(loader_next(l, &b), LENS_OK);
+        assert_null(b->pixels);
+        assert_null(b->caption);
+        check_latents(b);
+        for (int64_t k = 0; k < b->n; k++) assert_int_equal(b->sample[k], run[b->step][b->slot][k].sample);
+    }
+    loader_close(l);
+    o.pictures = true; /* all together */
+    o.captions = "alt";
+    assert_int_equal(loader_open(&l, fx->d, &o, 3), LENS_OK);
+    assert_int_equal(loader_next(l, &b), LENS_OK);
+    check_latents(b);
+    assert_true(b->pixels && b->caption);
+    loader_close(l);
+}
+
+static void test_odd_array(void **state) {
+    const fixture_t *fx = *state;
+    loader_options_t o = fx->options;
+    loader_t *l;
+    const loader_batch_t *b;
+    lens_status st = LENS_OK;
+    o.pictures = false;
+    o.captions = NULL;
+    o.array[o.n_arrays++] = "odd";
+    assert_int_equal(loader_open(&l, fx->d, &o, 0), LENS_OK);
+    for (int i = 0; i < 5 * STEPS * SLOTS && st == LENS_OK; i++) st = loader_next(l, &b);
+    assert_int_equal(st, LENS_FORMAT);
+    assert_non_null(strstr(lens_error(), "(key key-077)"));
+    assert_non_null(strstr(lens_error(), "odd: f32 [1, "));
+    assert_non_null(strstr(lens_error(), "as the others of bucket"));
+    loader_close(l);
+}
+
 /* ---- buffers ---- */
 
 typedef struct {
@@ -306,6 +395,8 @@ int main(void) {
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_small_pictures),
         cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_odd_array),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
