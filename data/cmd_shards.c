@@ -153,25 +153,81 @@ static lens_status cat(const shards_options_t *o, int n_args, char **args) {
     return st;
 }
 
-static lens_status run(const void *values, int n_args, char **args) {
-    static const char *const actions[] = {"ls", "stat", "verify", "cat", "export"};
-    const shards_options_t *o = values;
-    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected an action: ls, stat, verify, cat or export");
-    const char *action = args[0];
-    if (n_args == 1) return lens_fail(LENS_ARGUMENT, "%s: expected the folder of a dataset", action);
-    n_args--;
-    args++;
-    if (strcmp(action, "ls") == 0) return each(shards_ls, o, n_args, args);
-    if (strcmp(action, "stat") == 0) return each(shards_stat, o, n_args, args);
-    if (strcmp(action, "verify") == 0) return verify(o, n_args, args);
-    if (strcmp(action, "cat") == 0) return cat(o, n_args, args);
-    if (strcmp(action, "export") == 0) {
-        if (n_args != 1 || !o->out) return lens_fail(LENS_ARGUMENT, "export: expected one DIR and -o OUT");
-        return each(shards_export, o, n_args, args);
+static lens_status make_index(const shards_options_t *o, int n_dirs, char **dirs) {
+    bucket_list_t buckets;
+    if (o->buckets) LENS_TRY(bucket_list_parse(&buckets, o->buckets, o->max_upscale));
+    for (int i = 0; i < n_dirs; i++) {
+        dataset_t *d;
+        LENS_TRY(dataset_write_index(dirs[i], o->buckets ? &buckets : NULL));
+        LENS_TRY(dataset_open_partial(&d, dirs[i]));
+        printf("%s/%s: %" PRId64 " samples in %" PRId64 " shards\n", dirs[i], SET_INDEX_NAME, dataset_n_samples(d),
+               dataset_n_shards(d));
+        dataset_close(d);
     }
-    const char *near = str_nearest(action, actions, 5);
-    return lens_fail(LENS_ARGUMENT, "unknown action \"%s\" (%s%s%s)", action, near ? "did you mean \"" : "expected ",
-                     near ? near : "ls, stat, verify, cat or export", near ? "\"?" : "");
+    return LENS_OK;
+}
+
+static lens_status one_to_out(const char *action, lens_status (*run_one)(const char *, const shards_options_t *),
+                              const shards_options_t *o, int n_dirs, char **dirs) {
+    if (n_dirs != 1 || !o->out) return lens_fail(LENS_ARGUMENT, "%s: expected one DIR and -o OUT", action);
+    return run_one(dirs[0], o);
+}
+
+static lens_status merge(const shards_options_t *o, int n_dirs, char **dirs) {
+    if (n_dirs < 2 || !o->out) return lens_fail(LENS_ARGUMENT, "merge: expected several DIR and -o OUT");
+    if (o->where || o->limit) return lens_fail(LENS_ARGUMENT, "merge: takes all samples; --where is for select");
+    return shards_select("merge", o, n_dirs, dirs);
+}
+
+static lens_status select_samples(const shards_options_t *o, int n_dirs, char **dirs) {
+    if (!o->where || !o->out) return lens_fail(LENS_ARGUMENT, "select: expected DIR..., --where and -o OUT");
+    return shards_select("select", o, n_dirs, dirs);
+}
+
+static lens_status ls(const shards_options_t *o, int n_dirs, char **dirs) {
+    return each(shards_ls, o, n_dirs, dirs);
+}
+
+static lens_status stat_sets(const shards_options_t *o, int n_dirs, char **dirs) {
+    return each(shards_stat, o, n_dirs, dirs);
+}
+
+static lens_status export_set(const shards_options_t *o, int n_dirs, char **dirs) {
+    if (n_dirs != 1 || !o->out) return lens_fail(LENS_ARGUMENT, "export: expected one DIR and -o OUT");
+    return each(shards_export, o, n_dirs, dirs);
+}
+
+static lens_status split(const shards_options_t *o, int n_dirs, char **dirs) {
+    return one_to_out("split", shards_split, o, n_dirs, dirs);
+}
+
+static lens_status repair(const shards_options_t *o, int n_dirs, char **dirs) {
+    return one_to_out("repair", shards_repair, o, n_dirs, dirs);
+}
+
+static const struct {
+    const char *name;
+    lens_status (*run)(const shards_options_t *o, int n_dirs, char **dirs);
+} actions[] = {
+    {"ls", ls},         {"stat", stat_sets},        {"verify", verify},
+    {"cat", cat},       {"export", export_set},     {"index", make_index},
+    {"merge", merge},   {"select", select_samples}, {"split", split},
+    {"repair", repair},
+};
+enum { N_ACTIONS = sizeof actions / sizeof *actions };
+
+static lens_status run(const void *values, int n_args, char **args) {
+    const char *names[N_ACTIONS];
+    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected an action: ls, stat, verify, cat and others");
+    for (int i = 0; i < N_ACTIONS; i++) {
+        names[i] = actions[i].name;
+        if (strcmp(args[0], names[i]) != 0) continue;
+        if (n_args == 1) return lens_fail(LENS_ARGUMENT, "%s: expected the folder of a dataset", args[0]);
+        return actions[i].run(values, n_args - 1, args + 1);
+    }
+    const char *near = str_nearest(args[0], names, N_ACTIONS);
+    return lens_fail(LENS_ARGUMENT, "unknown action \"%s\"%s%s%s", args[0], near ? " (did you mean \"" : "",
+                     near ? near : "", near ? "\"?)" : "");
 }
 
 static const option_t rows[] = {
@@ -200,18 +256,84 @@ static const option_t rows[] = {
      .type = OPTION_STRING,
      .offset = offsetof(shards_options_t, out),
      .choices = "DIR",
-     .help = "export: folder of the tar files, one a shard"},
+     .help = "export: folder of the tar files, one a shard; others: the new dataset"},
     {.name = "layers",
      .type = OPTION_STRING,
      .offset = offsetof(shards_options_t, layers),
      .choices = "DIR",
-     .help = "also the caption layers that stand in this folder"},
+     .help = "also the layers that stand in this folder"},
+    {.name = "where",
+     .type = OPTION_STRING,
+     .offset = offsetof(shards_options_t, where),
+     .choices = "EXPR",
+     .help = "select: the samples for which this holds"},
+    {.name = "limit",
+     .type = OPTION_INT,
+     .offset = offsetof(shards_options_t, limit),
+     .initial = "0",
+     .min = 0,
+     .max = 1e15,
+     .help = "select: no more samples than this; 0: all"},
+    {.name = "parts",
+     .type = OPTION_INT,
+     .offset = offsetof(shards_options_t, parts),
+     .initial = "0",
+     .min = 0,
+     .max = 1000,
+     .help = "split: into so many parts of about one size"},
+    {.name = "fractions",
+     .type = OPTION_STRING,
+     .offset = offsetof(shards_options_t, fractions),
+     .choices = "F,F,...",
+     .help = "split: into parts of these fractions, 0.9,0.1 for one"},
+    {.name = "seed",
+     .type = OPTION_INT,
+     .offset = offsetof(shards_options_t, seed),
+     .initial = "0",
+     .min = 0,
+     .max = 1e15,
+     .help = "split: another assignment of keys to parts"},
+    {.name = "shard-samples",
+     .type = OPTION_INT,
+     .offset = offsetof(shards_options_t, shard_samples),
+     .initial = "10000",
+     .min = 1,
+     .max = 1 << 30,
+     .help = "merge, select, split: samples of a shard at most"},
+    {.name = "shard-mb",
+     .type = OPTION_INT,
+     .offset = offsetof(shards_options_t, shard_mb),
+     .initial = "1024",
+     .min = 1,
+     .max = 1 << 30,
+     .unit = "MiB",
+     .help = "merge, select, split: pictures of a shard at most"},
+    {.name = "prefix-keys",
+     .type = OPTION_FLAG,
+     .offset = offsetof(shards_options_t, prefix_keys),
+     .help = "merge, select: keys begin with the name of their folder and a slash"},
+    {.name = "common-layers",
+     .type = OPTION_FLAG,
+     .offset = offsetof(shards_options_t, common_layers),
+     .help = "merge, select, split: leave out layers that not all samples have"},
+    {.name = "buckets",
+     .type = OPTION_STRING,
+     .offset = offsetof(shards_options_t, buckets),
+     .choices = "LIST",
+     .help = "index, stat: count samples by bucket (lens-27, or sizes with commas)"},
+    {.name = "max-upscale",
+     .type = OPTION_FLOAT,
+     .offset = offsetof(shards_options_t, max_upscale),
+     .initial = "1",
+     .min = 0,
+     .max = 1000,
+     .help = "index, stat: largest enlargement to reach a bucket; 1: none, 0: any"},
 };
 
 const command_t cmd_shards = {
     .name = "shards",
-    .usage = "ls|stat|verify|cat|export DIR...",
-    .summary = "list, measure, check, print and export datasets",
+    .usage = "ls|stat|verify|cat|export|index|merge|select|split|repair DIR...",
+    .summary = "list, measure, check, print, export, join, cut and repair datasets",
     .details =
         "ls DIR...              shards with samples, bytes and caption kinds\n"
         "stat DIR...            counts, sizes, histograms, lengths of captions, compression\n"
@@ -219,6 +341,13 @@ const command_t cmd_shards = {
         "cat DIR INDEX...       one sample: sizes, metadata, captions of all kinds (or: cat DIR --key KEY)\n"
         "export DIR -o OUT      WebDataset: OUT/shard-NNNNN.tar with KEY.webp or KEY.jpg, KEY.txt,\n"
         "                       KEY.json\n"
+        "\n"
+        "index DIR...           DIR/index.h5 made anew: sets of many shards open at once\n"
+        "merge DIR... -o OUT    all samples with all their layers; no key twice\n"
+        "select DIR... --where EXPR -o OUT\n"
+        "                       those for which it holds: 'width >= 512 and words.dense > 20', see docs/where.md\n"
+        "split DIR -o OUT       OUT/part-0, OUT/part-1, ... by a hash of the key, which moves no sample later on\n"
+        "repair DIR -o OUT      what is whole of a damaged set; OUT/lost.jsonl has the rest with reasons\n"
         "\n"
         "docs/shard-format.md describes the files.",
     .options = OPTION_TABLE(rows),

@@ -24,15 +24,26 @@ void dataset_close(dataset_t *d) {
     free(d);
 }
 
-static lens_status open_any(dataset_t **out, const char *dir, bool partial) {
+lens_status dataset_new(dataset_t **out, const char *dir) {
     *out = NULL;
     dataset_t *d = calloc(1, sizeof *d);
     if (!d) return lens_fail(LENS_MEMORY, "%s: out of memory", dir);
-    d->partial = partial;
     d->dir = strdup(dir);
     lens_status st = d->dir ? chunk_cache_new(&d->cache, CACHE_CHUNKS) : lens_fail(LENS_MEMORY, "out of memory");
     if (st == LENS_OK) st = shard_pool_new(&d->pool, DATASET_MAX_OPEN);
-    if (st == LENS_OK) st = dataset_open_base(d);
+    if (st == LENS_OK)
+        *out = d;
+    else
+        dataset_close(d);
+    return st;
+}
+
+static lens_status open_any(dataset_t **out, const char *dir, bool partial) {
+    *out = NULL;
+    dataset_t *d;
+    LENS_TRY(dataset_new(&d, dir));
+    d->partial = partial;
+    lens_status st = dataset_open_base(d);
     if (st == LENS_OK) st = dataset_open_layers(d, dir);
     if (st == LENS_OK)
         *out = d;

@@ -71,7 +71,7 @@ void layer_free(const dataset_t *d, layer_t *l) {
     *l = (layer_t){0};
 }
 
-static lens_status layer_new(const dataset_t *d, layer_t *l, const char *dir, const char *kind, seal_kind role) {
+lens_status layer_new(const dataset_t *d, layer_t *l, const char *dir, const char *kind, seal_kind role) {
     size_t n = (size_t)d->n_shards;
     *l = (layer_t){.kind = strdup(kind), .dir = strdup(dir), .role = role};
     l->present = calloc(n, sizeof *l->present);
@@ -161,7 +161,7 @@ done:
 
 /* ---- layers ---- */
 
-static lens_status insert_layer(dataset_t *d, layer_t l) {
+lens_status dataset_insert_layer(dataset_t *d, layer_t l) {
     layer_t **list = l.role == SEAL_ARRAYS ? &d->arrays : &d->captions;
     int *n = l.role == SEAL_ARRAYS ? &d->n_arrays : &d->n_captions;
     if (*n == LAYERS_MAX) return lens_fail(LENS_FORMAT, "%s: more than %d layers", d->dir, LAYERS_MAX);
@@ -218,7 +218,7 @@ static lens_status open_layer(dataset_t *d, const char *dir, const char *kind, c
     lens_status st = layer_new(d, &l, dir, kind, role);
     if (st == LENS_OK) st = mark_present(d, &l, numbers, n);
     if (st == LENS_OK) st = check_layer(d, &l, numbers, n);
-    if (st == LENS_OK) st = insert_layer(d, l);
+    if (st == LENS_OK) st = dataset_insert_layer(d, l);
     if (st != LENS_OK) layer_free(d, &l);
     return st;
 }

@@ -47,6 +47,16 @@ lens_status dataset_fail_kind(const dataset_t *d, const char *kind); /* ARGUMENT
 /* dataset_open.c: opens base and layers; dataset.c frees in every case. */
 LENS_CHECKED lens_status dataset_open_base(dataset_t *d);
 LENS_CHECKED lens_status dataset_open_layers(dataset_t *d, const char *dir);
+LENS_CHECKED lens_status layer_new(const dataset_t *d, layer_t *l, const char *dir, const char *kind, seal_kind role);
+LENS_CHECKED lens_status dataset_insert_layer(dataset_t *d, layer_t l); /* moves */
 void layer_free(const dataset_t *d, layer_t *l);
+
+/* For `lens shards repair`: what can be opened of a damaged set, which has no index then. A base shard that cannot has
+ * no samples, a layer lacks the shards that cannot; each is told to lost with the reason. What is read must be checked
+ * by its own hashes. */
+typedef void (*dataset_lost)(void *context, const char *path, const char *reason);
+LENS_CHECKED lens_status dataset_open_damaged(dataset_t **out, const char *dir, dataset_lost lost, void *context);
+/* dataset.c: an empty one, to be filled. */
+LENS_CHECKED lens_status dataset_new(dataset_t **out, const char *dir);
 
 #endif

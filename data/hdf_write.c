@@ -143,6 +143,10 @@ static lens_status reserve_frames(hdf_t *h, hid_t set, const char *name, const h
     }
     char *blank = calloc(largest ? largest : 1, 1);
     lens_status st = blank ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
+    /* The first chunk makes HDF5 place the index of all behind it. So one of a single byte comes first; in its true
+     * size the chunk is then placed anew, behind the index, and the others follow. */
+    hsize_t first = 0;
+    if (st == LENS_OK && H5Dwrite_chunk(set, H5P_DEFAULT, 0, &first, 1, blank) < 0) st = hdf_fail(LENS_IO, h, name);
     for (uint64_t i = 0; i < n_frames && st == LENS_OK; i++) {
         hsize_t offset = i * f->chunk;
         uint64_t begin = i ? ends[i - 1] : 0;
@@ -165,10 +169,10 @@ static lens_status reserve_frames(hdf_t *h, hid_t set, const char *name, const h
 
 lens_status hdf_put_frames(hdf_t *h, const char *name, const hdf_frames_t *f, const uint64_t *ends, uint64_t n_frames,
                            uint64_t *address) {
-    hsize_t dims = f->n, chunk = f->chunk;
+    hsize_t dims = f->n, chunk = f->chunk, most = dims > chunk ? dims : chunk; /* a chunk must fit in it */
     unsigned value = (unsigned)f->level;
     bool shuffled = H5Tget_size(f->type) > 1;
-    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, NULL);
+    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, &most);
     if (properties >= 0 && space >= 0 && H5Pset_chunk(properties, 1, &chunk) >= 0 &&
         (!shuffled || H5Pset_shuffle(properties) >= 0) &&
         H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &value) >= 0)

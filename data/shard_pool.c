@@ -8,6 +8,7 @@ struct shard_pool {
     pthread_cond_t opened;
     int64_t n_open, max_open;
     shard_slot_t *newest, *oldest;
+    bool salvage;
 };
 
 lens_status shard_pool_new(shard_pool_t **out, int64_t max_open) {
@@ -24,6 +25,10 @@ void shard_pool_free(shard_pool_t *p) {
     pthread_cond_destroy(&p->opened);
     pthread_mutex_destroy(&p->lock);
     free(p);
+}
+
+void shard_pool_salvage(shard_pool_t *p) {
+    p->salvage = true;
 }
 
 /* ---- with the lock held ---- */
@@ -95,7 +100,9 @@ lens_status shard_pool_pin(shard_pool_t *p, shard_slot_t *slot, const char *path
     bool checked = slot->checked;
     pthread_mutex_unlock(&p->lock);
     shard_t *shard = NULL;
-    lens_status st = checked ? shard_reopen(&shard, path) : shard_open(&shard, path);
+    lens_status st = p->salvage ? shard_open_damaged(&shard, path)
+                     : checked  ? shard_reopen(&shard, path)
+                                : shard_open(&shard, path);
     if (st == LENS_OK) st = check(context, shard);
     pthread_mutex_lock(&p->lock);
     slot->opening = false;

@@ -16,7 +16,8 @@ struct shard_slot {
 
 typedef struct shard_pool shard_pool_t;
 LENS_CHECKED lens_status shard_pool_new(shard_pool_t **out, int64_t max_open);
-void shard_pool_free(shard_pool_t *p); /* closes nothing; NULL is allowed */
+void shard_pool_salvage(shard_pool_t *p); /* from now on shards open by shard_open_damaged */
+void shard_pool_free(shard_pool_t *p);    /* closes nothing; NULL is allowed */
 void shard_pool_limit(shard_pool_t *p, int64_t max_open);
 int64_t shard_pool_n_open(shard_pool_t *p);
 

@@ -9,6 +9,14 @@ typedef struct {
     char *key, *image;   /* cat */
     char *caption, *out; /* export */
     char *layers;        /* another folder with layers, or NULL */
+    char *where;         /* select */
+    int64_t limit;       /* select; 0: none */
+    int64_t parts, seed; /* split */
+    char *fractions;     /* split */
+    int64_t shard_samples, shard_mb;
+    bool prefix_keys, common_layers;
+    char *buckets; /* index, stat: of a bucket list, or NULL */
+    double max_upscale;
 } shards_options_t;
 
 /* Opens dir, where layers may be incomplete, with the layers of o->layers. */
@@ -20,6 +28,11 @@ LENS_CHECKED lens_status shards_verify(const char *dir, const shards_options_t *
 /* index: a decimal number, or NULL where o->key names the sample. */
 LENS_CHECKED lens_status shards_cat(const dataset_t *d, const char *index, const shards_options_t *o);
 LENS_CHECKED lens_status shards_export(const dataset_t *d, const shards_options_t *o);
+
+/* merge where action is "merge": all samples. */
+LENS_CHECKED lens_status shards_select(const char *action, const shards_options_t *o, int n_dirs, char **dirs);
+LENS_CHECKED lens_status shards_split(const char *dir, const shards_options_t *o);
+LENS_CHECKED lens_status shards_repair(const char *dir, const shards_options_t *o);
 
 /* "286.6 MiB", "17 B". */
 void shards_add_size(str_t *out, uint64_t n_bytes);

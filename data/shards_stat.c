@@ -8,6 +8,7 @@
 
 #include "data/dataset_private.h"
 #include "data/shards.h"
+#include "data/text.h"
 
 /* Lower bounds of the bins; each reaches to the next. */
 static const int32_t width_edges_px[] = {0, 64, 128, 256, 512, 768, 1024, 1536, 2048};
@@ -36,17 +37,6 @@ typedef struct {
 } stat_t;
 
 /* ---- gathering ---- */
-
-static size_t count_words(const str_t *text) {
-    size_t n = 0;
-    bool inside = false;
-    for (size_t i = 0; i < text->len; i++) {
-        bool space = strchr(" \t\n\v\f\r", text->s[i]) != NULL;
-        n += !space && !inside;
-        inside = !space;
-    }
-    return n;
-}
 
 static lens_status count_length(kind_stat_t *k, size_t n_words) {
     if (n_words >= k->cap) {
@@ -87,7 +77,7 @@ static lens_status gather_texts(kind_stat_t *k, const shard_t *s, int kind, chun
     for (int64_t i = 0; i < s->n_samples; i++) {
         LENS_TRY(column_get(&s->text, i, cache, text));
         if (text->len == 0) k->n_empty++;
-        LENS_TRY(count_length(k, count_words(text)));
+        LENS_TRY(count_length(k, text_count_words(text->s, text->len)));
     }
     return LENS_OK;
 }

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "data/dataset_names.h"
 #include "data/key_set.h"
-#include "data/shard.h"
+#include "data/set_index.h"
 #include "data/shards.h"
 
 typedef struct {
@@ -17,6 +17,7 @@ typedef struct {
     int64_t n_base, n_files, n_faults;
     uint64_t n_bytes;
     key_set_t keys;
+    set_index_t found; /* base shards from the first, as far as they are whole */
 } verify_t;
 
 /* A failed call as a fault, but for MEMORY, which is ours. */
@@ -48,7 +49,7 @@ done:
 }
 
 /* What must hold between this whole file and others. */
-static lens_status check_relations(verify_t *v, const char *path, const char *kind, const char *name) {
+static lens_status check_relations(verify_t *v, const char *path, const char *kind, const char *name, int64_t number) {
     shard_t *s = NULL, *base = NULL;
     str_t base_path = {0};
     lens_status st;
@@ -62,6 +63,7 @@ static lens_status check_relations(verify_t *v, const char *path, const char *ki
         st = lens_fail(LENS_FORMAT, "%s: a layer shard (%s) among the base shards", s->path, s->kind);
     } else {
         LENS_GO(check_keys(v, s));
+        if (number == v->found.n_shards) LENS_GO(set_index_add(&v->found, s, NULL));
     }
 done:
     shard_close(base);
@@ -85,7 +87,7 @@ static lens_status check_file(verify_t *v, const char *folder, const char *kind,
     v->n_files++;
     uint64_t n_bytes = 0;
     if (file_size(&n_bytes, path.s) == LENS_OK) v->n_bytes += n_bytes;
-    if (n == 0) LENS_GO(check_relations(v, path.s, kind, name.s));
+    if (n == 0) LENS_GO(check_relations(v, path.s, kind, name.s, number));
 done:
     str_free(&name);
     str_free(&path);
@@ -126,6 +128,31 @@ static lens_status check_layers(verify_t *v, const char *dir) {
     return st;
 }
 
+/* The index against the files it speaks of. */
+static lens_status check_index(verify_t *v) {
+    str_t path = {0};
+    set_index_t x = {0};
+    lens_status st = LENS_OK;
+    str_addf(&path, "%s/%s", v->dir, SET_INDEX_NAME);
+    LENS_GO(str_status(&path));
+    if (!file_exists(path.s)) goto done;
+    v->n_files++;
+    uint64_t n_bytes = 0;
+    if (file_size(&n_bytes, path.s) == LENS_OK) v->n_bytes += n_bytes;
+    LENS_GO(set_index_read(&x, path.s));
+    if (x.n_shards != v->n_base)
+        LENS_GO(note(v, lens_fail(LENS_FORMAT, "%s: speaks of %" PRId64 " shards, there are %" PRId64, path.s,
+                                  x.n_shards, v->n_base)));
+    for (int64_t i = 0; i < x.n_shards && i < v->found.n_shards; i++)
+        if (x.n_samples[i] != v->found.n_samples[i] || x.content_hashes[i] != v->found.content_hashes[i] ||
+            x.file_bytes[i] != v->found.file_bytes[i])
+            LENS_GO(note(v, lens_fail(LENS_FORMAT, "%s: does not fit shard-%05" PRId64 ".h5", path.s, i)));
+done:
+    set_index_free(&x);
+    str_free(&path);
+    return note(v, st);
+}
+
 lens_status shards_verify(const char *dir, const shards_options_t *o, int64_t *n_faults) {
     if (!file_is_dir(dir)) return lens_fail(LENS_IO, "%s: no such folder", dir);
     if (o->layers && !file_is_dir(o->layers)) return lens_fail(LENS_IO, "%s: no such folder", o->layers);
@@ -139,6 +166,7 @@ lens_status shards_verify(const char *dir, const shards_options_t *o, int64_t *n
         st = lens_fail(LENS_IO, "%s: no dataset: no shard-NNNNN.h5 in its folder base", dir);
         goto done;
     }
+    LENS_GO(check_index(&v));
     LENS_GO(check_layers(&v, dir));
     if (o->layers) LENS_GO(check_layers(&v, o->layers));
     shards_add_size(&size, v.n_bytes);
@@ -146,6 +174,7 @@ lens_status shards_verify(const char *dir, const shards_options_t *o, int64_t *n
 done:
     *n_faults = v.n_faults;
     key_set_free(&v.keys);
+    set_index_free(&v.found);
     str_free(&folder);
     str_free(&size);
     return st;

@@ -39,3 +39,14 @@ bool text_is_json_object(const char *text, size_t n) {
     json_decref(value);
     return object;
 }
+
+size_t text_count_words(const char *text, size_t n) {
+    size_t n_words = 0;
+    bool inside = false;
+    for (size_t i = 0; i < n; i++) {
+        bool space = text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r');
+        n_words += !space && !inside;
+        inside = !space;
+    }
+    return n_words;
+}

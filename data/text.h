@@ -9,5 +9,6 @@
 bool text_is_utf8(const char *text, size_t n);     /* well-formed, no NUL */
 bool text_has_control(const char *text, size_t n); /* bytes below space, DEL */
 bool text_is_json_object(const char *text, size_t n);
+size_t text_count_words(const char *text, size_t n); /* runs of bytes that are no white space */
 
 #endif

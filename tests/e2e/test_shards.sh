@@ -27,7 +27,7 @@ expect 0 '^shard-00002 +10 samples .* alt truth-brief truth-dense$' "$lens" shar
 expect 0 '"n_samples":90' "$lens" shards ls --json "$set_"
 expect 0 '^  truth-dense +90 ' "$lens" shards stat "$set_"
 expect 0 '"kind":"alt","n_samples":90' "$lens" shards stat --json "$set_"
-expect 0 ': 9 files, .*: no faults$' "$lens" shards verify "$set_"
+expect 0 ': 10 files, .*: no faults$' "$lens" shards verify "$set_"
 expect 0 '^key +scene-0-00000042$' "$lens" shards cat "$set_" 42 --image "$work/42.webp"
 [ "$(head -c 4 "$work/42.webp")" = RIFF ] || complain "cat --image: no WebP"
 expect 0 '^index +42$' "$lens" shards cat "$set_" --key scene-0-00000042
@@ -49,7 +49,7 @@ find "$work/tar" -name '*.tmp.*' | grep -q . && complain "export: temporary file
 cp -r "$set_" "$work/bare" && mkdir "$work/other" && mv "$work/bare/truth-dense" "$work/other"
 expect 0 'alt truth-brief$' "$lens" shards ls "$work/bare"
 expect 0 'alt truth-brief truth-dense$' "$lens" shards ls "$work/bare" --layers "$work/other"
-expect 0 ': 9 files' "$lens" shards verify "$work/bare" --layers "$work/other"
+expect 0 ': 10 files' "$lens" shards verify "$work/bare" --layers "$work/other"
 
 # Mistakes.
 expect 2 'expected an action' "$lens" shards
