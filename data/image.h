@@ -35,7 +35,8 @@ typedef struct {
     bool plain;            /* a JPEG that may be kept as it is: Huffman-coded RGB or grey of 8 bits, upright, without an
                               ICC profile or with one that says sRGB */
     uint64_t decode_bytes; /* memory that image_decode takes at its peak, an upper estimate, without `bytes` itself. Not
-                              bounded by it: lossless WebP made to need as many Huffman tables as the format allows */
+                              bounded by it: a lossless WebP made to need as many Huffman tables as the format allows, a
+                              colour profile whose tables are far larger than any in use */
 } image_facts_t;
 /* FORMAT where image_decode would refuse the file by its header. */
 LENS_CHECKED lens_status image_inspect(image_facts_t *out, const uint8_t *bytes, size_t n);

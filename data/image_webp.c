@@ -13,6 +13,7 @@
 #include "data/image_icc.h"
 
 #define WEBP_HUFFMAN_BYTES ((uint64_t)4 << 20) /* of a lossless picture as encoders write it */
+#define WEBP_FORMAT_LOSSLESS 2                 /* of WebPBitstreamFeatures */
 #define WEBP_METHOD 4 /* of 0..6: above it costs two to three times the time for about a hundredth of the bytes */
 
 static lens_status webp_fail(VP8StatusCode code) {
@@ -27,8 +28,6 @@ static lens_status webp_fail(VP8StatusCode code) {
         return lens_fail(LENS_FORMAT, "WebP: damaged (libwebp status %d)", (int)code);
     }
 }
-
-/* ---- header ---- */
 
 /* Only the extended container has chunks beside the pixels. */
 static bool webp_is_extended(const uint8_t *bytes, size_t n) {
@@ -50,22 +49,54 @@ static webp_chunks_t webp_chunks(const uint8_t *bytes, size_t n) {
     return c;
 }
 
-/* What libwebp takes beside the pixels. Lossy: rows of macroblocks, and alpha as a plane that may be compressed as a
- * lossless picture of one byte a pixel. Lossless: all pixels as ARGB, and Huffman tables, of which an encoder writes a
- * few hundred groups (the format allows 65536 of about 12 KB). */
+/* ---- animations ---- */
+
+typedef struct {
+    WebPDemuxer *demux;
+    WebPIterator frame;
+} webp_frame_t;
+
+static void webp_frame_close(webp_frame_t *f) {
+    WebPDemuxReleaseIterator(&f->frame);
+    WebPDemuxDelete(f->demux);
+}
+
+static lens_status webp_first_frame(webp_frame_t *out, const uint8_t *bytes, size_t n) {
+    WebPData file = {bytes, n};
+    *out = (webp_frame_t){.demux = WebPDemux(&file)};
+    if (!out->demux) return lens_fail(LENS_FORMAT, "animated WebP: damaged or cut short");
+    if (WebPDemuxGetFrame(out->demux, 1, &out->frame)) return LENS_OK;
+    webp_frame_close(out);
+    return lens_fail(LENS_FORMAT, "animated WebP: without a frame");
+}
+
+/* ---- header ---- */
+
+/* What libwebp takes beside the pixels. Lossy: rows of macroblocks, and alpha as a plane that may have been a lossless
+ * picture of its own. Lossless: all pixels as ARGB, and Huffman tables, of which an encoder writes a few hundred groups
+ * (the format allows 65536 of about 12 KB). Where there is alpha, RGBA before it is composed. */
 static uint64_t webp_extra_bytes(const WebPBitstreamFeatures *f) {
     uint64_t n_px = (uint64_t)f->width * (uint64_t)f->height;
-    uint64_t bytes = IMAGE_CODEC_BYTES + (uint64_t)f->width * 256;
-    bool lossless = f->format != 1; /* 0: animations, of either kind */
-    if (lossless) bytes += n_px * 4 + WEBP_HUFFMAN_BYTES;
-    if (f->has_alpha) bytes += n_px * (lossless ? 4 : 6); /* RGBA before it is composed */
-    return bytes;
+    bool lossless = f->format == WEBP_FORMAT_LOSSLESS;
+    return IMAGE_CODEC_BYTES + (uint64_t)f->width * 256 + (lossless ? n_px * 4 + WEBP_HUFFMAN_BYTES : 0) +
+           (f->has_alpha ? n_px * (lossless ? 4 : 9) : 0);
+}
+
+/* Of an animation the first frame decides. */
+static lens_status webp_features_of_frame(WebPBitstreamFeatures *out, const uint8_t *bytes, size_t n) {
+    webp_frame_t first;
+    LENS_TRY(webp_first_frame(&first, bytes, n));
+    VP8StatusCode code = WebPGetFeatures(first.frame.fragment.bytes, first.frame.fragment.size, out);
+    webp_frame_close(&first);
+    return code == VP8_STATUS_OK ? LENS_OK : webp_fail(code);
 }
 
 lens_status image_webp_header(image_header_t *out, const uint8_t *bytes, size_t n) {
     WebPBitstreamFeatures f;
     VP8StatusCode code = WebPGetFeatures(bytes, n, &f);
     if (code != VP8_STATUS_OK) return webp_fail(code);
+    WebPBitstreamFeatures decoded = f;
+    if (f.has_animation) LENS_TRY(webp_features_of_frame(&decoded, bytes, n));
     webp_chunks_t c = webp_chunks(bytes, n);
     *out = (image_header_t){
         .width = f.width,
@@ -73,7 +104,7 @@ lens_status image_webp_header(image_header_t *out, const uint8_t *bytes, size_t 
         .orientation = c.exif.size ? image_exif_orientation(c.exif.bytes, c.exif.size) : 1,
         .has_alpha = f.has_alpha,
         .animated = f.has_animation,
-        .extra_bytes = webp_extra_bytes(&f) + (c.icc.size ? 2 * c.icc.size + ICC_TRANSFORM_BYTES : 0),
+        .extra_bytes = webp_extra_bytes(&decoded) + (c.icc.size ? 2 * c.icc.size + ICC_TRANSFORM_BYTES : 0),
     };
     WebPMuxDelete(c.mux);
     return LENS_OK;
@@ -156,21 +187,13 @@ static lens_status webp_paint_frame(const image_t *into, const WebPIterator *fra
     return webp_decode_frame(&t, frame->fragment.bytes, frame->fragment.size);
 }
 
-static lens_status webp_first_frame(const image_t *into, const uint8_t *bytes, size_t n) {
-    WebPData file = {bytes, n};
-    WebPIterator frame;
-    WebPDemuxer *demux = WebPDemux(&file);
-    if (!demux) return lens_fail(LENS_FORMAT, "animated WebP: damaged or cut short");
-    lens_status st;
-    if (WebPDemuxGetFrame(demux, 1, &frame)) {
-        webp_chunks_t c = webp_chunks(bytes, n);
-        st = webp_paint_frame(into, &frame, c.icc);
-        WebPMuxDelete(c.mux);
-        WebPDemuxReleaseIterator(&frame);
-    } else {
-        st = lens_fail(LENS_FORMAT, "animated WebP: without a frame");
-    }
-    WebPDemuxDelete(demux);
+static lens_status webp_paint_first(const image_t *into, const uint8_t *bytes, size_t n) {
+    webp_frame_t first;
+    LENS_TRY(webp_first_frame(&first, bytes, n));
+    webp_chunks_t c = webp_chunks(bytes, n);
+    lens_status st = webp_paint_frame(into, &first.frame, c.icc);
+    WebPMuxDelete(c.mux);
+    webp_frame_close(&first);
     return st;
 }
 
@@ -178,7 +201,7 @@ lens_status image_webp_pixels(const image_t *into, const uint8_t *bytes, size_t 
     WebPBitstreamFeatures f;
     VP8StatusCode code = WebPGetFeatures(bytes, n, &f);
     if (code != VP8_STATUS_OK) return webp_fail(code);
-    return f.has_animation ? webp_first_frame(into, bytes, n) : image_webp_pixels_part(into, bytes, n, 0, 0);
+    return f.has_animation ? webp_paint_first(into, bytes, n) : image_webp_pixels_part(into, bytes, n, 0, 0);
 }
 
 /* ---- encoding ---- */
