@@ -157,7 +157,7 @@ static lens_status open_loader(loader_t **out, const context_t *c, const char *a
                           .world = 1,
                           .n_threads = (int)o->threads,
                           .n_prefetch = (int)o->prefetch};
-    LENS_TRY(bucket_list_parse(&l.buckets, o->buckets, 0));
+    LENS_TRY(bucket_list_parse(&l.buckets, o->buckets, o->max_upscale));
     for (int area = 0; area < l.buckets.n_areas; area++) l.batch_of_area[area] = o->batch;
     return loader_open(out, c->dataset, &l, 0);
 }

@@ -6,7 +6,8 @@
 
 typedef struct {
     int64_t threads, rounds, batch, window_shards, prefetch;
-    double seconds; /* for all rounds of all measurements */
+    double max_upscale; /* 0: any */
+    double seconds;     /* for all rounds of all measurements */
     char *buckets, *resample, *array, *captions;
     bool json;
     /* --make: */
