@@ -39,6 +39,8 @@ typedef struct {
     str_t held[HELD_MAX];
     size_t largest_picture_px;
     loader_t *loader; /* of this round */
+    uint8_t *ring;
+    int64_t ring_pieces;
 } context_t;
 
 /* ---- raw reads ---- */
@@ -65,22 +67,28 @@ static void files_close(files_t *f) {
     }
 }
 
-static lens_status read_piece(const files_t *f, bench_thread_t *t, int64_t i) {
+static lens_status read_piece(const files_t *f, bench_thread_t *t, int64_t i, uint8_t *into) {
     i %= f->pieces[f->n];
     int k = 0;
     while (f->pieces[k + 1] <= i) k++;
     uint64_t offset = (uint64_t)(i - f->pieces[k]) * PIECE_BYTES, left = f->bytes[k] - offset;
     size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
     t->n_bytes += n;
-    return file_read_at(f->fd[k], t->buffer, n, offset, f->path[k]);
+    return file_read_at(f->fd[k], into, n, offset, f->path[k]);
 }
 
 static lens_status raw_base(void *context, bench_thread_t *t, int64_t i) {
-    return read_piece(&((context_t *)context)->base, t, i);
+    return read_piece(&((context_t *)context)->base, t, i, t->buffer);
 }
 
 static lens_status raw_array(void *context, bench_thread_t *t, int64_t i) {
-    return read_piece(&((context_t *)context)->arrays, t, i);
+    return read_piece(&((context_t *)context)->arrays, t, i, t->buffer);
+}
+
+/* Into as much memory as the loader's batches take: whoever delivers batches has to leave the cache. */
+static lens_status raw_array_spread(void *context, bench_thread_t *t, int64_t i) {
+    const context_t *c = context;
+    return read_piece(&c->arrays, t, i, c->ring + (size_t)(i % c->ring_pieces) * PIECE_BYTES);
 }
 
 /* ---- single samples ---- */
@@ -198,7 +206,18 @@ static void end_loader(void *context) {
 
 /* ---- all of it ---- */
 
-enum { RAW_BASE, PICTURE_RANDOM, PICTURE_IN_ORDER, CAPTION, DECODE, LOADER, RAW_ARRAY, LOADER_ARRAY, N_TASKS };
+enum {
+    RAW_BASE,
+    PICTURE_RANDOM,
+    PICTURE_IN_ORDER,
+    CAPTION,
+    DECODE,
+    LOADER,
+    RAW_ARRAY,
+    RAW_ARRAY_SPREAD,
+    LOADER_ARRAY,
+    N_TASKS
+};
 
 static const bench_task_t TASKS[N_TASKS] = {
     [RAW_BASE] = {.name = "raw_read_mb_per_s",
@@ -222,6 +241,10 @@ static const bench_task_t TASKS[N_TASKS] = {
                    .text = "array files, pread of 1 MiB, MB/s",
                    .bytes = true,
                    .work = raw_array},
+    [RAW_ARRAY_SPREAD] = {.name = "raw_array_spread_mb_per_s",
+                          .text = "array files, the same into as much memory as the batches, MB/s",
+                          .bytes = true,
+                          .work = raw_array_spread},
     [LOADER_ARRAY] = {.name = "loader_array_mb_per_s",
                       .text = "loader, arrays alone, MB/s",
                       .bytes = true,
@@ -238,6 +261,7 @@ typedef struct {
 static const bench_ratio_t RATIOS[] = {
     {"loader_to_decode", "loader / decoder alone", LOADER, DECODE},
     {"loader_array_to_raw", "loader of arrays / pread", LOADER_ARRAY, RAW_ARRAY},
+    {"loader_array_to_raw_spread", "loader of arrays / pread into as much memory", LOADER_ARRAY, RAW_ARRAY_SPREAD},
 };
 enum { N_RATIOS = sizeof RATIOS / sizeof RATIOS[0] };
 
@@ -282,9 +306,17 @@ static void print_text(const char *dir, const context_t *c, const bench_task_t *
 static lens_status warm(const files_t *f) {
     bench_thread_t t = {.buffer = malloc(PIECE_BYTES)};
     lens_status st = t.buffer ? LENS_OK : lens_fail(LENS_MEMORY, "bench: a buffer");
-    for (int64_t i = 0; st == LENS_OK && i < f->pieces[f->n]; i++) st = read_piece(f, &t, i);
+    for (int64_t i = 0; st == LENS_OK && i < f->pieces[f->n]; i++) st = read_piece(f, &t, i, t.buffer);
     free(t.buffer);
     return st;
+}
+
+static lens_status make_ring(context_t *c) {
+    LENS_TRY(open_loader(&c->loader, c, c->o->array));
+    c->ring_pieces = (int64_t)(loader_buffer_bytes(c->loader) / PIECE_BYTES) + 1;
+    end_loader(c);
+    if ((c->ring = malloc((size_t)c->ring_pieces * PIECE_BYTES))) return LENS_OK;
+    return lens_fail(LENS_MEMORY, "bench: %lld MiB to read into", (long long)c->ring_pieces);
 }
 
 static lens_status prepare(context_t *c) {
@@ -295,6 +327,7 @@ static lens_status prepare(context_t *c) {
             return lens_fail(LENS_ARGUMENT, "%s has no arrays of kind %s", dataset_dir(c->dataset), c->o->array);
         LENS_TRY(files_open(&c->arrays, c->dataset, c->o->array));
         LENS_TRY(warm(&c->arrays));
+        LENS_TRY(make_ring(c));
     }
     LENS_TRY(hold_pictures(c));
     return caption_mix_init(&c->mix, c->o->captions, c->dataset);
@@ -327,6 +360,7 @@ lens_status bench_data(const char *dir, const bench_options_t *o) {
     if (st == LENS_OK) st = measure(dir, c);
     for (int i = 0; i < c->n_held; i++) str_free(&c->held[i]);
     caption_mix_reset(&c->mix);
+    free(c->ring);
     files_close(&c->base);
     files_close(&c->arrays);
     dataset_close(c->dataset);

@@ -16,7 +16,8 @@ fail() {
 }
 grep -q "20 samples, 2 threads, buckets 64x64,48x80, medians of 2 rounds, page cache warm" "$work/text" || fail "head line"
 for line in "loader, images/s" "decoder alone, bytes in memory" "captions, random" "loader, arrays alone, MB/s" \
-    "loader / decoder alone; by processor time" "loader of arrays / pread; by processor time"; do
+    "loader / decoder alone; by processor time" "loader of arrays / pread; by processor time" \
+    "loader of arrays / pread into as much memory; by processor time"; do
     grep -qF "$line" "$work/text" || fail "no line: $line"
 done
 "$lens" shards verify "$work/set" >"$work/verify" 2>&1 || {
