@@ -42,7 +42,8 @@ lens_status atomic_file_open(atomic_file_t **out, const char *path) {
         return st;
     }
     f->temporary = name.s; /* moves */
-    f->stream = fopen(f->temporary, "wbe");
+    do f->stream = fopen(f->temporary, "wbe");
+    while (!f->stream && errno == EINTR);
     if (!f->stream) {
         st = io_error("create", f->temporary);
         atomic_file_free(f);
@@ -76,10 +77,20 @@ lens_status atomic_file_commit(atomic_file_t *f) {
     return st;
 }
 
+/* Network file systems let a signal interrupt open and fsync. */
+static int open_to_read(const char *path) {
+    int fd;
+    do fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 static lens_status sync_path(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_to_read(path), failed;
     if (fd < 0) return io_error("open", path);
-    lens_status st = fsync(fd) != 0 && errno != EINVAL && errno != EROFS ? io_error("sync", path) : LENS_OK;
+    do failed = fsync(fd);
+    while (failed && errno == EINTR);
+    lens_status st = failed && errno != EINVAL && errno != EROFS ? io_error("sync", path) : LENS_OK;
     close(fd);
     return st;
 }
@@ -121,10 +132,21 @@ lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const cha
     return LENS_OK;
 }
 
+lens_status file_write_at(int fd, const void *bytes, size_t n, uint64_t offset, const char *path) {
+    for (size_t done = 0; done < n;) {
+        ssize_t put = pwrite(fd, (const char *)bytes + done, n - done, (off_t)(offset + done));
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return io_error("write", path);
+        if (put == 0) return lens_fail(LENS_IO, "%s: cannot write: %zu of %zu bytes were taken", path, done, n);
+        done += (size_t)put;
+    }
+    return LENS_OK;
+}
+
 lens_status file_read(char **out, size_t *n, const char *path, size_t max_bytes) {
     *out = NULL;
     *n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_to_read(path);
     if (fd < 0) return io_error("open", path);
     struct stat info;
     lens_status st = LENS_OK;

@@ -1,8 +1,7 @@
 /* Files: read whole, written aside and renamed.
  *
  * Durable write: a temporary name in the same folder, fsync, rename, fsync the folder. What stands under its final name
- * is whole. A process
- * that is killed leaves at most NAME.tmp.PID behind. */
+ * is whole. A process that is killed leaves at most NAME.tmp.PID behind. */
 #ifndef LENS_BASE_FILE_H
 #define LENS_BASE_FILE_H
 
@@ -29,6 +28,8 @@ LENS_CHECKED lens_status file_write(const char *path, const void *bytes, size_t 
 LENS_CHECKED lens_status file_read(char **out, size_t *n, const char *path, size_t max_bytes);
 LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset,
                                       const char *path); /* all n or error */
+LENS_CHECKED lens_status file_write_at(int fd, const void *bytes, size_t n, uint64_t offset,
+                                       const char *path); /* all n or error */
 LENS_CHECKED lens_status file_size(uint64_t *out, const char *path);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

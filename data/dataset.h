@@ -148,6 +148,8 @@ typedef struct layer_writer layer_writer_t;
  */
 LENS_CHECKED lens_status layer_writer_open(layer_writer_t **out, const dataset_t *base, int64_t shard, const char *dir,
                                            const char *kind, const char *provenance);
+/* Of the texts, 1 to 19; before the first is added. Without it: 3. */
+LENS_CHECKED lens_status layer_writer_set_level(layer_writer_t *w, int zstd_level);
 /* Once a sample, in the base's order. meta: JSON object (status, reason of a rejection, measurements) or NULL. */
 LENS_CHECKED lens_status layer_writer_add(layer_writer_t *w, const char *text, const char *meta);
 LENS_CHECKED lens_status

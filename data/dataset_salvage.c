@@ -37,11 +37,23 @@ static lens_status scan_shard(const salvage_t *v, const char *folder, int64_t i)
     return st;
 }
 
+/* As many shards as the index speaks of, so that the last ones are missed too; 0 where it does not say. */
+static int64_t index_n_shards(const char *dir) {
+    str_t path = {0};
+    set_index_t x = {0};
+    str_addf(&path, "%s/%s", dir, SET_INDEX_NAME);
+    int64_t n = str_status(&path) == LENS_OK && set_index_read(&x, path.s) == LENS_OK ? x.n_shards : 0;
+    set_index_free(&x);
+    str_free(&path);
+    return n;
+}
+
 static lens_status salvage_base(const salvage_t *v, const char *folder) {
     dataset_t *d = v->d;
     int64_t *numbers, n;
     LENS_TRY(shard_numbers(&numbers, &n, folder));
-    int64_t n_shards = n ? numbers[n - 1] + 1 : 0;
+    int64_t n_shards = n ? numbers[n - 1] + 1 : 0, n_indexed = index_n_shards(d->dir);
+    if (n_indexed > n_shards) n_shards = n_indexed;
     lens_status st = LENS_OK;
     if (n == 0 || n_shards > 2 * n + 1000) {
         st = lens_fail(LENS_IO, "%s: %lld shards up to number %lld: nothing to repair", folder, (long long)n,
@@ -86,8 +98,11 @@ static lens_status salvage_layer(const salvage_t *v, const char *kind, const cha
     layer_t l = {0};
     lens_status st = layer_new(d, &l, d->dir, kind, role_of(folder, numbers, n));
     for (int64_t i = 0; i < n && st == LENS_OK; i++) {
-        if (numbers[i] >= d->n_shards || !d->base.present[numbers[i]]) continue; /* its base is gone */
         const shard_t *s = NULL;
+        if (numbers[i] >= d->n_shards || !d->base.present[numbers[i]]) {
+            st = tell(v, folder, numbers[i], lens_fail(LENS_FORMAT, "its base shard is lost"));
+            continue;
+        }
         l.present[numbers[i]] = true;
         st = tell(v, folder, numbers[i], layer_pin(d, &l, numbers[i], &s));
         l.present[numbers[i]] = s != NULL;

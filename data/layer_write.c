@@ -86,6 +86,10 @@ lens_status array_writer_open(array_writer_t **out, const dataset_t *base, int64
     return st;
 }
 
+lens_status layer_writer_set_level(layer_writer_t *w, int zstd_level) {
+    return shard_writer_set_level(w->shard, zstd_level);
+}
+
 lens_status layer_writer_add(layer_writer_t *w, const char *text, const char *meta) {
     return shard_writer_add_text(w->shard, text, meta);
 }

@@ -65,10 +65,7 @@ lens_status seal_write(const seal_t *s, int fd, const char *path) {
     put(bytes + 48, s->payload_end, 8);
     put(bytes + 56, s->structure_hash, 8);
     put(bytes + 64, XXH3_64bits(bytes, 64), 8);
-    ssize_t n = pwrite(fd, bytes, sizeof bytes, (off_t)s->hdf5_bytes);
-    if (n != (ssize_t)sizeof bytes)
-        return lens_fail(LENS_IO, "%s: cannot write: %s", path, n < 0 ? strerror(errno) : "short write");
-    return LENS_OK;
+    return file_write_at(fd, bytes, sizeof bytes, s->hdf5_bytes, path);
 }
 
 lens_status seal_read(seal_t *out, int fd, const char *path) {

@@ -33,6 +33,7 @@ typedef struct shard_writer shard_writer_t;
 LENS_CHECKED lens_status shard_writer_open(shard_writer_t **out, const char *path, const shard_identity_t *identity);
 LENS_CHECKED lens_status shard_writer_add_sample(shard_writer_t *w, const sample_t *sample);           /* base */
 LENS_CHECKED lens_status shard_writer_add_text(shard_writer_t *w, const char *text, const char *meta); /* captions */
+LENS_CHECKED lens_status shard_writer_set_level(shard_writer_t *w, int zstd_level); /* before anything is added */
 int64_t shard_writer_n_samples(const shard_writer_t *w);
 uint64_t shard_writer_image_bytes(const shard_writer_t *w);
 uint64_t shard_writer_hash(const shard_writer_t *w); /* content hash of the base samples so far */

@@ -46,14 +46,7 @@ lens_status shard_file_open(shard_file_t *f, const char *path) {
 }
 
 lens_status shard_file_write(const shard_file_t *f, const void *bytes, size_t n, uint64_t offset) {
-    for (size_t done = 0; done < n;) {
-        ssize_t put = pwrite(f->fd, (const char *)bytes + done, n - done, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0)
-            return lens_fail(LENS_IO, "%s: cannot write: %s", f->path.s, put < 0 ? strerror(errno) : "short write");
-        done += (size_t)put;
-    }
-    return LENS_OK;
+    return file_write_at(f->fd, bytes, n, offset, f->path.s);
 }
 
 /* Copies n bytes between files, in pieces; from the end where the target lies behind the source. */

@@ -90,6 +90,13 @@ lens_status shard_writer_open(shard_writer_t **out, const char *path, const shar
     return st;
 }
 
+lens_status shard_writer_set_level(shard_writer_t *w, int zstd_level) {
+    if (w->n > 0) return lens_fail(LENS_STATE, "%s: a zstd level after the first sample", w->file.path.s);
+    LENS_TRY(shard_check_level(&zstd_level));
+    w->level = zstd_level;
+    return LENS_OK;
+}
+
 int64_t shard_writer_n_samples(const shard_writer_t *w) {
     return w->n;
 }

@@ -10,7 +10,7 @@
 #include "data/dataset.h"
 
 #define WHERE_MAX_BYTES 65536
-#define WHERE_MAX_DEPTH 128 /* of not, signs and, twice, parentheses */
+#define WHERE_MAX_DEPTH 128   /* of not, signs and, twice, parentheses */
 #define WHERE_MAX_HEIGHT 2000 /* of operators one after the other */
 #define WHERE_MAX_NAMES 64
 

@@ -13,6 +13,8 @@
 
 #include "base/file.h"
 #include "data/dataset.h"
+#include "data/shard.h"
+#include "tests/unit/picture.h"
 
 enum { N = 23, PER_SHARD = 5 };
 
@@ -325,6 +327,59 @@ static void is_deterministic(void **state) {
     free(b);
 }
 
+/* Pictures are told by their content; the level of texts changes the file, not the texts. */
+static void jpeg_and_levels(void **state) {
+    char *a = format("%s/a", (char *)*state), *path = format("%s/base/shard-00000.h5", a);
+    image_t im;
+    str_t pictures[2] = {{0}, {0}}, text = {0};
+    picture_gradient(&im, 40, 30);
+    picture_jpeg(&pictures[0], &im, (picture_jpeg_t){.file_space = JCS_YCbCr});
+    ok(image_encode_webp(&pictures[1], &im, 80, false));
+    image_free(&im);
+    dataset_writer_options_t options = DATASET_WRITER_DEFAULTS;
+    options.zstd_level = 19;
+    dataset_writer_t *w;
+    ok(dataset_writer_open(&w, a, &options));
+    for (int i = 0; i < 2; i++)
+        ok(dataset_writer_add(w, &(sample_t){.key = i ? "webp" : "jpeg",
+                                             .picture = pictures[i].s,
+                                             .picture_bytes = pictures[i].len,
+                                             .width = 40,
+                                             .height = 30,
+                                             .original_width = 40,
+                                             .original_height = 30,
+                                             .alt = "alt"}));
+    ok(dataset_writer_close(w));
+    dataset_t *d;
+    ok(dataset_open(&d, a));
+    for (int i = 0; i < 2; i++) {
+        ok(dataset_image(d, i, &text));
+        assert_memory_equal(text.s, pictures[i].s, text.len);
+        assert_string_equal(picture_mime(text.s, text.len), i ? "image/webp" : "image/jpeg");
+        assert_string_equal(picture_extension(text.s, text.len), i ? "webp" : "jpg");
+    }
+    assert_null(picture_mime("GIF89a", 6));
+    str_t faults = {0};
+    int64_t n_faults;
+    ok(shard_verify(path, SHARD_VERIFY_PICTURES, &faults, &n_faults));
+    assert_int_equal(n_faults, 0);
+    layer_writer_t *l;
+    ok(layer_writer_open(&l, d, 0, a, "dense", NULL));
+    assert_fails(layer_writer_set_level(l, 20), LENS_ARGUMENT, "zstd level 20");
+    ok(layer_writer_set_level(l, 1));
+    ok(layer_writer_add(l, "one", NULL));
+    assert_fails(layer_writer_set_level(l, 2), LENS_STATE, "after the first");
+    ok(layer_writer_add(l, "two", NULL));
+    ok(layer_writer_close(l));
+    dataset_close(d);
+    str_free(&faults);
+    str_free(&pictures[0]);
+    str_free(&pictures[1]);
+    str_free(&text);
+    free(a);
+    free(path);
+}
+
 typedef struct {
     const dataset_t *d;
     int start, n_wrong;
@@ -373,6 +428,7 @@ int main(void) {
         TEST(bounds_shards_by_bytes),
         TEST(refuses_what_is_no_dataset),
         TEST(is_deterministic),
+        TEST(jpeg_and_levels),
         TEST(many_threads_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
