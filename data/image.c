@@ -126,10 +126,11 @@ lens_status image_read_header(image_header_t *out, image_format format, const ui
     return image_check_size(out->width, out->height);
 }
 
-lens_status image_read_pixels(const image_t *into, image_format format, const uint8_t *bytes, size_t n) {
+lens_status image_read_pixels(const image_t *into, image_format format, const image_header_t *header,
+                              const uint8_t *bytes, size_t n) {
     switch (format) {
     case IMAGE_JPEG:
-        return image_jpeg_pixels(into, bytes, n);
+        return image_jpeg_pixels(into, bytes, n, header->convert, 8);
     case IMAGE_PNG:
         return image_png_pixels(into, bytes, n);
     default:
@@ -180,7 +181,7 @@ lens_status image_decode_within(image_t *out, const uint8_t *bytes, size_t n, ui
                          "picture of %" PRId32 " x %" PRId32 " px takes %" PRIu64 " bytes to decode, allowed %" PRIu64,
                          header.width, header.height, image_decode_bytes(&header), max_bytes);
     LENS_TRY(image_new(&stored, header.width, header.height));
-    lens_status st = image_read_pixels(&stored, format, bytes, n);
+    lens_status st = image_read_pixels(&stored, format, &header, bytes, n);
     if (st != LENS_OK) {
         image_free(&stored);
         return st;

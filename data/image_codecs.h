@@ -14,6 +14,7 @@ typedef struct {
     int32_t width, height; /* px, as stored */
     int orientation;       /* EXIF, 1..8 */
     bool has_alpha, animated, plain;
+    bool convert;         /* JPEG: has a profile that is not sRGB's */
     uint64_t extra_bytes; /* that its _pixels takes at its peak, beside `into` */
 } image_header_t;
 
@@ -23,12 +24,13 @@ LENS_CHECKED lens_status image_png_header(image_header_t *out, const uint8_t *by
 LENS_CHECKED lens_status image_webp_header(image_header_t *out, const uint8_t *bytes, size_t n);
 
 /* Fills `into`, which is allocated at the header's size, with the pixels as stored, in sRGB and over white. */
-LENS_CHECKED lens_status image_jpeg_pixels(const image_t *into, const uint8_t *bytes, size_t n);
 LENS_CHECKED lens_status image_png_pixels(const image_t *into, const uint8_t *bytes, size_t n);
 LENS_CHECKED lens_status image_webp_pixels(const image_t *into, const uint8_t *bytes, size_t n);
 
-/* At eighths/8 of the size, 1..8: `into` has image_jpeg_scaled of the header's sides. */
-LENS_CHECKED lens_status image_jpeg_pixels_scaled(const image_t *into, const uint8_t *bytes, size_t n, int eighths);
+/* At eighths/8 of the size, 1..8: `into` has image_jpeg_scaled of the header's sides. `convert`: as the header has it.
+ */
+LENS_CHECKED lens_status image_jpeg_pixels(const image_t *into, const uint8_t *bytes, size_t n, bool convert,
+                                           int eighths);
 int32_t image_jpeg_scaled(int32_t side, int eighths);
 /* The part at (left, top), both even, that has the size of `into`. Not of an animation. */
 LENS_CHECKED lens_status image_webp_pixels_part(const image_t *into, const uint8_t *bytes, size_t n, int32_t left,
@@ -46,7 +48,8 @@ bool image_orientation_swaps_sides(int orientation);
 
 /* By the format of the bytes. _read_header checks the size. */
 LENS_CHECKED lens_status image_read_header(image_header_t *out, image_format format, const uint8_t *bytes, size_t n);
-LENS_CHECKED lens_status image_read_pixels(const image_t *into, image_format format, const uint8_t *bytes, size_t n);
+LENS_CHECKED lens_status image_read_pixels(const image_t *into, image_format format, const image_header_t *header,
+                                           const uint8_t *bytes, size_t n);
 
 /* The tag 0x0112 of an EXIF block (a TIFF header, "Exif\0\0" before it allowed): 1..8. A block without the tag, or a
  * malformed one, says nothing about the picture: 1. */

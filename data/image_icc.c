@@ -74,9 +74,22 @@ static cmsHPROFILE icc_open(cmsContext context, const uint8_t *bytes, size_t n, 
 static const double srgb_of_xyz[3][3] = {
     {3.1338561, -1.6168667, -0.4906146}, {-0.9787684, 1.9161415, 0.0334540}, {0.0719453, -0.2289914, 1.4052427}};
 
-static bool code_is_near(double light, int code) {
-    double clipped = fmin(fmax(light, 0), 1);
-    return fabs(image_light_as_srgb(clipped) * 255 - code) <= 1;
+/* The light that sRGB gives a code that is one level off, on either side; beyond the ends there is no limit. */
+typedef struct {
+    double from[GRID], to[GRID];
+} near_srgb_t;
+
+static near_srgb_t near_srgb(void) {
+    near_srgb_t s;
+    for (int i = 0; i < GRID; i++) {
+        s.from[i] = i == 0 ? -INFINITY : image_light_of_srgb((i * 51 - 1) / 255.0);
+        s.to[i] = i == GRID - 1 ? INFINITY : image_light_of_srgb((i * 51 + 1) / 255.0);
+    }
+    return s;
+}
+
+static bool is_near(const near_srgb_t *s, double light, int i) {
+    return light >= s->from[i] && light <= s->to[i];
 }
 
 /* light[level]: of the levels 0, 51, .. 255. A curve of a hostile profile may say NaN, which is near to nothing. */
@@ -93,8 +106,9 @@ static bool icc_curve(cmsHPROFILE profile, cmsTagSignature tag, double light[GRI
 static bool grey_is_srgb(cmsHPROFILE profile) {
     double light[GRID];
     if (!icc_curve(profile, cmsSigGrayTRCTag, light)) return false;
+    near_srgb_t near = near_srgb();
     for (int i = 0; i < GRID; i++)
-        if (!code_is_near(light[i], i * 51)) return false;
+        if (!is_near(&near, light[i], i)) return false;
     return true;
 }
 
@@ -119,11 +133,12 @@ static bool rgb_is_srgb(cmsHPROFILE profile) {
     if (!icc_matrix(profile, m) || !icc_curve(profile, cmsSigRedTRCTag, r) ||
         !icc_curve(profile, cmsSigGreenTRCTag, g) || !icc_curve(profile, cmsSigBlueTRCTag, b))
         return false;
+    near_srgb_t near = near_srgb();
     for (int i = 0; i < GRID * GRID * GRID; i++) {
         int code[3] = {i % GRID, i / GRID % GRID, i / GRID / GRID};
         for (int c = 0; c < 3; c++) {
             double light = m[c][0] * r[code[0]] + m[c][1] * g[code[1]] + m[c][2] * b[code[2]];
-            if (!code_is_near(light, code[c] * 51)) return false;
+            if (!is_near(&near, light, code[c])) return false;
         }
     }
     return true;
@@ -153,7 +168,9 @@ static cmsHTRANSFORM icc_transform(cmsContext context, cmsHPROFILE profile, icc_
                            : n_channels == 4   ? TYPE_RGBA_8
                                                : TYPE_RGB_8;
     cmsUInt32Number to = space == ICC_RGB ? from : space == ICC_GREY ? TYPE_RGB_FLT : TYPE_RGB_8;
-    cmsUInt32Number flags = cmsFLAGS_BLACKPOINTCOMPENSATION | (from == TYPE_RGBA_8 ? cmsFLAGS_COPY_ALPHA : 0);
+    /* lcms's cache is of one pixel: in photographs it is missed more often than it saves. */
+    cmsUInt32Number flags =
+        cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOCACHE | (from == TYPE_RGBA_8 ? cmsFLAGS_COPY_ALPHA : 0);
     cmsHTRANSFORM transform =
         cmsCreateTransformTHR(context, profile, from, srgb, to, INTENT_RELATIVE_COLORIMETRIC, flags);
     cmsCloseProfile(srgb);

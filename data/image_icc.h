@@ -9,7 +9,7 @@
 #define ICC_MAX_PROFILE_BYTES ((size_t)8 << 20) /* the largest printers' profiles in use have 3 MB */
 #define ICC_MAX_ALLOC_BYTES ((size_t)8 << 20)   /* a table of four inks at 33 levels has 7 MB */
 /* What a transform takes at its peak, beside copies of the profile: tables of printers' profiles. */
-#define ICC_TRANSFORM_BYTES ((uint64_t)12 << 20)
+#define ICC_TRANSFORM_BYTES ((uint64_t)4 << 20)
 
 typedef enum { ICC_GREY, ICC_RGB, ICC_CMYK } icc_space;
 typedef struct image_icc image_icc_t;

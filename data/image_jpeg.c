@@ -31,6 +31,7 @@ typedef struct jpeg_reader {
     image_header_t header;
     const image_t *into;
     int eighths;
+    bool convert;
     image_icc_t *icc; /* owned, NULL: sRGB */
     JOCTET *profile;  /* owned */
     uint8_t *row;     /* CMYK, owned */
@@ -148,6 +149,7 @@ static void jpeg_work_header(jpeg_reader_t *r) {
         .height = (int32_t)r->jpeg.image_height,
         .orientation = orientation,
         .plain = srgb && orientation == 1 && space != ICC_CMYK && !r->jpeg.arith_code,
+        .convert = !srgb,
         .extra_bytes = jpeg_extra_bytes(r, n, !srgb),
     };
 }
@@ -201,9 +203,9 @@ static void jpeg_read_rows(jpeg_reader_t *r, bool cmyk) {
 }
 
 static void jpeg_work_pixels(jpeg_reader_t *r) {
-    jpeg_save_markers(&r->jpeg, JPEG_APP0 + 2, 0xFFFF);
+    if (r->convert) jpeg_save_markers(&r->jpeg, JPEG_APP0 + 2, 0xFFFF);
     jpeg_read_header(&r->jpeg, TRUE);
-    jpeg_read_profile(r);
+    if (r->convert) jpeg_read_profile(r);
     bool cmyk = jpeg_space(r) == ICC_CMYK;
     r->jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
     r->jpeg.scale_num = (unsigned)r->eighths;
@@ -219,11 +221,8 @@ static void jpeg_work_pixels(jpeg_reader_t *r) {
     jpeg_finish_decompress(&r->jpeg);
 }
 
-lens_status image_jpeg_pixels_scaled(const image_t *into, const uint8_t *bytes, size_t n, int eighths) {
-    jpeg_reader_t r = {.work = jpeg_work_pixels, .bytes = bytes, .n = n, .into = into, .eighths = eighths};
+lens_status image_jpeg_pixels(const image_t *into, const uint8_t *bytes, size_t n, bool convert, int eighths) {
+    jpeg_reader_t r = {
+        .work = jpeg_work_pixels, .bytes = bytes, .n = n, .into = into, .convert = convert, .eighths = eighths};
     return jpeg_run(&r);
-}
-
-lens_status image_jpeg_pixels(const image_t *into, const uint8_t *bytes, size_t n) {
-    return image_jpeg_pixels_scaled(into, bytes, n, 8);
 }

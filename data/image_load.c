@@ -39,8 +39,8 @@ typedef struct {
     image_box_t box;                  /* what is asked for, in the part's pixels */
 } load_part_t;
 
-/* The smallest n/8 at which the box is not smaller than what is asked for. Of the eighths libjpeg has fast code for
- * these alone. */
+/* The smallest n/8 at which the box is not smaller than what is asked for. Of the eighths libjpeg-turbo has fast code
+ * for these alone: 6/8 took 2.9 ms where the whole took 1.4 ms and 4/8 1.0 ms. */
 static int jpeg_eighths(const load_target_t *t, image_resampling_t how) {
     if (how.linear_light) return 8; /* it averages code values */
     for (int eighths = 1; eighths < 8; eighths *= 2)
@@ -82,10 +82,10 @@ static load_part_t part_of(const load_target_t *t, const load_source_t *s) {
 }
 
 static lens_status part_decode(const image_t *into, const load_part_t *p, const load_source_t *s) {
-    if (s->format == IMAGE_JPEG) return image_jpeg_pixels_scaled(into, s->bytes, s->n, p->eighths);
+    if (s->format == IMAGE_JPEG) return image_jpeg_pixels(into, s->bytes, s->n, s->header.convert, p->eighths);
     if (s->format == IMAGE_WEBP && !s->header.animated)
         return image_webp_pixels_part(into, s->bytes, s->n, p->left, p->top);
-    return image_read_pixels(into, s->format, s->bytes, s->n);
+    return image_read_pixels(into, s->format, &s->header, s->bytes, s->n);
 }
 
 /* ---- the way ---- */

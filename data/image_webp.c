@@ -72,14 +72,14 @@ static lens_status webp_first_frame(webp_frame_t *out, const uint8_t *bytes, siz
 
 /* ---- header ---- */
 
-/* What libwebp takes beside the pixels. Lossy: rows of macroblocks, and alpha as a plane that may have been a lossless
- * picture of its own. Lossless: all pixels as ARGB, and Huffman tables, of which an encoder writes a few hundred groups
- * (the format allows 65536 of about 12 KB). Where there is alpha, RGBA before it is composed. */
+/* What libwebp takes beside the pixels. Lossless: all pixels as ARGB, and Huffman tables, of which an encoder writes a
+ * few hundred groups (the format allows 65536 of about 12 KB). Lossy: rows of macroblocks; alpha is a lossless picture
+ * of its own, and then a plane. Where there is alpha, RGBA before it is composed. */
 static uint64_t webp_extra_bytes(const WebPBitstreamFeatures *f) {
     uint64_t n_px = (uint64_t)f->width * (uint64_t)f->height;
-    bool lossless = f->format == WEBP_FORMAT_LOSSLESS;
-    return IMAGE_CODEC_BYTES + (uint64_t)f->width * 256 + (lossless ? n_px * 4 + WEBP_HUFFMAN_BYTES : 0) +
-           (f->has_alpha ? n_px * (lossless ? 4 : 9) : 0);
+    bool lossless = f->format == WEBP_FORMAT_LOSSLESS, alpha = f->has_alpha;
+    return IMAGE_CODEC_BYTES + (uint64_t)f->width * 256 + (lossless || alpha ? n_px * 4 + WEBP_HUFFMAN_BYTES : 0) +
+           (alpha ? n_px * (lossless ? 4 : 5) : 0);
 }
 
 /* Of an animation the first frame decides. */

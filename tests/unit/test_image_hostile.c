@@ -119,7 +119,9 @@ static void test_webp(void **state) {
     picture_webp_rgba(&file, im.rgb, 12, 12);
     sweep("WebP with alpha", &file);
     str_t animation = {0};
-    picture_webp_animation(&animation, &file, &file, 2, 4, 16, 18);
+    str_clear(&file);
+    assert_int_equal(image_encode_webp(&file, &im, 60, false), LENS_OK);
+    picture_webp_animation(&animation, &file, &file, 2, 4, 18, 16);
     sweep("animated WebP", &animation);
     str_free(&animation);
     image_free(&im);

@@ -50,8 +50,8 @@ static void assert_resampled(const image_t *out, const image_t *in, grid_t g, im
             for (int c = 0; c < 3; c++) {
                 double expected = reference(in, g, x, y, c, how);
                 double got = out->rgb[3 * (y * out->width + x) + c];
-                /* Linear light is rounded to the nearest code, not to the nearest light: the same half. */
-                if (fabs(got - expected) > 0.5 + 2e-3)
+                /* A half is the rounding's. Fixed point's own error is 0.027 at most, with filters of 30 inputs. */
+                if (fabs(got - expected) > 0.5 + (how.filter == IMAGE_LANCZOS || how.linear_light ? 2e-3 : 0.04))
                     fail_msg("filter %d, light %d, %d x %d (%d, %d, %d): %g, expected %g", (int)how.filter,
                              how.linear_light, (int)out->width, (int)out->height, (int)x, (int)y, c, got, expected);
             }
@@ -99,6 +99,21 @@ static void test_tiny(void **state) {
                 image_free(&out);
                 image_free(&im);
             }
+}
+
+/* Filters longer than fixed point takes, along either axis. */
+static void test_long(void **state) {
+    (void)state;
+    image_t im, out;
+    for (int turned = 0; turned < 2; turned++)
+        for (int k = 0; k < N_WAYS; k++) {
+            int32_t width = turned ? 5 : 150, height = turned ? 150 : 5;
+            picture_rough(&im, width, height);
+            assert_int_equal(image_resize_with(&out, &im, 3, 2, ways[k]), LENS_OK);
+            assert_resampled(&out, &im, (grid_t){0, 0, width / 3.0, height / 2.0}, ways[k]);
+            image_free(&out);
+            image_free(&im);
+        }
 }
 
 /* Neither white nor black drifts, and the lobes of Lanczos do not wrap around. */
@@ -156,8 +171,11 @@ static void test_cover(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize), cmocka_unit_test(test_tiny),
-        cmocka_unit_test(test_ends),   cmocka_unit_test(test_linear_light_of_a_checkerboard),
+        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_tiny),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_linear_light_of_a_checkerboard),
         cmocka_unit_test(test_cover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
