@@ -125,10 +125,10 @@ static lens_status decode(void *context, bench_thread_t *t, int64_t i) {
             return lens_fail(LENS_FORMAT, "WebP: cannot decode");
         return LENS_OK;
     }
+    image_format format = image_format_of(bytes, picture->len);
     image_header_t header;
-    LENS_TRY(image_read_header(&header, image_format_of(bytes, picture->len), bytes, picture->len));
-    return image_read_pixels(&(image_t){header.width, header.height, t->buffer}, image_format_of(bytes, picture->len),
-                             bytes, picture->len);
+    LENS_TRY(image_read_header(&header, format, bytes, picture->len));
+    return image_read_pixels(&(image_t){header.width, header.height, t->buffer}, format, &header, bytes, picture->len);
 }
 
 /* Spread over the set. */
