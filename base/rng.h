@@ -18,6 +18,7 @@ typedef enum {
     RNG_SAMPLER = 7,  /* initial latents of a sample */
     RNG_SCENE = 8,    /* procedural scenes */
     RNG_DESCRIBE = 9, /* wording of the built-in describer */
+    RNG_BENCH = 10,   /* pictures, texts and arrays to measure with */
     RNG_TEST = 100,
 } rng_purpose;
 

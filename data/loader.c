@@ -1,165 +1,110 @@
-/* The training loader: a ring of batches that threads fill sample by sample.
+/* The training loader: a ring of batches that threads fill row by row.
  *
- * Work is handed out in the order of training, one sample at a time, so that all threads help with the batch that is
- * needed next. A thread may fill rows of any batch whose slot of the ring is free; the consumer frees a slot by asking
- * for the next batch. What goes into a row depends on its position alone, so the order in which threads finish does not
- * show. */
+ * Work is handed out in the order of training, some rows at a time, so that all threads help with the batch that is
+ * needed next. The thread that comes to a new batch finds out which samples it has; the others wait for that only where
+ * they have nothing else. A thread may fill rows of any batch whose slot of the ring is free; the consumer frees a slot
+ * by asking for the next batch. What goes into a row depends on its place in the order alone, so when threads finish
+ * does not show. */
 #include "data/loader.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "base/rng.h"
-#include "data/caption_mix.h"
-#include "data/image.h"
+#include "data/loader_private.h"
 
-#define MAX_THREADS 256
-#define MAX_PREFETCH 1024
+enum { ALIGNMENT = 64, ARRAY_GRAIN = 16 }; /* rows of arrays alone take microseconds: several are handed out at once */
 
 typedef struct {
-    loader_batch_t batch;
-    str_t *texts;      /* [n] behind batch.caption */
-    int64_t n_missing; /* rows not filled yet */
-    int64_t
-        error_row; /* of the lowest row that failed; n: none. The lowest, so that timing does not choose the message */
-    lens_status status;
-    str_t message;
-} slot_t;
+    loader_slot_t *slot;
+    int64_t row, n;
+} work_t;
 
-struct loader {
-    const dataset_t *dataset; /* borrowed */
-    loader_options_t options; /* captions is not kept: see mix */
-    caption_mix_t mix;
-    int64_t n_samples, first_step;
-    int64_t n, first_row; /* rows of this rank */
-    size_t picture_bytes;
-
-    slot_t *slots; /* [n_slots] step s lives in slot (s - first_step) % n_slots */
-    int n_slots;
-    pthread_t *threads;
-    int n_threads; /* running */
-
-    pthread_mutex_t lock; /* guards all below, and in slots n_missing and the error */
-    pthread_cond_t work_there, batch_ready;
-    int64_t work_step, work_row; /* next to hand out */
-    int64_t next_step;           /* next that loader_next returns */
-    bool holding;                /* the batch of next_step - 1 is with the consumer */
-    bool closing;
-    double wait_s;
-};
-
-/* A thread's buffers, kept from sample to sample. */
-typedef struct {
-    str_t webp, key;
-} scratch_t;
-
-static slot_t *slot_of(const loader_t *l, int64_t step) {
-    return &l->slots[(step - l->first_step) % l->n_slots];
-}
-
-/* ---- one sample ---- */
-
-static lens_status load_caption(const loader_t *l, slot_t *slot, int64_t row, bool *empty) {
-    str_t *text = &slot->texts[row];
-    rng_t r = rng_stream(l->options.seed, slot->batch.epoch[row], (uint64_t)slot->batch.sample[row], RNG_CAPTION);
-    /* Both are drawn always: changing the rate of dropout must not change which kind the others get. */
-    bool dropped = rng_uniform(&r) < l->options.caption_dropout;
-    const char *kind = caption_mix_pick(&l->mix, &r);
-    str_clear(text);
-    str_reserve(text, 0); /* so that text->s is there for the empty caption */
-    LENS_TRY(str_status(text));
-    if (!dropped) LENS_TRY(dataset_caption(l->dataset, slot->batch.sample[row], kind, text));
-    *empty = !dropped && text->len == 0;
-    slot->batch.caption[row] = text->s;
-    return LENS_OK;
-}
-
-static lens_status load_picture(const loader_t *l, slot_t *slot, int64_t row, scratch_t *scratch) {
-    rng_t r = rng_stream(l->options.seed, slot->batch.epoch[row], (uint64_t)slot->batch.sample[row], RNG_CROP);
-    double at_x = rng_uniform(&r), at_y = rng_uniform(&r);
-    bool flipped = rng_uniform(&r) < 0.5;
-    if (!l->options.random_crop) at_x = at_y = 0.5;
-
-    image_t whole, cropped;
-    LENS_TRY(dataset_image(l->dataset, slot->batch.sample[row], &scratch->webp));
-    LENS_TRY(image_decode(&whole, (const uint8_t *)scratch->webp.s, scratch->webp.len));
-    lens_status st = image_cover(&cropped, &whole, l->options.width, l->options.height, at_x, at_y);
-    image_free(&whole);
-    LENS_TRY(st);
-    if (l->options.flip && flipped) image_flip_horizontal(&cropped);
-    memcpy(slot->batch.pixels + (size_t)row * l->picture_bytes, cropped.rgb, l->picture_bytes);
-    image_free(&cropped);
-    return LENS_OK;
-}
-
-/* Fills one row. Only this thread touches the row, so no lock is held. */
-static lens_status load_sample(const loader_t *l, slot_t *slot, int64_t row, scratch_t *scratch, bool *empty) {
-    int64_t position, n = l->n_samples;
-    if (__builtin_mul_overflow(slot->batch.step, l->options.global_batch, &position) ||
-        __builtin_add_overflow(position, l->first_row + row, &position) || position / n > UINT32_MAX)
-        return lens_fail(LENS_ARGUMENT, "step %lld is beyond 2^32 epochs of %s", (long long)slot->batch.step + 1,
-                         dataset_dir(l->dataset));
-    uint32_t epoch = (uint32_t)(position / n);
-    int64_t sample = (int64_t)rng_permute(l->options.seed, epoch, (uint64_t)n, (uint64_t)(position % n));
-    slot->batch.epoch[row] = epoch;
-    slot->batch.sample[row] = sample;
-    lens_status st = load_caption(l, slot, row, empty);
-    if (st == LENS_OK) st = load_picture(l, slot, row, scratch);
-    if (st == LENS_OK) return LENS_OK;
-    char cause[1024];
-    snprintf(cause, sizeof(cause), "%s", lens_error());
-    bool has_key = dataset_key(l->dataset, sample, &scratch->key) == LENS_OK; /* may set a message of its own */
-    return lens_fail(st, "step %lld: sample %lld (key %s) of %s: %s", (long long)slot->batch.step + 1,
-                     (long long)sample, has_key ? str_text(&scratch->key) : "unreadable", dataset_dir(l->dataset),
-                     cause);
+static loader_slot_t *slot_of(const loader_t *l, int64_t batch) {
+    return &l->slots[batch % l->n_slots];
 }
 
 /* ---- threads ---- */
 
+/* Finds out what work_batch holds; false where that failed, which is then the batch's error. The lock is held, and
+ * given up meanwhile. */
+static bool plan_next(loader_t *l) {
+    loader_slot_t *slot = slot_of(l, l->work_batch);
+    l->planning = true;
+    pthread_mutex_unlock(&l->lock);
+    lens_status st = loader_plan_batch(l, slot, l->work_batch);
+    pthread_mutex_lock(&l->lock);
+    l->planning = false;
+    pthread_cond_broadcast(&l->work_there);
+    slot->error_row = st == LENS_OK ? INT64_MAX : 0;
+    slot->n_missing = st == LENS_OK ? slot->batch.n : 0;
+    if (st == LENS_OK) return true;
+    slot->status = st;
+    str_clear(&slot->message);
+    str_add(&slot->message, lens_error());
+    l->work_batch++;
+    pthread_cond_signal(&l->batch_ready);
+    return false;
+}
+
 /* Waits for work; false at the end. The lock is held. */
-static bool take_work(loader_t *l, int64_t *step, int64_t *row) {
-    while (!l->closing && l->work_step >= l->next_step - l->holding + l->n_slots)
-        pthread_cond_wait(&l->work_there, &l->lock);
-    *step = l->work_step;
-    *row = l->work_row;
-    if (++l->work_row == l->n) {
+static bool take_work(loader_t *l, work_t *out) {
+    do {
+        while (!l->closing && (l->planning || l->work_batch >= l->next_batch - l->holding + l->n_slots))
+            pthread_cond_wait(&l->work_there, &l->lock);
+        if (l->closing) return false;
+    } while (l->work_row == 0 && !plan_next(l));
+    out->slot = slot_of(l, l->work_batch);
+    int64_t left = out->slot->batch.n - l->work_row;
+    out->row = l->work_row;
+    out->n = left < l->grain ? left : l->grain;
+    l->work_row += out->n;
+    if (out->n == left) {
         l->work_row = 0;
-        l->work_step++;
+        l->work_batch++;
     }
-    return !l->closing;
+    return true;
 }
 
 /* The lock is held; the message is this thread's. */
-static void finish_row(loader_t *l, slot_t *slot, int64_t row, lens_status st, bool empty) {
-    slot->batch.n_empty += empty;
-    if (st != LENS_OK && row < slot->error_row) {
-        slot->error_row = row;
-        slot->status = st;
-        str_clear(&slot->message);
-        str_add(&slot->message, lens_error());
+static void note_error(loader_slot_t *slot, int64_t row, lens_status st) {
+    if (row >= slot->error_row) return;
+    slot->error_row = row;
+    slot->status = st;
+    str_clear(&slot->message);
+    str_add(&slot->message, lens_error());
+}
+
+/* The rows of one piece of work, up to the first that fails. The lock is not held. */
+static lens_status fill_rows(const loader_t *l, const work_t *w, loader_scratch_t *scratch, int64_t *row,
+                             int64_t *n_empty) {
+    *n_empty = 0;
+    for (*row = w->row; *row < w->row + w->n; ++*row) {
+        bool empty;
+        LENS_TRY(loader_fill_row(l, w->slot, *row, scratch, &empty));
+        *n_empty += empty;
     }
-    if (--slot->n_missing == 0) pthread_cond_signal(&l->batch_ready);
+    return LENS_OK;
 }
 
 static void *run_thread(void *argument) {
     loader_t *l = argument;
-    scratch_t scratch = {0};
-    int64_t step, row;
+    loader_scratch_t scratch = {0};
+    work_t w;
     pthread_mutex_lock(&l->lock);
-    while (take_work(l, &step, &row)) {
+    while (take_work(l, &w)) {
+        int64_t row, n_empty;
         pthread_mutex_unlock(&l->lock);
-        bool empty = false;
-        slot_t *slot = slot_of(l, step);
-        lens_status st = load_sample(l, slot, row, &scratch, &empty);
+        lens_status st = fill_rows(l, &w, &scratch, &row, &n_empty);
         pthread_mutex_lock(&l->lock);
-        finish_row(l, slot, row, st, empty);
+        w.slot->batch.n_empty += n_empty;
+        if (st != LENS_OK) note_error(w.slot, row, st);
+        w.slot->n_missing -= w.n;
+        if (w.slot->n_missing == 0) pthread_cond_signal(&l->batch_ready);
     }
     pthread_mutex_unlock(&l->lock);
-    str_free(&scratch.webp);
+    str_free(&scratch.picture);
     str_free(&scratch.key);
     return NULL;
 }
@@ -179,95 +124,132 @@ static lens_status start_threads(loader_t *l) {
     return LENS_OK;
 }
 
-/* ---- opening, batches, closing ---- */
+/* ---- buffers ---- */
 
-static lens_status check_options(const loader_options_t *o, const dataset_t *d, int64_t first_step) {
-    if (dataset_n_samples(d) < 1) return lens_fail(LENS_ARGUMENT, "%s: no samples to train on", dataset_dir(d));
-    if (o->width < 1 || o->width > IMAGE_WEBP_MAX_SIDE || o->height < 1 || o->height > IMAGE_WEBP_MAX_SIDE)
-        return lens_fail(LENS_ARGUMENT, "loader: pictures of %d x %d px", o->width, o->height);
-    if (o->world < 1 || o->rank < 0 || o->rank >= o->world)
-        return lens_fail(LENS_ARGUMENT, "loader: rank %lld of %lld", (long long)o->rank, (long long)o->world);
-    if (o->global_batch < 1 || o->global_batch % o->world != 0)
-        return lens_fail(LENS_ARGUMENT, "loader: a batch of %lld samples cannot be divided among %lld ranks",
-                         (long long)o->global_batch, (long long)o->world);
-    if (!(o->caption_dropout >= 0 && o->caption_dropout <= 1))
-        return lens_fail(LENS_ARGUMENT, "loader: caption dropout %g, expected 0 to 1", o->caption_dropout);
-    if (o->n_threads < 1 || o->n_threads > MAX_THREADS || o->n_prefetch < 1 || o->n_prefetch > MAX_PREFETCH)
-        return lens_fail(LENS_ARGUMENT, "loader: %d threads and %d batches ready, expected 1 to %d and 1 to %d",
-                         o->n_threads, o->n_prefetch, MAX_THREADS, MAX_PREFETCH);
-    if (first_step < 0 || first_step > INT64_MAX / 2) /* steps ahead of it must not overflow */
-        return lens_fail(LENS_ARGUMENT, "loader: first step %lld", (long long)first_step);
+static void *default_alloc(void *arg, size_t n_bytes) {
+    (void)arg;
+    return aligned_alloc(ALIGNMENT, n_bytes);
+}
+
+static void default_free(void *arg, void *p, size_t n_bytes) {
+    (void)arg;
+    (void)n_bytes;
+    free(p);
+}
+
+/* Bytes of n rows, a multiple of the alignment and not 0. */
+static lens_status buffer_bytes(size_t *out, int64_t n, size_t row_bytes) {
+    if (__builtin_mul_overflow((size_t)n, row_bytes, out) || *out > PTRDIFF_MAX - ALIGNMENT)
+        return lens_fail(LENS_MEMORY, "loader: batches of %lld rows of %zu bytes", (long long)n, row_bytes);
+    *out = (*out + ALIGNMENT) & ~(size_t)(ALIGNMENT - 1);
     return LENS_OK;
 }
 
-static lens_status init_slot(const loader_t *l, slot_t *slot, int64_t step) {
-    size_t n = (size_t)l->n;
-    slot->batch = (loader_batch_t){.step = step, .n = l->n};
-    slot->n_missing = slot->error_row = l->n;
-    slot->batch.sample = calloc(n, sizeof(*slot->batch.sample));
-    slot->batch.epoch = calloc(n, sizeof(*slot->batch.epoch));
-    slot->batch.pixels = calloc(n, l->picture_bytes); /* calloc refuses products that overflow */
-    slot->batch.caption = calloc(n, sizeof(*slot->batch.caption));
-    slot->texts = calloc(n, sizeof(*slot->texts));
-    if (!slot->batch.sample || !slot->batch.epoch || !slot->batch.pixels || !slot->batch.caption || !slot->texts)
-        return lens_fail(LENS_MEMORY, "loader: %d batches of %lld pictures of %d x %d px", l->n_slots, (long long)l->n,
-                         l->options.width, l->options.height);
+/* As large as the bucket that needs most of each. */
+static lens_status size_buffers(loader_t *l) {
+    const bucket_list_t *list = &l->options.buckets;
+    for (int b = 0; b < list->n; b++) {
+        if (batch_plan_n_samples(l->plan, b) == 0) continue;
+        int64_t n = l->options.batch_of_area[list->bucket[b].area] / l->sharing;
+        size_t bytes;
+        if (n > l->max_rows) l->max_rows = n;
+        LENS_TRY(buffer_bytes(&bytes, n, (size_t)list->bucket[b].width * (size_t)list->bucket[b].height * 3));
+        if (bytes > l->pixel_bytes) l->pixel_bytes = bytes;
+        for (int a = 0; a < l->options.n_arrays; a++) {
+            LENS_TRY(buffer_bytes(&bytes, n, l->shapes[b][a].bytes));
+            if (bytes > l->array_bytes[a]) l->array_bytes[a] = bytes;
+        }
+    }
+    if (!l->options.pictures) l->pixel_bytes = 0;
     return LENS_OK;
 }
 
-static void reset_slot(const loader_t *l, slot_t *slot) {
-    for (int64_t i = 0; slot->texts && i < l->n; i++) str_free(&slot->texts[i]);
+static lens_status init_slot(const loader_t *l, loader_slot_t *slot) {
+    const loader_memory_t *memory = &l->options.memory;
+    size_t n = (size_t)l->max_rows;
+    slot->n_missing = 1; /* at least: what it holds is not known yet */
+    slot->batch.sample = calloc(n, sizeof *slot->batch.sample);
+    slot->batch.epoch = calloc(n, sizeof *slot->batch.epoch);
+    slot->texts = calloc(n, sizeof *slot->texts);
+    bool failed = !slot->batch.sample || !slot->batch.epoch || !slot->texts;
+    if (l->mix.n) failed |= !(slot->batch.caption = calloc(n, sizeof *slot->batch.caption));
+    if (l->options.pictures) failed |= !(slot->batch.pixels = memory->alloc(memory->arg, l->pixel_bytes));
+    for (int a = 0; a < l->options.n_arrays; a++)
+        failed |= !(slot->values[a] = memory->alloc(memory->arg, l->array_bytes[a]));
+    if (failed)
+        return lens_fail(LENS_MEMORY, "loader: %d batches of %zu rows, %zu bytes in all", l->n_slots, n,
+                         loader_buffer_bytes(l));
+    return LENS_OK;
+}
+
+static void reset_slot(const loader_t *l, loader_slot_t *slot) {
+    const loader_memory_t *memory = &l->options.memory;
+    for (int64_t i = 0; slot->texts && i < l->max_rows; i++) str_free(&slot->texts[i]);
     free(slot->texts);
     free(slot->batch.sample);
     free(slot->batch.epoch);
-    free(slot->batch.pixels);
     free(slot->batch.caption);
+    if (slot->batch.pixels) memory->free(memory->arg, slot->batch.pixels, l->pixel_bytes);
+    for (int a = 0; a < l->options.n_arrays; a++) {
+        if (slot->values[a]) memory->free(memory->arg, slot->values[a], l->array_bytes[a]);
+    }
     str_free(&slot->message);
 }
 
-lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options, int64_t first_step) {
-    lens_status st;
-    *out = NULL;
-    LENS_TRY(check_options(options, d, first_step));
-    loader_t *l = calloc(1, sizeof(*l));
-    if (!l) return lens_fail(LENS_MEMORY, "loader");
+/* ---- opening, batches, closing ---- */
+
+static lens_status make_ring(loader_t *l) {
+    LENS_TRY(size_buffers(l));
+    l->n_slots = l->options.n_prefetch + 1; /* one is with the consumer */
+    l->places = calloc((size_t)l->max_rows, sizeof *l->places);
+    l->slots = calloc((size_t)l->n_slots, sizeof *l->slots);
+    l->threads = calloc((size_t)l->options.n_threads, sizeof *l->threads);
+    if (!l->places || !l->slots || !l->threads)
+        return lens_fail(LENS_MEMORY, "loader: %d batches, %d threads", l->n_slots, l->options.n_threads);
+    for (int i = 0; i < l->n_slots; i++) LENS_TRY(init_slot(l, &l->slots[i]));
+    return LENS_OK;
+}
+
+static void init(loader_t *l, const dataset_t *d, const loader_options_t *options, int64_t first_step) {
+    bool shares = options->world > options->slots;
     l->dataset = d;
     l->options = *options;
     l->options.captions = NULL;
-    l->n_samples = dataset_n_samples(d);
-    l->n = options->global_batch / options->world;
-    l->first_row = options->rank * l->n;
-    l->first_step = l->work_step = l->next_step = first_step;
-    l->picture_bytes = (size_t)options->width * (size_t)options->height * 3;
+    if (!l->options.memory.alloc) l->options.memory = (loader_memory_t){default_alloc, default_free, NULL};
+    l->sharing = shares ? options->world / options->slots : 1;
+    l->per_step = shares ? 1 : options->slots / options->world;
+    l->grain = options->pictures ? 1 : ARRAY_GRAIN;
+    l->work_batch = l->next_batch = first_step * l->per_step;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work_there, NULL);
     pthread_cond_init(&l->batch_ready, NULL);
-    LENS_GO(caption_mix_init(&l->mix, options->captions, d));
-    l->n_slots = options->n_prefetch + 1; /* one is with the consumer */
-    l->slots = calloc((size_t)l->n_slots, sizeof(*l->slots));
-    l->threads = calloc((size_t)options->n_threads, sizeof(*l->threads));
-    if (!l->slots || !l->threads) {
-        st = lens_fail(LENS_MEMORY, "loader: %d batches, %d threads", l->n_slots, options->n_threads);
-        goto done;
-    }
-    for (int i = 0; i < l->n_slots; i++) LENS_GO(init_slot(l, &l->slots[i], first_step + i));
+}
+
+lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options, int64_t first_step) {
+    lens_status st = LENS_OK;
+    *out = NULL;
+    LENS_TRY(loader_check_options(options, d));
+    if (first_step < 0 || first_step > (INT64_C(1) << 40)) /* batches ahead of it must not overflow */
+        return lens_fail(LENS_ARGUMENT, "loader: first step %lld", (long long)first_step);
+    loader_t *l = calloc(1, sizeof *l);
+    if (!l) return lens_fail(LENS_MEMORY, "loader");
+    init(l, d, options, first_step);
+    if (options->captions) LENS_GO(caption_mix_init(&l->mix, options->captions, d));
+    LENS_GO(loader_make_plan(l));
+    LENS_GO(make_ring(l));
     LENS_GO(start_threads(l));
 done:
-    if (st == LENS_OK) {
+    if (st == LENS_OK)
         *out = l;
-    } else {
+    else
         loader_close(l);
-    }
     return st;
 }
 
 /* Gives the batch that the consumer holds back to the threads. The lock is held. */
 static void release_held(loader_t *l) {
     if (!l->holding) return;
-    slot_t *slot = slot_of(l, l->next_step - 1);
-    slot->batch.step += l->n_slots;
-    slot->batch.n_empty = 0;
-    slot->n_missing = l->n;
+    slot_of(l, l->next_batch - 1)->n_missing = 1; /* at least */
     l->holding = false;
     pthread_cond_broadcast(&l->work_there);
 }
@@ -277,15 +259,15 @@ lens_status loader_next(loader_t *l, const loader_batch_t **out) {
     *out = NULL;
     pthread_mutex_lock(&l->lock);
     release_held(l);
-    slot_t *slot = slot_of(l, l->next_step);
+    loader_slot_t *slot = slot_of(l, l->next_batch);
     double since_s = log_clock_s();
     while (slot->n_missing > 0) pthread_cond_wait(&l->batch_ready, &l->lock);
     l->wait_s += log_clock_s() - since_s;
-    if (slot->error_row < l->n) {
+    if (slot->error_row < INT64_MAX) {
         st = lens_fail(slot->status, "%s", str_text(&slot->message)); /* from the thread that failed to this one */
     } else {
         l->holding = true;
-        l->next_step++;
+        l->next_batch++;
         *out = &slot->batch;
     }
     pthread_mutex_unlock(&l->lock);
@@ -294,6 +276,16 @@ lens_status loader_next(loader_t *l, const loader_batch_t **out) {
 
 double loader_wait_s(const loader_t *l) {
     return l->wait_s;
+}
+
+size_t loader_buffer_bytes(const loader_t *l) {
+    size_t n = l->pixel_bytes;
+    for (int a = 0; a < l->options.n_arrays; a++) n += l->array_bytes[a];
+    return n * (size_t)l->n_slots;
+}
+
+int64_t loader_batches_of_step(const loader_t *l) {
+    return l->per_step;
 }
 
 void loader_close(loader_t *l) {
@@ -306,6 +298,9 @@ void loader_close(loader_t *l) {
     for (int i = 0; l->slots && i < l->n_slots; i++) reset_slot(l, &l->slots[i]);
     free(l->slots);
     free(l->threads);
+    free(l->places);
+    bucket_map_free(l->map);
+    batch_plan_free(l->plan);
     caption_mix_reset(&l->mix);
     pthread_cond_destroy(&l->batch_ready);
     pthread_cond_destroy(&l->work_there);

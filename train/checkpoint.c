@@ -226,9 +226,12 @@ static lens_status check_position(const char *path, const json_t *j, const check
     snprintf(hash, sizeof hash, "%016" PRIx64, expected->data_hash);
     const char *found = json_string_value(json_object_get(j, "data_hash"));
     if (!found || strcmp(found, hash) != 0)
-        return lens_fail(LENS_STATE,
-                         "%s: cannot resume: the shards or data.captions are others (hash %s there, %s here)", path,
-                         found ? found : "missing", hash);
+        return lens_fail(
+            LENS_STATE,
+            "%s: cannot resume: other shards, or another value of one of data.* that decides what is trained "
+            "on (hash %s there, %s here); take the values of the checkpoint's config.yaml, or another "
+            "run.dir to start anew",
+            path, found ? found : "missing", hash);
     const json_t *value = json_object_get(j, "step");
     if (!json_is_integer(value) || json_integer_value(value) < 1)
         return lens_fail(LENS_FORMAT, "%s: step: expected a positive integer", path);

@@ -16,7 +16,7 @@
 /* What must be the same for a run to go on as if it had never stopped. */
 typedef struct {
     int64_t step, seed, global_batch, n_samples;
-    uint64_t data_hash; /* of shards and caption kinds */
+    uint64_t data_hash; /* loader_identity */
 } checkpoint_position_t;
 
 /* One rank calls it. Older checkpoints beyond c->train.keep are removed after the new one stands. */

@@ -12,9 +12,10 @@ typedef struct {
     } run;
     struct {
         char *dataset, *layers, *captions;
-        int64_t width, height, threads, prefetch;
+        char *resample; /* "area", "triangle" or "lanczos" */
+        int64_t width, height, window_shards, threads, prefetch;
         double caption_dropout;
-        bool flip, random_crop;
+        bool flip, random_crop, linear_light;
     } data;
     struct {
         char *tokens;

@@ -1,9 +1,9 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -46,13 +46,32 @@ static bool is_root(const trainer_t *t) {
 
 /* ---- set-up ---- */
 
-static uint64_t data_hash(const dataset_t *d, const char *captions) {
-    XXH64_hash_t hash = XXH3_64bits(captions, strlen(captions));
-    for (int64_t i = 0; i < dataset_n_shards(d); i++) {
-        uint64_t part[2] = {hash, dataset_shard_hash(d, i)};
-        hash = XXH3_64bits(part, sizeof part);
-    }
-    return hash;
+/* One bucket: every picture is trained at data.width x data.height, enlarged where it must be. */
+static lens_status loader_options(loader_options_t *out, const trainer_t *t) {
+    const train_config_t *c = t->c;
+    const char *filter = c->data.resample;
+    char size[48];
+    snprintf(size, sizeof size, "%lldx%lld", (long long)c->data.width, (long long)c->data.height);
+    *out = (loader_options_t){
+        .batch_of_area = {c->train.global_batch},
+        .slots = 1,
+        .window_shards = c->data.window_shards,
+        .seed = (uint64_t)c->run.seed,
+        .pictures = true,
+        .resampling = {.filter = strcmp(filter, "area") == 0       ? IMAGE_AREA
+                                 : strcmp(filter, "triangle") == 0 ? IMAGE_TRIANGLE
+                                                                   : IMAGE_LANCZOS,
+                       .linear_light = c->data.linear_light},
+        .flip = c->data.flip,
+        .random_crop = c->data.random_crop,
+        .captions = c->data.captions,
+        .caption_dropout = c->data.caption_dropout,
+        .rank = comm_rank(t->comm),
+        .world = comm_world(t->comm),
+        .n_threads = (int)c->data.threads,
+        .n_prefetch = (int)c->data.prefetch,
+    };
+    return bucket_list_parse(&out->buckets, size, 0);
 }
 
 static lens_status open_data(trainer_t *t) {
@@ -60,11 +79,11 @@ static lens_status open_data(trainer_t *t) {
     LENS_TRY(dataset_open(&t->dataset, c->data.dataset));
     if (c->data.layers) LENS_TRY(dataset_add_layers(t->dataset, c->data.layers));
     if (dataset_n_samples(t->dataset) == 0) return lens_fail(LENS_FORMAT, "%s: no samples", c->data.dataset);
-    t->position = (checkpoint_position_t){.seed = c->run.seed,
-                                          .global_batch = c->train.global_batch,
-                                          .n_samples = dataset_n_samples(t->dataset),
-                                          .data_hash = data_hash(t->dataset, c->data.captions)};
-    return LENS_OK;
+    loader_options_t o;
+    LENS_TRY(loader_options(&o, t));
+    t->position = (checkpoint_position_t){
+        .seed = c->run.seed, .global_batch = c->train.global_batch, .n_samples = dataset_n_samples(t->dataset)};
+    return loader_identity(&t->position.data_hash, t->dataset, &o);
 }
 
 static lens_status start_state(trainer_t *t, bool resume) {
@@ -85,19 +104,8 @@ static lens_status start_state(trainer_t *t, bool resume) {
 }
 
 static lens_status open_loader(trainer_t *t) {
-    const train_config_t *c = t->c;
-    loader_options_t o = {.width = (int32_t)c->data.width,
-                          .height = (int32_t)c->data.height,
-                          .global_batch = c->train.global_batch,
-                          .rank = comm_rank(t->comm),
-                          .world = comm_world(t->comm),
-                          .seed = (uint64_t)c->run.seed,
-                          .captions = c->data.captions,
-                          .caption_dropout = c->data.caption_dropout,
-                          .flip = c->data.flip,
-                          .random_crop = c->data.random_crop,
-                          .n_threads = (int)c->data.threads,
-                          .n_prefetch = (int)c->data.prefetch};
+    loader_options_t o;
+    LENS_TRY(loader_options(&o, t));
     return loader_open(&t->loader, t->dataset, &o, t->first_step);
 }
 

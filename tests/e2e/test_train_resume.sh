@@ -64,9 +64,12 @@ refused 1 "^lens train: longer holds checkpoints: --resume goes on from the newe
 refused 1 "^lens train: longer: the newest checkpoint is of step $steps; train.steps is 7\$" longer train.steps=7 --resume
 refused 1 "$path: cannot resume: seed is 1 there, 3 here\$" longer $more run.seed=3 --resume
 refused 1 "$path: cannot resume: global_batch is 8 there, 4 here\$" longer $more train.global_batch=4 --resume
-refused 1 "$path: cannot resume: the shards or data.captions are others" longer $more data.captions=truth-brief --resume
+for key in data.captions=truth-brief data.caption_dropout=0.5 data.width=24 data.flip=true data.random_crop=true \
+    data.resample=lanczos data.linear_light=true data.window_shards=1; do
+    refused 1 "$path: cannot resume: other shards, or another value of one of data" longer $more $key --resume
+done
 "$lens" scenes -n 200 --seed 9 --size 20 --captions -o set9 >/dev/null 2>&1
-refused 1 "$path: cannot resume: the shards or data.captions are others" longer $more data.dataset=set9 --resume
+refused 1 "$path: cannot resume: other shards, or another value of one of data" longer $more data.dataset=set9 --resume
 refused 1 "longer/checkpoints/latest/transformer/.*: .*" longer $more model.layers=3 --resume
 [ "$before" = "$(find longer -type f -exec cksum {} + | sort)" ] || fail "a refused run changed its folder"
 

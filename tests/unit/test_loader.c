@@ -30,10 +30,11 @@ typedef struct {
     uint64_t pixels_hash;
 } row_t;
 
-static const loader_options_t defaults = {.width = SIDE,
-                                          .height = SIDE,
-                                          .global_batch = BATCH,
+static const loader_options_t defaults = {.buckets = {.n = 1, .n_areas = 1, .bucket = {{SIDE, SIDE, 0}}},
+                                          .batch_of_area = {BATCH},
+                                          .slots = 1,
                                           .world = 1,
+                                          .pictures = true,
                                           .seed = 7,
                                           .captions = "dense=0.7,alt=0.3",
                                           .caption_dropout = 0.2,
@@ -130,11 +131,13 @@ static int64_t gather(row_t *rows, const dataset_t *d, loader_options_t options,
     for (int64_t step = first_step; step < first_step + n_steps; step++) {
         if (loader_next(l, &batch) != LENS_OK) fail_msg("%s", lens_error());
         assert_int_equal(batch->step, step);
-        assert_int_equal(batch->n, options.global_batch / options.world);
+        assert_int_equal(batch->n, BATCH / options.world);
+        assert_int_equal(batch->first, options.rank * batch->n);
+        assert_int_equal(batch->n_step, BATCH);
         n_empty += batch->n_empty;
-        size_t picture_bytes = (size_t)options.width * (size_t)options.height * 3;
+        size_t picture_bytes = SIDE * SIDE * 3;
         for (int64_t i = 0; i < batch->n; i++) {
-            row_t *row = &rows[(step - first_step) * options.global_batch + options.rank * batch->n + i];
+            row_t *row = &rows[(step - first_step) * BATCH + batch->first + i];
             memset(row, 0, sizeof(*row));
             row->sample = batch->sample[i];
             row->epoch = batch->epoch[i];
@@ -327,8 +330,19 @@ static void test_arguments(void **state) {
     options.caption_dropout = 1.5;
     expect_argument(fx->d, options, 0, "dropout");
     options = defaults;
-    options.width = 0;
-    expect_argument(fx->d, options, 0, "0 x 16 px");
+    options.slots = 2;
+    options.world = 3;
+    expect_argument(fx->d, options, 0, "2 batches a step cannot be divided among 3 ranks");
+    options = defaults;
+    options.captions = NULL;
+    options.pictures = false;
+    expect_argument(fx->d, options, 0, "neither pictures");
+    options = defaults;
+    options.array[options.n_arrays++] = "latents";
+    expect_argument(fx->d, options, 0, "no arrays of kind latents");
+    options = defaults;
+    options.buckets.n = 0;
+    expect_argument(fx->d, options, 0, "no buckets");
     options = defaults;
     options.n_threads = 0;
     expect_argument(fx->d, options, 0, "0 threads");
@@ -392,7 +406,7 @@ static void test_far_steps(void **state) {
     const loader_batch_t *batch;
     gather(rows, fx->d, defaults, INT64_C(1000000000), 1);
     assert_int_equal(rows[0].epoch, INT64_C(8000000000) / N_SAMPLES);
-    assert_int_equal(loader_open(&l, fx->d, &defaults, INT64_MAX / 2), LENS_OK);
+    assert_int_equal(loader_open(&l, fx->d, &defaults, INT64_C(1) << 40), LENS_OK);
     assert_int_equal(loader_next(l, &batch), LENS_ARGUMENT);
     assert_non_null(strstr(lens_error(), "2^32 epochs"));
     loader_close(l);

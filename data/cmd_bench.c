@@ -1,0 +1,156 @@
+/* `lens bench`: measures this machine. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/command.h"
+#include "data/bench_data.h"
+
+extern const command_t cmd_bench;
+
+#define AT(field) offsetof(bench_options_t, field)
+
+static const option_t ROWS[] = {
+    {.name = "threads",
+     .type = OPTION_INT,
+     .offset = AT(threads),
+     .initial = "0",
+     .min = 0,
+     .max = 256,
+     .help = "0: one a core"},
+    {.name = "buckets",
+     .type = OPTION_STRING,
+     .offset = AT(buckets),
+     .initial = "512x512",
+     .required = true,
+     .choices = "LIST",
+     .help = "lens-27, lens-512, 512x512,352x704"},
+    {.name = "max-upscale",
+     .type = OPTION_FLOAT,
+     .offset = AT(max_upscale),
+     .initial = "0",
+     .min = 0,
+     .max = 1000,
+     .help = "pictures that all buckets would enlarge more are left out; 0: no limit"},
+    {.name = "batch",
+     .type = OPTION_INT,
+     .offset = AT(batch),
+     .initial = "16",
+     .min = 1,
+     .max = 1e6,
+     .help = "samples a batch"},
+    {.name = "window",
+     .type = OPTION_INT,
+     .offset = AT(window_shards),
+     .initial = "0",
+     .min = 0,
+     .max = 1e9,
+     .unit = "shards",
+     .help = "shuffled at a time; 0: the whole set"},
+    {.name = "prefetch",
+     .type = OPTION_INT,
+     .offset = AT(prefetch),
+     .initial = "2",
+     .min = 1,
+     .max = 256,
+     .unit = "batches",
+     .help = "held ready"},
+    {.name = "resample",
+     .type = OPTION_CHOICE,
+     .offset = AT(resample),
+     .initial = "area",
+     .choices = "area|triangle|lanczos",
+     .help = "how pictures are scaled"},
+    {.name = "captions",
+     .type = OPTION_STRING,
+     .offset = AT(captions),
+     .initial = "alt",
+     .required = true,
+     .choices = "KIND[=W],...",
+     .help = "caption kinds; the first is read alone too"},
+    {.name = "array",
+     .type = OPTION_STRING,
+     .offset = AT(array),
+     .choices = "KIND",
+     .help = "measure this array layer too"},
+    {.name = "seconds",
+     .type = OPTION_FLOAT,
+     .offset = AT(seconds),
+     .initial = "20",
+     .min = 0.01,
+     .max = 1e5,
+     .unit = "s",
+     .help = "for all measurements together"},
+    {.name = "rounds",
+     .type = OPTION_INT,
+     .offset = AT(rounds),
+     .initial = "7",
+     .min = 1,
+     .max = 64,
+     .help = "of all measurements in turn; medians count"},
+    {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "one line for machines"},
+    {.name = "make",
+     .type = OPTION_FLAG,
+     .offset = AT(make),
+     .help = "write a set of noise to DIR first, with layers dense and latents"},
+    {.name = "n",
+     .letter = 'n',
+     .type = OPTION_INT,
+     .offset = AT(n),
+     .initial = "512",
+     .min = 1,
+     .max = 1e7,
+     .help = "--make: pictures"},
+    {.name = "size",
+     .type = OPTION_INT,
+     .offset = AT(size_px),
+     .initial = "640",
+     .min = 16,
+     .max = 8192,
+     .unit = "px",
+     .help = "--make: width and height"},
+    {.name = "quality",
+     .type = OPTION_FLOAT,
+     .offset = AT(quality),
+     .initial = "90",
+     .min = 0,
+     .max = 100,
+     .help = "--make: of WebP"},
+    {.name = "shard-samples",
+     .type = OPTION_INT,
+     .offset = AT(shard_samples),
+     .initial = "256",
+     .min = 1,
+     .max = 1e6,
+     .help = "--make: samples a shard"},
+    {.name = "seed",
+     .type = OPTION_INT,
+     .offset = AT(seed),
+     .initial = "0",
+     .min = 0,
+     .max = 1e15,
+     .help = "--make: same seed, same pixels"},
+};
+
+static lens_status run(const void *values, int n_args, char **args) {
+    bench_options_t o = *(const bench_options_t *)values;
+    if (n_args < 1 || strcmp(args[0], "data") != 0)
+        return lens_fail(LENS_ARGUMENT, "%s: expected data", n_args < 1 ? "nothing to measure" : args[0]);
+    if (n_args != 2) return lens_fail(LENS_ARGUMENT, "data: expected one dataset folder, got %d", n_args - 1);
+    if (o.threads == 0) o.threads = sysconf(_SC_NPROCESSORS_ONLN);
+    if (o.make) LENS_TRY(bench_make(args[1], &o));
+    return bench_data(args[1], &o);
+}
+
+const command_t cmd_bench = {
+    .name = "bench",
+    .usage = "data DIR",
+    .summary = "measures what this machine reads, decodes and loads in a second",
+    .details = "Raw reads of the shards, single pictures and captions, the picture decoder alone, and the training "
+               "loader, on as\n"
+               "many threads each, a round of each in turn: ratios are taken within a round, so that they hold on a "
+               "busy machine.\n"
+               "All is read once before: the page cache is warm where it is large enough.",
+    .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
+    .values_size = sizeof(bench_options_t),
+    .run = run,
+};

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# lens bench data: makes a set, measures it, and says so in both ways. What it measures is not judged here.
+set -u -o pipefail
+lens=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+"$lens" bench data "$work/set" --make -n 20 --size 80 --shard-samples 8 --captions dense --array latents \
+    --buckets 64x64,48x80 --batch 4 --threads 2 --seconds 0.4 --rounds 2 >"$work/text" 2>"$work/err" || {
+    cat "$work/err"
+    fail "make and measure"
+}
+grep -q "20 samples, 2 threads, buckets 64x64,48x80, medians of 2 rounds, page cache warm" "$work/text" || fail "head line"
+for line in "loader, images/s" "decoder alone, bytes in memory" "captions, random" "loader, arrays alone, MB/s" \
+    "loader / decoder alone; by processor time" "loader of arrays / pread; by processor time" \
+    "loader of arrays / pread into as much memory; by processor time"; do
+    grep -qF "$line" "$work/text" || fail "no line: $line"
+done
+"$lens" shards verify "$work/set" >"$work/verify" 2>&1 || {
+    cat "$work/verify"
+    fail "the set that was made"
+}
+
+"$lens" bench data "$work/set" --buckets 64x64 --batch 4 --seconds 0.2 --rounds 1 --json >"$work/json" 2>"$work/err" ||
+    fail "--json: $(cat "$work/err")"
+[ "$(wc -l <"$work/json")" = 1 ] || fail "--json: expected one line"
+if command -v python3 >/dev/null; then
+    python3 - "$work/json" <<'P' || fail "--json: $(cat "$work/json")"
+import json, sys
+result = json.load(open(sys.argv[1]))
+rates = [result[name] for name in ("raw_read_mb_per_s", "pictures_random_per_s", "pictures_in_order_per_s",
+                                   "captions_random_per_s", "decode_per_s", "loader_per_s")]
+assert all(rate > 0 for rate in rates) and result["samples"] == 20
+assert result["loader_to_decode"]["wall"] > 0 and result["loader_to_decode"]["cpu"] > 0
+assert "loader_array_to_raw" not in result
+P
+fi
+
+refused() { # STATUS MESSAGE ARGS...
+    local status=$1 message=$2
+    shift 2
+    "$lens" bench "$@" >/dev/null 2>"$work/err"
+    [ $? = "$status" ] || fail "bench $*: expected exit status $status"
+    grep -q "$message" "$work/err" || fail "bench $*: expected '$message', got: $(cat "$work/err")"
+}
+refused 2 "expected data"
+refused 2 "train: expected data" train "$work/set"
+refused 2 "expected one dataset folder, got 2" data "$work/set" "$work/set"
+refused 2 "has no arrays of kind nothing" data "$work/set" --array nothing
+refused 2 "'64': expected lens-27" data "$work/set" --buckets 64
+refused 1 "no such folder" data "$work/absent"
+refused 1 "set/base" data "$work/set" --make -n 1
