@@ -69,11 +69,17 @@ static instant_t now(void) {
     return (instant_t){log_clock_s(), (double)cpu.tv_sec + (double)cpu.tv_nsec * 1e-9};
 }
 
-static void set_rate(bench_task_t *task, int round, instant_t begin, int64_t n_items, uint64_t n_bytes) {
+static lens_status set_rate(const bench_t *b, bench_task_t *task, int round, instant_t begin, int64_t n_items,
+                            uint64_t n_bytes) {
     instant_t end = now();
+    if (b->round_max_bytes > 0 && n_bytes > b->round_max_bytes)
+        return lens_fail(LENS_ARGUMENT,
+                         "%s: a round of %.2g s reads more than the %llu MB there are: less time, or a larger set",
+                         task->name, b->task_s, (unsigned long long)(b->round_max_bytes / 1000000));
     double done = task->bytes ? (double)n_bytes * 1e-6 : (double)n_items;
     task->rate[round] = done / (end.s - begin.s);
     task->cpu_rate[round] = done / (end.cpu_s - begin.cpu_s);
+    return LENS_OK;
 }
 
 static lens_status run_by_threads(const bench_t *b, bench_task_t *task, worker_t *workers, int round) {
@@ -83,8 +89,7 @@ static lens_status run_by_threads(const bench_t *b, bench_task_t *task, worker_t
     LENS_TRY(run_threads(&r, workers, &n_bytes));
     int64_t n_items = r.next - task->next;
     task->next = r.next;
-    set_rate(task, round, begin, n_items, n_bytes);
-    return LENS_OK;
+    return set_rate(b, task, round, begin, n_items, n_bytes);
 }
 
 static lens_status run_by_itself(const bench_t *b, bench_task_t *task, int round) {
@@ -93,12 +98,13 @@ static lens_status run_by_itself(const bench_t *b, bench_task_t *task, int round
     lens_status st = task->begin(b->context);
     instant_t begin = now();
     if (st == LENS_OK) st = task->round(b->context, begin.s + b->task_s, &n_items, &n_bytes);
-    if (st == LENS_OK) set_rate(task, round, begin, n_items, n_bytes);
+    if (st == LENS_OK) st = set_rate(b, task, round, begin, n_items, n_bytes);
     task->end(b->context);
     return st;
 }
 
 static lens_status run_task(const bench_t *b, bench_task_t *task, worker_t *workers, int round) {
+    if (b->before) LENS_TRY(b->before(b->context));
     return task->round ? run_by_itself(b, task, round) : run_by_threads(b, task, workers, round);
 }
 

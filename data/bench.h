@@ -33,6 +33,8 @@ typedef struct {
 
 typedef struct {
     bench_task_t *task;
+    lens_status (*before)(void *context); /* each round of each task, not timed; or NULL */
+    uint64_t round_max_bytes; /* ARGUMENT where a round reads more: it would meet its own bytes again; 0: any */
     int n_tasks, n_rounds, n_threads;
     double task_s; /* a task's time in a round */
     size_t buffer_bytes;

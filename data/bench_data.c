@@ -1,5 +1,6 @@
 #include "data/bench_data.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -91,6 +92,21 @@ static lens_status raw_array_spread(void *context, bench_thread_t *t, int64_t i)
     return read_piece(&c->arrays, t, i, c->ring + (size_t)(i % c->ring_pieces) * PIECE_BYTES);
 }
 
+/* Out of the page cache. Written files leave it only once they are on disk, hence the sync. */
+static lens_status evict(const files_t *f) {
+    for (int i = 0; i < f->n; i++) {
+        int error = fdatasync(f->fd[i]) != 0 ? errno : posix_fadvise(f->fd[i], 0, 0, POSIX_FADV_DONTNEED);
+        if (error) return lens_fail(LENS_IO, "%s: cannot leave the page cache: %s", f->path[i], strerror(error));
+    }
+    return LENS_OK;
+}
+
+static lens_status evict_all(void *context) {
+    const context_t *c = context;
+    LENS_TRY(evict(&c->base));
+    return evict(&c->arrays);
+}
+
 /* ---- single samples ---- */
 
 static int64_t random_sample(const dataset_t *d, int64_t i) {
@@ -100,12 +116,16 @@ static int64_t random_sample(const dataset_t *d, int64_t i) {
 
 static lens_status picture_random(void *context, bench_thread_t *t, int64_t i) {
     const dataset_t *d = ((context_t *)context)->dataset;
-    return dataset_image(d, random_sample(d, i), &t->text);
+    LENS_TRY(dataset_image(d, random_sample(d, i), &t->text));
+    t->n_bytes += t->text.len;
+    return LENS_OK;
 }
 
 static lens_status picture_in_order(void *context, bench_thread_t *t, int64_t i) {
     const dataset_t *d = ((context_t *)context)->dataset;
-    return dataset_image(d, i % dataset_n_samples(d), &t->text);
+    LENS_TRY(dataset_image(d, i % dataset_n_samples(d), &t->text));
+    t->n_bytes += t->text.len;
+    return LENS_OK;
 }
 
 static lens_status caption(void *context, bench_thread_t *t, int64_t i) {
@@ -268,10 +288,10 @@ enum { N_RATIOS = sizeof RATIOS / sizeof RATIOS[0] };
 static lens_status print_json(const char *dir, const context_t *c, const bench_task_t *task, int n_tasks) {
     const bench_options_t *o = c->o;
     int n = (int)o->rounds;
-    json_t *j =
-        json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:s}", "dataset", dir, "samples",
-                  (json_int_t)dataset_n_samples(c->dataset), "buckets", o->buckets, "batch", (json_int_t)o->batch,
-                  "threads", (json_int_t)o->threads, "rounds", (json_int_t)o->rounds, "page_cache", "warm");
+    json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:s}", "dataset", dir, "samples",
+                          (json_int_t)dataset_n_samples(c->dataset), "buckets", o->buckets, "batch",
+                          (json_int_t)o->batch, "threads", (json_int_t)o->threads, "rounds", (json_int_t)o->rounds,
+                          "page_cache", o->cold ? "cold" : "warm");
     bool failed = !j;
     for (int i = 0; i < n_tasks; i++)
         failed |= json_object_set_new(j, task[i].name, json_real(bench_median(&task[i], n))) != 0;
@@ -292,8 +312,8 @@ static lens_status print_json(const char *dir, const context_t *c, const bench_t
 static void print_text(const char *dir, const context_t *c, const bench_task_t *task, int n_tasks) {
     const bench_options_t *o = c->o;
     int n = (int)o->rounds;
-    printf("%s: %lld samples, %lld threads, buckets %s, medians of %d rounds, page cache warm\n", dir,
-           (long long)dataset_n_samples(c->dataset), (long long)o->threads, o->buckets, n);
+    printf("%s: %lld samples, %lld threads, buckets %s, medians of %d rounds, page cache %s\n", dir,
+           (long long)dataset_n_samples(c->dataset), (long long)o->threads, o->buckets, n, o->cold ? "cold" : "warm");
     for (int i = 0; i < n_tasks; i++) printf("%12.1f  %s\n", bench_median(&task[i], n), task[i].text);
     for (int i = 0; i < N_RATIOS && RATIOS[i].task < n_tasks; i++) {
         const bench_task_t *t = &task[RATIOS[i].task], *ceiling = &task[RATIOS[i].ceiling];
@@ -303,7 +323,8 @@ static void print_text(const char *dir, const context_t *c, const bench_task_t *
 }
 
 /* So that no round is of another temperature than the next. */
-static lens_status warm(const files_t *f) {
+static lens_status warm(const context_t *c, const files_t *f) {
+    if (c->o->cold) return LENS_OK;
     bench_thread_t t = {.buffer = malloc(PIECE_BYTES)};
     lens_status st = t.buffer ? LENS_OK : lens_fail(LENS_MEMORY, "bench: a buffer");
     for (int64_t i = 0; st == LENS_OK && i < f->pieces[f->n]; i++) st = read_piece(f, &t, i, t.buffer);
@@ -321,16 +342,24 @@ static lens_status make_ring(context_t *c) {
 
 static lens_status prepare(context_t *c) {
     LENS_TRY(files_open(&c->base, c->dataset, "base"));
-    LENS_TRY(warm(&c->base));
+    LENS_TRY(warm(c, &c->base));
     if (c->o->array) {
         if (!dataset_has_array(c->dataset, c->o->array))
             return lens_fail(LENS_ARGUMENT, "%s has no arrays of kind %s", dataset_dir(c->dataset), c->o->array);
         LENS_TRY(files_open(&c->arrays, c->dataset, c->o->array));
-        LENS_TRY(warm(&c->arrays));
+        LENS_TRY(warm(c, &c->arrays));
         LENS_TRY(make_ring(c));
     }
     LENS_TRY(hold_pictures(c));
     return caption_mix_init(&c->mix, c->o->captions, c->dataset);
+}
+
+/* What a cold round may read: the smaller of the pictures' and the arrays' files. */
+static uint64_t round_bytes(const context_t *c) {
+    uint64_t base = 0, arrays = 0;
+    for (int i = 0; i < c->base.n; i++) base += c->base.bytes[i];
+    for (int i = 0; i < c->arrays.n; i++) arrays += c->arrays.bytes[i];
+    return c->arrays.n > 0 && arrays < base ? arrays : base;
 }
 
 static lens_status measure(const char *dir, context_t *c) {
@@ -340,6 +369,8 @@ static lens_status measure(const char *dir, context_t *c) {
     memcpy(task, TASKS, sizeof task);
     LENS_TRY(prepare(c));
     const bench_t bench = {.task = task,
+                           .before = o->cold ? evict_all : NULL,
+                           .round_max_bytes = o->cold ? round_bytes(c) : 0,
                            .n_tasks = n_tasks,
                            .n_rounds = (int)o->rounds,
                            .n_threads = (int)o->threads,

@@ -9,6 +9,7 @@ typedef struct {
     double max_upscale; /* 0: any */
     double seconds;     /* for all rounds of all measurements */
     char *buckets, *resample, *array, *captions;
+    bool cold; /* files leave the page cache before every round */
     bool json;
     /* --make: */
     bool make;

@@ -87,6 +87,10 @@ static const option_t ROWS[] = {
      .min = 1,
      .max = 64,
      .help = "of all measurements in turn; medians count"},
+    {.name = "cold",
+     .type = OPTION_FLAG,
+     .offset = AT(cold),
+     .help = "from the disk: files leave the page cache before every round"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "one line for machines"},
     {.name = "make",
      .type = OPTION_FLAG,
@@ -144,12 +148,14 @@ static lens_status run(const void *values, int n_args, char **args) {
 const command_t cmd_bench = {
     .name = "bench",
     .usage = "data DIR",
-    .summary = "measures what this machine reads, decodes and loads in a second",
+    .summary = "measure what this machine reads, decodes and loads in a second",
     .details = "Raw reads of the shards, single pictures and captions, the picture decoder alone, and the training "
                "loader, on as\n"
                "many threads each, a round of each in turn: ratios are taken within a round, so that they hold on a "
                "busy machine.\n"
-               "All is read once before: the page cache is warm where it is large enough.",
+               "All is read once before, so that it comes out of the page cache where that is large enough; with "
+               "--cold, out of the\n"
+               "disk.",
     .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
     .values_size = sizeof(bench_options_t),
     .run = run,
