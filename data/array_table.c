@@ -282,6 +282,17 @@ static lens_status read_zstd(const array_table_t *t, int64_t i, uint8_t *into) {
     return st == LENS_OK ? check_hash(t, i, XXH3_64bits(into, n)) : st;
 }
 
+void array_table_place(const array_table_t *t, int64_t i, uint64_t *begin, uint64_t *end) {
+    *begin = t->offsets[i];
+    *end = t->offsets[i + 1];
+    if (t->codec == ARRAY_ZSTD && *end > *begin) {
+        *begin = frame_begin(t, *begin / t->chunk_bytes);
+        *end = t->chunk_ends[(*end - 1) / t->chunk_bytes];
+    }
+    *begin += t->begin;
+    *end += t->begin;
+}
+
 lens_status array_table_read(const array_table_t *t, int64_t i, void *into) {
     return t->codec == ARRAY_RAW ? read_raw(t, i, into) : read_zstd(t, i, into);
 }

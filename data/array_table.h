@@ -37,6 +37,8 @@ void array_table_shape(const array_table_t *t, int64_t i, array_shape_t *out);
 size_t array_table_bytes(const array_table_t *t, int64_t i);
 /* `into` has array_table_bytes. FORMAT where the values do not fit their hash. */
 LENS_CHECKED lens_status array_table_read(const array_table_t *t, int64_t i, void *into);
+/* Where in the file the bytes stand that array i is read from. */
+void array_table_place(const array_table_t *t, int64_t i, uint64_t *begin, uint64_t *end);
 /* Frame c as it stands in the file, against its hash. */
 LENS_CHECKED lens_status array_table_check_frame(const array_table_t *t, uint64_t c);
 

@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -267,6 +268,20 @@ lens_status dataset_array(const dataset_t *d, int64_t i, const char *kind, void 
                                          : lens_fail(LENS_ARGUMENT, "%s: sample %lld has %zu bytes, room for %zu",
                                                      p.s->path, (long long)p.i, n, capacity_bytes);
     return unpin(d, &p, st);
+}
+
+void dataset_fetch(const dataset_t *d, int64_t i, const char *array) {
+    place_t p;
+    uint64_t begin, end;
+    if ((array ? pin_array(d, array, i, &p) : pin(d, &d->base, i, &p)) != LENS_OK) return;
+    if (array) {
+        array_table_place(&p.s->arrays, p.i, &begin, &end);
+    } else {
+        begin = p.s->images_begin + p.s->image_offsets[p.i];
+        end = p.s->images_begin + p.s->image_offsets[p.i + 1];
+    }
+    posix_fadvise(p.s->fd, (off_t)begin, (off_t)(end - begin), POSIX_FADV_WILLNEED);
+    layer_unpin(d, p.l, p.shard);
 }
 
 lens_status dataset_shard_sizes(const dataset_t *d, int64_t shard, int32_t *width, int32_t *height,

@@ -93,6 +93,10 @@ LENS_CHECKED lens_status dataset_array_shape(const dataset_t *d, int64_t i, cons
 LENS_CHECKED lens_status dataset_array(const dataset_t *d, int64_t i, const char *kind, void *into,
                                        size_t capacity_bytes);
 
+/* The sample's picture (array NULL) or its array of that kind will be read soon: the system may fetch it meanwhile, so
+ * that many small reads are under way at once. A hint: says nothing of errors, which the read itself meets. */
+void dataset_fetch(const dataset_t *d, int64_t i, const char *array);
+
 /* ---- writing base shards ---- */
 typedef struct dataset_writer dataset_writer_t;
 typedef struct {

@@ -113,6 +113,14 @@ static void shape_batch(const loader_t *l, loader_slot_t *slot, int bucket) {
     }
 }
 
+/* All reads of a batch are under way before its first row is waited for: a disk or a network serves many at once. */
+static void fetch_batch(const loader_t *l, const loader_batch_t *b) {
+    for (int64_t i = 0; i < b->n; i++) {
+        for (int a = 0; a < l->options.n_arrays; a++) dataset_fetch(l->dataset, b->sample[i], l->options.array[a]);
+        if (l->options.pictures) dataset_fetch(l->dataset, b->sample[i], NULL);
+    }
+}
+
 lens_status loader_plan_batch(loader_t *l, loader_slot_t *slot, int64_t q) {
     loader_batch_t *b = &slot->batch;
     int64_t first_slot, k;
@@ -129,5 +137,6 @@ lens_status loader_plan_batch(loader_t *l, loader_slot_t *slot, int64_t q) {
         b->epoch[i] = l->places[i].epoch;
         LENS_TRY(bucket_map_sample(l->map, b->bucket, l->places[i].shard, l->places[i].ordinal, &b->sample[i]));
     }
+    fetch_batch(l, b);
     return LENS_OK;
 }
