@@ -153,6 +153,7 @@ static lens_status gather(stat_t *t, const dataset_t *d, const shards_options_t 
     t->kinds = calloc((size_t)t->n_kinds, sizeof *t->kinds);
     t->arrays = calloc((size_t)t->n_arrays + 1, sizeof *t->arrays);
     if (!t->kinds || !t->arrays) return lens_fail(LENS_MEMORY, "out of memory for %d caption kinds", t->n_kinds);
+    LENS_TRY(ingest_summary_read(&t->ingest, dataset_dir(d)));
     LENS_TRY(gather_shards(t, d));
     LENS_TRY(gather_buckets(t, d, o));
     for (int k = 0; k < t->n_kinds; k++) {
@@ -170,8 +171,8 @@ lens_status shards_stat(const dataset_t *d, const shards_options_t *o) {
         st = stat_print_json(&t, d);
     } else if (st == LENS_OK) {
         stat_print_text(&t, d);
-        st = stat_print_funnel(d);
     }
+    ingest_summary_free(&t.ingest);
     for (int i = 0; t.kinds && i < t.n_kinds; i++) free(t.kinds[i].counts);
     free(t.kinds);
     free(t.arrays);

@@ -2,6 +2,7 @@
 #ifndef LENS_DATA_SHARDS_STAT_H
 #define LENS_DATA_SHARDS_STAT_H
 
+#include "data/ingest_summary.h"
 #include "data/shards.h"
 
 enum { N_WIDTHS = 9, N_ASPECTS = 7 };
@@ -36,6 +37,7 @@ typedef struct {
     int n_arrays;
     bucket_list_t buckets; /* n 0: not asked for */
     int64_t bucket_counts[BUCKET_MAX + 1];
+    ingest_summary_t ingest; /* of a set that an ingest made */
 } stat_t;
 
 /* The smallest length that at least a fraction p of the texts does not exceed. */
@@ -43,7 +45,5 @@ int64_t stat_percentile(const kind_stat_t *k, double p);
 
 void stat_print_text(const stat_t *t, const dataset_t *d);
 LENS_CHECKED lens_status stat_print_json(const stat_t *t, const dataset_t *d);
-/* DIR/ingest.json, what each stage of the ingest let through; nothing where there is none. */
-LENS_CHECKED lens_status stat_print_funnel(const dataset_t *d);
 
 #endif

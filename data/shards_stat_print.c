@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "data/array_table.h"
 #include "data/shards_stat.h"
 
-enum { BAR_COLUMNS = 40, FUNNEL_MAX_BYTES = 16 << 20 };
+enum { BAR_COLUMNS = 40 };
 
 /* ---- text ---- */
 
@@ -80,6 +79,14 @@ static void print_arrays(const stat_t *t) {
     }
 }
 
+static void print_funnel(const ingest_summary_t *s) {
+    if (s->n_stages) printf("ingest             limit                 dropped         left\n");
+    for (int i = 0; i < s->n_stages; i++) {
+        const ingest_stage_t *stage = &s->stages[i];
+        printf("  %-16s %-16s %12" PRId64 " %12" PRId64 "\n", stage->stage, stage->limit, stage->dropped, stage->left);
+    }
+}
+
 void stat_print_text(const stat_t *t, const dataset_t *d) {
     int64_t n = dataset_n_samples(d);
     char rest[80];
@@ -104,6 +111,7 @@ void stat_print_text(const stat_t *t, const dataset_t *d) {
                stat_percentile(k, 0.95), ratio(k->text_bytes, k->packed_bytes));
     }
     print_arrays(t);
+    print_funnel(&t->ingest);
 }
 
 /* ---- JSON ---- */
@@ -123,6 +131,18 @@ static json_t *array_json(const array_stat_t *a) {
                      (json_int_t)a->file_bytes);
 }
 
+static json_t *ingest_json(const ingest_summary_t *s) {
+    json_t *funnel = json_array();
+    for (int i = 0; i < s->n_stages; i++) {
+        const ingest_stage_t *stage = &s->stages[i];
+        json_array_append_new(funnel, json_pack("{s:s, s:s, s:I, s:I, s:I}", "stage", stage->stage, "limit",
+                                                stage->limit, "dropped", (json_int_t)stage->dropped, "missing",
+                                                (json_int_t)stage->missing, "left", (json_int_t)stage->left));
+    }
+    return json_pack("{s:I, s:I, s:I, s:o}", "read", (json_int_t)s->n_read, "accepted", (json_int_t)s->n_accepted,
+                     "rejected", (json_int_t)s->n_rejected, "funnel", funnel);
+}
+
 lens_status stat_print_json(const stat_t *t, const dataset_t *d) {
     json_t *widths = json_array(), *aspects = json_array(), *kinds = json_array();
     for (int i = 0; i < N_WIDTHS; i++)
@@ -139,61 +159,16 @@ lens_status stat_print_json(const stat_t *t, const dataset_t *d) {
                               json_pack("{s:i, s:i, s:I}", "width", i < t->buckets.n ? t->buckets.bucket[i].width : 0,
                                         "height", i < t->buckets.n ? t->buckets.bucket[i].height : 0, "n",
                                         (json_int_t)t->bucket_counts[i]));
-    json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "dataset",
-                            dataset_dir(d), "n_samples", (json_int_t)dataset_n_samples(d), "n_shards",
-                            (json_int_t)dataset_n_shards(d), "base_file_bytes", (json_int_t)t->base_file_bytes,
-                            "image_bytes", (json_int_t)t->image_bytes, "pixels", (json_int_t)t->pixels, "meta_bytes",
-                            (json_int_t)t->meta_bytes, "meta_packed_bytes", (json_int_t)t->meta_packed_bytes, "n_webp",
-                            (json_int_t)t->n_webp, "n_jpeg", (json_int_t)t->n_jpeg, "width_histogram", widths,
-                            "aspect_histogram", aspects, "captions", kinds, "arrays", arrays, "buckets", buckets);
+    json_t *all = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "dataset", dataset_dir(d),
+        "n_samples", (json_int_t)dataset_n_samples(d), "n_shards", (json_int_t)dataset_n_shards(d), "base_file_bytes",
+        (json_int_t)t->base_file_bytes, "image_bytes", (json_int_t)t->image_bytes, "pixels", (json_int_t)t->pixels,
+        "meta_bytes", (json_int_t)t->meta_bytes, "meta_packed_bytes", (json_int_t)t->meta_packed_bytes, "n_webp",
+        (json_int_t)t->n_webp, "n_jpeg", (json_int_t)t->n_jpeg, "width_histogram", widths, "aspect_histogram", aspects,
+        "captions", kinds, "arrays", arrays, "buckets", buckets, "ingest", ingest_json(&t->ingest));
     if (!all) return lens_fail(LENS_MEMORY, "%s: cannot make JSON of its statistics", dataset_dir(d));
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(all);
     return LENS_OK;
-}
-
-/* ---- the funnel of the ingest ---- */
-
-static void print_stage(const json_t *row) {
-    const json_t *limit = json_object_get(row, "limit");
-    char *text = limit && !json_is_string(limit) ? json_dumps(limit, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)) : NULL;
-    str_t stage = {0}, printable = {0};
-    const char *name = json_string_value(json_object_get(row, "stage"));
-    str_add(&stage, name ? name : "?");
-    shards_add_printable(&printable, &stage);
-    printf("  %-16s %-16s %12" PRId64 " %12" PRId64 "\n", str_text(&printable),
-           text                    ? text
-           : json_is_string(limit) ? json_string_value(limit)
-                                   : "",
-           (int64_t)json_integer_value(json_object_get(row, "dropped")),
-           (int64_t)json_integer_value(json_object_get(row, "left")));
-    str_free(&stage);
-    str_free(&printable);
-    free(text);
-}
-
-lens_status stat_print_funnel(const dataset_t *d) {
-    str_t path = {0};
-    char *text = NULL;
-    size_t n;
-    json_t *all = NULL;
-    lens_status st;
-    str_addf(&path, "%s/ingest.json", dataset_dir(d));
-    LENS_GO(str_status(&path));
-    if (!file_exists(path.s)) goto done;
-    LENS_GO(file_read(&text, &n, path.s, FUNNEL_MAX_BYTES));
-    all = json_loadb(text, n, 0, NULL);
-    const json_t *funnel = json_object_get(all, "funnel");
-    if (!json_is_array(funnel)) {
-        st = lens_fail(LENS_FORMAT, "%s: no JSON object with a list \"funnel\"", path.s);
-        goto done;
-    }
-    printf("ingest             limit                 dropped         left\n");
-    for (size_t i = 0; i < json_array_size(funnel); i++) print_stage(json_array_get(funnel, i));
-done:
-    json_decref(all);
-    free(text);
-    str_free(&path);
-    return st;
 }
