@@ -71,6 +71,16 @@ static lens_status info_number(where_sample_t *s, const char *name, where_value_
     return LENS_OK;
 }
 
+/* The member of that name; where there is none, "a.b" is the member b of the object a. */
+static const json_t *member(const json_t *object, const char *name) {
+    const json_t *v = json_object_get(object, name);
+    for (const char *dot = strchr(name, '.'); !v && dot; dot = strchr(dot + 1, '.')) {
+        const json_t *inner = json_object_getn(object, name, (size_t)(dot - name));
+        if (json_is_object(inner)) v = member(inner, dot + 1);
+    }
+    return v;
+}
+
 static lens_status meta_value(where_sample_t *s, const char *name, str_t *text, where_value_t *out) {
     if (!s->meta) {
         LENS_TRY(dataset_meta(s->d, s->i, &s->scratch));
@@ -78,7 +88,7 @@ static lens_status meta_value(where_sample_t *s, const char *name, str_t *text, 
         if (!json_is_object(s->meta))
             return lens_fail(LENS_FORMAT, "metadata of sample %lld is no JSON object", (long long)s->i);
     }
-    const json_t *v = json_object_get(s->meta, name);
+    const json_t *v = member(s->meta, name);
     if (json_is_number(v)) {
         *out = (where_value_t){.type = WHERE_NUMBER, .number = json_number_value(v)};
     } else if (json_is_boolean(v)) {

@@ -271,6 +271,7 @@ lens_status report_data(str_t *out, const char *dir, int index) {
     lens_status st = dataset_open_partial(&d, dir);
     if (st == LENS_OK) {
         st = note_damage(out, add_dataset(out, d));
+        if (st == LENS_OK) st = note_damage(out, report_funnel(out, dir));
         if (st == LENS_OK) st = add_cards(out, d);
         dataset_close(d);
     } else {

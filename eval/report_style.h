@@ -76,6 +76,9 @@
     "font-variant-numeric:tabular-nums;white-space:nowrap;font-weight:400}\n"                                          \
     "th:first-child{text-align:left;padding-left:0}thead th{color:var(--soft);font-size:13.5px}\n"                     \
     ".kinds{width:100%}.kinds tbody th{font-weight:600}\n"                                                             \
+    ".funnel{width:100%}.funnel tbody th{font-weight:600}.funnel .limit{text-align:left;color:var(--soft)}"             \
+    ".funnel thead th:nth-child(2){text-align:left}.funnel .bar{width:36%}.funnel svg{height:14px}"                    \
+    ".left{fill:var(--c);fill-opacity:.75}.dropped{fill:var(--c);fill-opacity:.22}\n"                                  \
     ".facts{width:100%}.facts th{color:var(--soft);width:8.5em;vertical-align:top}"                                    \
     ".facts td{text-align:left;white-space:normal;overflow-wrap:anywhere;padding-left:12px}\n"                         \
     "details{margin-top:24px}summary{cursor:pointer;font-size:14.5px;color:var(--c0)}\n"                               \

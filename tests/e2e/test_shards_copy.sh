@@ -74,6 +74,10 @@ expect 0 '17 samples$' "$lens" shards select "$work/all" -o "$work/some" --limit
     --where 'width = 32 and words.truth-dense >= 1 and key startswith "scene-"'
 whole "$work/some"
 expect 0 'truth-dense$' "$lens" shards ls "$work/some"
+printf 'filters: [blur: {min: 0}]\n' >"$work/measured.yaml"
+expect 0 '^accepted  17 ' "$lens" ingest "$work/some" -o "$work/measured" --config "$work/measured.yaml"
+expect 0 '17 samples$' "$lens" shards select "$work/measured" -o "$work/sharp" --where 'lens.blur > 0 and meta.lens.entropy < 8'
+expect 1 'no sample is left' "$lens" shards select "$work/measured" -o "$work/n0" --where 'lens.blur.x > 0'
 expect 1 'no sample is left' "$lens" shards select "$work/all" -o "$work/n1" --where 'width > 32'
 expect 2 '^lens shards: --where: column 9: expected a value, but it ends$' "$lens" shards select "$work/all" -o "$work/n2" --where 'width > '
 expect 2 'no captions of kind "dense"' "$lens" shards select "$work/all" -o "$work/n3" --where 'words.dense > 2'

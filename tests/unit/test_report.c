@@ -254,6 +254,31 @@ static void test_partial_layer(void **state) {
     str_free(&html);
 }
 
+static void test_funnel(void **state) {
+    const place_t *p = *state;
+    make_dataset(p, 3);
+    write_text(p->data, "ingest.json",
+               "{\"read\":1000,\"accepted\":850,\"rejected\":150,\"funnel\":["
+               "{\"stage\":\"area\",\"limit\":\"min 147456\",\"dropped\":100,\"left\":900,\"missing\":0},"
+               "{\"stage\":\"blur\",\"limit\":\"min 50\",\"dropped\":50,\"left\":850,\"missing\":0}]}\n");
+    str_t html = build(NULL, p->data);
+    assert_well_formed(html.s);
+    assert_non_null(strstr(html.s, "Of 1,000 samples read, 850 were kept"));
+    assert_non_null(strstr(html.s, "min 147456</td><td>100</td><td>10\u00a0%</td><td>900</td>"));
+    assert_non_null(strstr(html.s, "width=\"85.000\""));
+    str_free(&html);
+}
+
+static void test_damaged_funnel_is_said(void **state) {
+    const place_t *p = *state;
+    make_dataset(p, 3);
+    write_text(p->data, "ingest.json", "{\"funnel\":");
+    str_t html = build(NULL, p->data);
+    assert_int_equal(count(html.s, "class=\"note\""), 1);
+    assert_non_null(strstr(html.s, "ingest.json"));
+    str_free(&html);
+}
+
 static void test_missing_parts_are_said(void **state) {
     place_t *p = *state;
     write_text(p->run, "run.json", "{\"datasets\":[\"/nowhere\"]}");
@@ -356,6 +381,8 @@ int main(void) {
         TEST(test_two_runs),
         TEST(test_same_page_each_time),
         TEST(test_partial_layer),
+        TEST(test_funnel),
+        TEST(test_damaged_funnel_is_said),
         TEST(test_missing_parts_are_said),
         TEST(test_damaged_sheet_is_said),
         TEST(test_cut_short_last_line),
