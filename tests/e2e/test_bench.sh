@@ -54,3 +54,20 @@ refused 2 "has no arrays of kind nothing" data "$work/set" --array nothing
 refused 2 "'64': expected lens-27" data "$work/set" --buckets 64
 refused 1 "no such folder" data "$work/absent"
 refused 1 "set/base" data "$work/set" --make -n 1
+
+# From the disk. A round of this tiny set may be over before the time is: then it says so.
+"$lens" bench data "$work/set" --cold --buckets 64x64 --batch 4 --seconds 0.01 --rounds 1 >"$work/text" 2>"$work/err" ||
+    grep -q "a larger set" "$work/err" || fail "--cold: $(cat "$work/err")"
+
+# A loader that is killed leaves nothing that the next one meets: no shared memory, no files.
+names() { ls -A /dev/shm "$work/set" "$work/set/base"; }
+names >"$work/before"
+"$lens" bench data "$work/set" --buckets 64x64 --batch 4 --seconds 60 >/dev/null 2>&1 &
+pid=$!
+until [ -e "/proc/$pid/task" ] && [ "$(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l)" -gt 1 ]; do kill -0 $pid 2>/dev/null || break; done
+kill -KILL $pid 2>/dev/null || fail "the benchmark ended before it was killed"
+wait $pid 2>/dev/null
+names >"$work/after"
+cmp -s "$work/before" "$work/after" || fail "left by a killed loader: $(diff "$work/before" "$work/after")"
+"$lens" bench data "$work/set" --buckets 64x64 --batch 4 --seconds 0.2 --rounds 1 >/dev/null 2>"$work/err" ||
+    fail "after a killed run: $(cat "$work/err")"
