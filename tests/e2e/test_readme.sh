@@ -14,6 +14,7 @@ n=0
 while read -r line; do
     line=${line%%  #*}
     line=${line/-n 20000/-n 200}
+    [[ $line != *"lens bench"* ]] || line="${line/-n 256/-n 16} --seconds 1 --rounds 1"
     case $line in
     *"lens train"*--resume*) line+=" train.steps=6" ;;
     *"lens train"*) line+=" train.steps=4 sample.every=2" ;;
