@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "data/shuffle.h"
 #include "data/zstd_filter.h"
 
 enum { PIECE_BYTES = 256 << 10 }; /* read and hashed while it is in the cache */
@@ -68,32 +69,6 @@ hid_t array_hdf_type(array_dtype t) {
         break;
     }
     return H5I_INVALID_HID;
-}
-
-/* ---- shuffle ---- */
-
-void array_shuffle(void *out, const void *in, size_t n, size_t element) {
-    const uint8_t *from = in;
-    uint8_t *to = out;
-    for (size_t j = 0; j < element; j++)
-        for (size_t i = 0; i < n; i++) to[j * n + i] = from[i * element + j];
-}
-
-void array_unshuffle(void *out, const void *in, size_t n, size_t element, size_t begin, size_t count) {
-    const uint8_t *from = (const uint8_t *)in + begin;
-    uint8_t *restrict to = out;
-    if (element == 1) {
-        memcpy(to, from, count);
-    } else if (element == 2) { /* of its own, so that the compiler interleaves vectors */
-        const uint8_t *restrict low = from, *restrict high = from + n;
-        for (size_t i = 0; i < count; i++) {
-            to[2 * i] = low[i];
-            to[2 * i + 1] = high[i];
-        }
-    } else {
-        for (size_t i = 0; i < count; i++)
-            for (size_t j = 0; j < element; j++) to[i * element + j] = from[j * n + i];
-    }
 }
 
 /* ---- opening ---- */
@@ -265,7 +240,7 @@ static lens_status read_chunks(const array_table_t *t, uint64_t at, uint64_t end
         const char *fault = zstd_filter_decode(raw, chunk_bytes, frame, n_frame);
         if (fault)
             return lens_fail(LENS_FORMAT, "%s: dataset values: chunk %llu: %s", t->path, (unsigned long long)c, fault);
-        array_unshuffle(into, raw, chunk_bytes / element, element, begin / element, n / element);
+        unshuffle_bytes(into, raw, chunk_bytes / element, element, begin / element, n / element);
         into += n;
         at += n;
     }

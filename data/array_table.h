@@ -42,9 +42,5 @@ LENS_CHECKED lens_status array_table_check_frame(const array_table_t *t, uint64_
 
 hid_t array_hdf_type(array_dtype t); /* to be closed by the caller; negative on failure */
 const char *array_codec_name(array_codec c);
-/* n elements of `element` bytes: out = all first bytes, all second bytes, ...; back again for [begin, begin + count).
- */
-void array_shuffle(void *out, const void *in, size_t n, size_t element);
-void array_unshuffle(void *out, const void *in, size_t n, size_t element, size_t begin, size_t count);
 
 #endif

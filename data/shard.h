@@ -13,8 +13,8 @@
 #include "data/shard_file.h"
 
 #define SHARD_VERSION 2
-#define SHARD_MAX_SAMPLES (INT64_C(1) << 31)
-#define SHARD_PROVENANCE_MAX_BYTES 60000 /* as an attribute of HDF5 */
+#define SHARD_MAX_SAMPLES (INT64_C(1) << 24) /* so that what a reader keeps of a hostile file is bounded */
+#define SHARD_PROVENANCE_MAX_BYTES 60000     /* as an attribute of HDF5 */
 #define SHARD_ZSTD_LEVEL_MAX 19
 
 /* ---- writing ---- */

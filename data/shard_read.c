@@ -57,7 +57,7 @@ static lens_status read_base(shard_t *s, hdf_t *h, const seal_t *seal) {
     LENS_TRY(read_table(h, "original_width", H5T_STD_I32LE, n, &s->original_width));
     LENS_TRY(read_table(h, "original_height", H5T_STD_I32LE, n, &s->original_height));
     LENS_TRY(check_images(s, h, seal));
-    return column_open(&s->keys, h, "keys", "key_offsets", s->n_samples);
+    return column_open(&s->keys, h, "keys", "key_lengths", s->n_samples);
 }
 
 static lens_status read_layer(shard_t *s, hdf_t *h, const seal_t *seal) {
@@ -89,9 +89,9 @@ static lens_status read_structure(shard_t *s, hdf_t *h, const seal_t *seal) {
         seal->content_hash != s->content_hash)
         return lens_fail(LENS_FORMAT, "%s: its attributes contradict its seal", s->path);
     if (s->role == SEAL_ARRAYS) return array_table_open(&s->arrays, h, seal);
-    LENS_TRY(s->role == SEAL_BASE ? column_open(&s->text, h, "alt", "alt_offsets", s->n_samples)
-                                  : column_open(&s->text, h, "text", "text_offsets", s->n_samples));
-    return column_open(&s->meta, h, "meta", "meta_offsets", s->n_samples);
+    LENS_TRY(s->role == SEAL_BASE ? column_open(&s->text, h, "alt", "alt_lengths", s->n_samples)
+                                  : column_open(&s->text, h, "text", "text_lengths", s->n_samples));
+    return column_open(&s->meta, h, "meta", "meta_lengths", s->n_samples);
 }
 
 static lens_status open_file(shard_t **out, const char *path) {

@@ -182,14 +182,14 @@ static lens_status put_images(shard_writer_t *w, hdf_t *h) {
     LENS_TRY(hdf_put_table(h, "image_hashes", H5T_STD_U64LE, w->image_hashes.s, w->image_hashes.len / 8, NULL));
     for (int i = 0; i < 4; i++)
         LENS_TRY(hdf_put_table(h, size_names[i], H5T_STD_I32LE, w->sizes[i].s, w->sizes[i].len / 4, NULL));
-    return column_put(h, "keys", "key_offsets", &w->keys, w->level);
+    return column_put(h, "keys", "key_lengths", &w->keys, w->level);
 }
 
 static lens_status put_all(shard_writer_t *w, hdf_t *h) {
     if (!w->layer) LENS_TRY(put_images(w, h));
-    LENS_TRY(w->layer ? column_put(h, "text", "text_offsets", &w->text, w->level)
-                      : column_put(h, "alt", "alt_offsets", &w->text, w->level));
-    LENS_TRY(column_put(h, "meta", "meta_offsets", &w->meta, w->level));
+    LENS_TRY(w->layer ? column_put(h, "text", "text_lengths", &w->text, w->level)
+                      : column_put(h, "alt", "alt_lengths", &w->text, w->level));
+    LENS_TRY(column_put(h, "meta", "meta_lengths", &w->meta, w->level));
     LENS_TRY(hdf_put_number(h, "schema_version", SHARD_VERSION));
     LENS_TRY(hdf_put_string(h, "kind", w->kind.s));
     LENS_TRY(hdf_put_number(h, "n_samples", (uint64_t)w->n));
