@@ -1,7 +1,5 @@
 #include "data/shard.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,13 +96,9 @@ static lens_status open_file(shard_t **out, const char *path) {
     *out = NULL;
     shard_t *s = calloc(1, sizeof *s);
     if (!s) return lens_fail(LENS_MEMORY, "%s: out of memory", path);
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
     s->path = strdup(path);
-    lens_status st = LENS_OK;
-    if (s->fd < 0)
-        st = lens_fail(LENS_IO, "%s: cannot open: %s", path, strerror(errno));
-    else if (!s->path)
-        st = lens_fail(LENS_MEMORY, "%s: out of memory", path);
+    lens_status st = file_open(&s->fd, path);
+    if (st == LENS_OK && !s->path) st = lens_fail(LENS_MEMORY, "%s: out of memory", path);
     if (st == LENS_OK)
         *out = s;
     else
