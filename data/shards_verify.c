@@ -75,9 +75,10 @@ done:
 static lens_status check_file(verify_t *v, const char *folder, const char *kind, int64_t number) {
     str_t name = {0}, path = {0}, faults = {0};
     int64_t n = 0;
-    shard_name_format(&name, number);
-    str_addf(&path, "%s/%s.h5", folder, str_text(&name));
     lens_status st;
+    shard_name_format(&name, number);
+    LENS_GO(str_status(&name));
+    str_addf(&path, "%s/%s.h5", folder, name.s);
     LENS_GO(str_status(&path));
     log_progress("verify %s", path.s);
     LENS_GO(shard_verify(path.s, SHARD_VERIFY_PICTURES, &faults, &n));
