@@ -51,7 +51,7 @@ static lens_status fill(array_writer_t *w, const char *path, const shard_identit
     LENS_TRY(str_status(&w->provenance));
     LENS_TRY(str_status(&w->base_shard));
     LENS_TRY(shard_check_provenance(path, w->provenance.s, w->provenance.len));
-    LENS_TRY(shard_check_level(&w->level));
+    LENS_TRY(shard_check_level(&w->level, SHARD_ARRAY_LEVEL));
     w->type = array_hdf_type(w->dtype);
     if (w->type < 0) return lens_fail(LENS_MEMORY, "%s: no element type", path);
     uint64_t zero = 0;
