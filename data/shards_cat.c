@@ -87,9 +87,8 @@ static lens_status cat_text(const dataset_t *d, int64_t i, str_t *out, str_t *te
     str_addf(out, "%-12s %" PRId64 "\n", "index", i);
     print_field(out, "key", text);
     str_addf(out, "%-12s %s, sample %" PRId64 "\n", "shard", dataset_shard_name(d, shard), within);
-    str_addf(out, "%-12s %d x %d px, ", "picture", info.width, info.height);
-    shards_add_size(out, info.image_bytes);
-    str_addf(out, " (originally %d x %d px)\n", info.original_width, info.original_height);
+    str_addf(out, "%-12s %d x %d px, %s (originally %d x %d px)\n", "picture", info.width, info.height,
+             shards_size(info.image_bytes).text, info.original_width, info.original_height);
     LENS_TRY(dataset_meta(d, i, text));
     print_field(out, "meta", text);
     LENS_TRY(cat_captions(d, shard, within, out, text));
