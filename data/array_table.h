@@ -32,6 +32,8 @@ typedef struct {
 
 LENS_CHECKED lens_status array_table_open(array_table_t *out, hdf_t *h, const seal_t *seal);
 void array_table_close(array_table_t *t); /* zeroed is fine */
+/* Where HDF5 has the payload, for a file whose seal is damaged: what array_table_open then compares with. */
+LENS_CHECKED lens_status array_table_locate(hdf_t *h, uint64_t *payload_begin, uint64_t *payload_end);
 
 void array_table_shape(const array_table_t *t, int64_t i, array_shape_t *out);
 size_t array_table_bytes(const array_table_t *t, int64_t i);

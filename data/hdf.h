@@ -64,6 +64,7 @@ LENS_CHECKED lens_status hdf_get_rows(hdf_t *h, const char *name, hid_t type, ui
                                       void **out);
 /* Elements of such a dataset and of its chunks. FORMAT where the filters or the type are others than of f->type. */
 LENS_CHECKED lens_status hdf_find_frames(hdf_t *h, const char *name, hdf_frames_t *f);
+LENS_CHECKED lens_status hdf_first_frame(hdf_t *h, const char *name, hid_t type, uint64_t *address);
 
 typedef struct {
     uint64_t address;

@@ -41,6 +41,19 @@ static lens_status check_packed(hdf_t *h, const char *name, const hdf_found_t *f
                      (unsigned long long)stored, (unsigned long long)*n_chunks);
 }
 
+lens_status hdf_first_frame(hdf_t *h, const char *name, hid_t type, uint64_t *address) {
+    hdf_found_t f;
+    hsize_t offset, n_bytes;
+    unsigned mask;
+    haddr_t at = HADDR_UNDEF;
+    lens_status st = hdf_find(h, name, type, H5D_CHUNKED, 0, &f);
+    if (st == LENS_OK && (H5Dget_chunk_info(f.set, f.space, 0, &offset, &mask, &at, &n_bytes) < 0 || offset != 0))
+        st = hdf_fail(LENS_FORMAT, h, name);
+    *address = at;
+    hdf_found_close(&f);
+    return st;
+}
+
 lens_status hdf_get_chunks(hdf_t *h, const char *name, hid_t type, uint64_t *n, hdf_chunk_t **chunks) {
     *n = 0;
     *chunks = NULL;

@@ -139,16 +139,17 @@ lens_status shard_reopen(shard_t **out, const char *path) {
     return open_sealed(out, path, seal_read);
 }
 
-/* A seal made from what the attributes say, for a file that has none or a damaged one. */
+/* A seal made from what HDF5 says, for a file that has none or a damaged one. */
 static lens_status guess_seal(shard_t *s, hdf_t *h, seal_t *seal) {
     LENS_TRY(read_identity(s, h));
     bool base = strcmp(s->kind, "base") == 0;
     uint64_t n;
     seal->n_samples = (uint64_t)s->n_samples;
-    seal->kind = base ? SEAL_BASE : SEAL_CAPTIONS; /* of arrays nothing could be trusted without it */
+    seal->kind = base ? SEAL_BASE : H5Aexists(h->id, "dtype") > 0 ? SEAL_ARRAYS : SEAL_CAPTIONS;
     s->role = seal->kind;
     if (base) LENS_TRY(hdf_find_table(h, "images", H5T_STD_U8LE, &seal->payload_begin, &n));
     if (base) seal->payload_end = seal->payload_begin + n;
+    if (seal->kind == SEAL_ARRAYS) LENS_TRY(array_table_locate(h, &seal->payload_begin, &seal->payload_end));
     free(s->kind);
     free(s->provenance);
     free(s->writer);
