@@ -85,6 +85,11 @@ static int open_to_read(const char *path) {
     return fd;
 }
 
+lens_status file_open(int *fd, const char *path) {
+    *fd = open_to_read(path);
+    return *fd < 0 ? io_error("open", path) : LENS_OK;
+}
+
 static lens_status sync_path(const char *path) {
     int fd = open_to_read(path), failed;
     if (fd < 0) return io_error("open", path);
@@ -125,7 +130,7 @@ lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const cha
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return io_error("read", path);
         if (got == 0)
-            return lens_fail(LENS_FORMAT, "%s: cut short: %zu bytes wanted at %llu, %zu there", path, n,
+            return lens_fail(LENS_IO, "%s: cut short: %zu bytes wanted at %llu, %zu there", path, n,
                              (unsigned long long)offset, done);
         done += (size_t)got;
     }

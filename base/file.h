@@ -26,8 +26,10 @@ LENS_CHECKED lens_status file_publish(const char *temporary, const char *path); 
 LENS_CHECKED lens_status file_write(const char *path, const void *bytes, size_t n); /* durable, whole */
 /* Reads all of `path`; *out is malloc'ed, owned by the caller, NUL-terminated. Larger than max_bytes is FORMAT. */
 LENS_CHECKED lens_status file_read(char **out, size_t *n, const char *path, size_t max_bytes);
-LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset,
-                                      const char *path); /* all n or error */
+/* Opens for reading (a folder too), whatever signals come; *fd is the caller's to close, -1 on failure. */
+LENS_CHECKED lens_status file_open(int *fd, const char *path);
+/* All n bytes or an error; IO also where the file ends before. */
+LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const char *path);
 LENS_CHECKED lens_status file_write_at(int fd, const void *bytes, size_t n, uint64_t offset,
                                        const char *path); /* all n or error */
 LENS_CHECKED lens_status file_size(uint64_t *out, const char *path);

@@ -32,6 +32,8 @@ typedef struct {
 
 LENS_CHECKED lens_status array_table_open(array_table_t *out, hdf_t *h, const seal_t *seal);
 void array_table_close(array_table_t *t); /* zeroed is fine */
+/* Where HDF5 has the payload, for a file whose seal is damaged: what array_table_open then compares with. */
+LENS_CHECKED lens_status array_table_locate(hdf_t *h, uint64_t *payload_begin, uint64_t *payload_end);
 
 void array_table_shape(const array_table_t *t, int64_t i, array_shape_t *out);
 size_t array_table_bytes(const array_table_t *t, int64_t i);
@@ -44,9 +46,5 @@ LENS_CHECKED lens_status array_table_check_frame(const array_table_t *t, uint64_
 
 hid_t array_hdf_type(array_dtype t); /* to be closed by the caller; negative on failure */
 const char *array_codec_name(array_codec c);
-/* n elements of `element` bytes: out = all first bytes, all second bytes, ...; back again for [begin, begin + count).
- */
-void array_shuffle(void *out, const void *in, size_t n, size_t element);
-void array_unshuffle(void *out, const void *in, size_t n, size_t element, size_t begin, size_t count);
 
 #endif

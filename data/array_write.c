@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "data/shard.h"
+#include "data/shuffle.h"
 #include "data/text.h"
 #include "data/zstd_filter.h"
 
@@ -50,7 +51,7 @@ static lens_status fill(array_writer_t *w, const char *path, const shard_identit
     LENS_TRY(str_status(&w->provenance));
     LENS_TRY(str_status(&w->base_shard));
     LENS_TRY(shard_check_provenance(path, w->provenance.s, w->provenance.len));
-    LENS_TRY(shard_check_level(&w->level));
+    LENS_TRY(shard_check_level(&w->level, SHARD_ARRAY_LEVEL));
     w->type = array_hdf_type(w->dtype);
     if (w->type < 0) return lens_fail(LENS_MEMORY, "%s: no element type", path);
     uint64_t zero = 0;
@@ -110,7 +111,7 @@ static lens_status begin_chunks(array_writer_t *w, size_t n_bytes) {
 static lens_status write_chunk(array_writer_t *w) {
     size_t element = array_dtype_bytes(w->dtype), n;
     memset(w->raw + w->pending, 0, w->chunk_bytes - w->pending);
-    array_shuffle(w->shuffled, w->raw, w->chunk_bytes / element, element);
+    shuffle_bytes(w->shuffled, w->raw, w->chunk_bytes / element, element);
     const char *fault =
         zstd_filter_encode(w->frame, zstd_filter_capacity(w->chunk_bytes), &n, w->shuffled, w->chunk_bytes, w->level);
     if (fault) return lens_fail(LENS_MEMORY, "%s: values: zstd: %s", w->file.path.s, fault);

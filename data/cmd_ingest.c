@@ -82,7 +82,7 @@ static const option_t ingest_rows[] = {
     {.name = "zstd-level",
      .type = OPTION_INT,
      AT(zstd_level),
-     .initial = "3",
+     .initial = "9",
      .min = 1,
      .max = 19,
      .help = "of the texts"},

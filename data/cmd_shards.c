@@ -11,12 +11,14 @@
 
 extern const command_t cmd_shards;
 
-void shards_add_size(str_t *out, uint64_t n_bytes) {
+size_text_t shards_size(uint64_t n_bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)n_bytes;
     int unit = 0;
     for (; value >= 1024 && unit < 6; unit++) value /= 1024;
-    str_addf(out, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    size_text_t out;
+    snprintf(out.text, sizeof out.text, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return out;
 }
 
 void shards_add_printable(str_t *out, const str_t *text) {
@@ -63,28 +65,21 @@ static lens_status list_shard(const dataset_t *d, int64_t i, uint64_t *n_bytes, 
 }
 
 static lens_status ls_text(const dataset_t *d) {
-    str_t size = {0};
     uint64_t total = 0, n_bytes;
     lens_status st = LENS_OK;
     for (int64_t i = 0; i < dataset_n_shards(d) && st == LENS_OK; i++) {
         json_t *kinds = json_array();
         st = list_shard(d, i, &n_bytes, kinds);
         total += n_bytes;
-        str_clear(&size);
-        shards_add_size(&size, n_bytes);
         printf("%s  %8" PRId64 " samples  %10s ", dataset_shard_name(d, i), dataset_shard_n_samples(d, i),
-               str_text(&size));
+               shards_size(n_bytes).text);
         for (size_t k = 0; k < json_array_size(kinds); k++) printf(" %s", json_string_value(json_array_get(kinds, k)));
         putchar('\n');
         json_decref(kinds);
     }
-    str_clear(&size);
-    shards_add_size(&size, total);
-    if (st == LENS_OK) st = str_status(&size);
     if (st == LENS_OK)
         printf("%s: %" PRId64 " samples in %" PRId64 " shards, %s\n", dataset_dir(d), dataset_n_samples(d),
-               dataset_n_shards(d), str_text(&size));
-    str_free(&size);
+               dataset_n_shards(d), shards_size(total).text);
     return st;
 }
 

@@ -2,37 +2,27 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/file.h"
 #include "data/text.h"
-#include "data/zstd_filter.h"
 
 void column_add(column_writer_t *c, const char *text, size_t n) {
+    LENS_ASSERT(n <= TEXT_MAX_BYTES, "a text of %zu bytes", n);
+    uint32_t length = (uint32_t)n;
     str_add_n(&c->blob, text, n);
-    uint64_t end = c->blob.len;
-    str_add_n(&c->ends, &end, sizeof end);
+    str_add_n(&c->lengths, &length, sizeof length);
 }
 
 void column_writer_free(column_writer_t *c) {
     str_free(&c->blob);
-    str_free(&c->ends);
+    str_free(&c->lengths);
 }
 
-lens_status column_put(hdf_t *h, const char *name, const char *offsets_name, const column_writer_t *c, int level) {
+lens_status column_put(hdf_t *h, const char *name, const char *lengths_name, const column_writer_t *c, int level) {
     LENS_TRY(str_status(&c->blob));
-    LENS_TRY(str_status(&c->ends));
-    LENS_TRY(hdf_put_packed(h, name, c->blob.s, c->blob.len, level));
-    str_t offsets = {0};
-    uint64_t zero = 0;
-    str_add_n(&offsets, &zero, sizeof zero);
-    str_add_n(&offsets, c->ends.s, c->ends.len);
-    lens_status st = str_status(&offsets);
-    if (st == LENS_OK) st = hdf_put_table(h, offsets_name, H5T_STD_U64LE, offsets.s, offsets.len / 8, NULL);
-    str_free(&offsets);
-    return st;
+    LENS_TRY(str_status(&c->lengths));
+    LENS_TRY(hdf_put_packed(h, name, H5T_STD_U8LE, c->blob.s, c->blob.len, level));
+    return hdf_put_packed(h, lengths_name, H5T_STD_U32LE, c->lengths.s, c->lengths.len / sizeof(uint32_t), level);
 }
 
 /* ---- cache ---- */
@@ -94,20 +84,30 @@ static void cache_put(chunk_cache_t *cache, const column_t *c, uint64_t chunk, c
 }
 
 /* ---- reading ---- */
-lens_status column_open(column_t *out, hdf_t *h, const char *name, const char *offsets_name, int64_t n) {
+/* c->offsets from the lengths, which must fill the blob. */
+static lens_status sum_lengths(column_t *c, const uint32_t *lengths, const char *lengths_name) {
+    c->offsets = calloc((size_t)c->n + 1, sizeof *c->offsets);
+    if (!c->offsets) return lens_fail(LENS_MEMORY, "%s: out of memory for %s", c->path, lengths_name);
+    bool fits = true;
+    for (int64_t i = 0; i < c->n && fits; i++) {
+        c->offsets[i + 1] = c->offsets[i] + lengths[i];
+        fits = lengths[i] <= TEXT_MAX_BYTES;
+    }
+    if (fits && c->offsets[c->n] == c->blob_bytes) return LENS_OK;
+    return lens_fail(LENS_FORMAT, "%s: dataset %s does not fit %s", c->path, lengths_name, c->name);
+}
+
+lens_status column_open(column_t *out, hdf_t *h, const char *name, const char *lengths_name, int64_t n) {
     *out = (column_t){0};
     static atomic_uint_least64_t ids;
     column_t c = {.name = name, .id = 1 + atomic_fetch_add(&ids, 1), .path = h->path, .fd = h->fd, .n = n};
-    void *offsets = NULL;
+    void *lengths = NULL;
     lens_status st = LENS_OK;
-    LENS_GO(hdf_get_chunks(h, name, &c.blob_bytes, &c.chunks));
-    LENS_GO(hdf_get_table(h, offsets_name, H5T_STD_U64LE, (uint64_t)n + 1, &offsets));
-    c.offsets = offsets;
-    bool rising = c.offsets[0] == 0 && c.offsets[n] == c.blob_bytes;
-    for (int64_t i = 0; i < n && rising; i++)
-        rising = c.offsets[i + 1] >= c.offsets[i] && c.offsets[i + 1] - c.offsets[i] <= TEXT_MAX_BYTES;
-    if (!rising) st = lens_fail(LENS_FORMAT, "%s: dataset %s does not fit %s", h->path, offsets_name, name);
+    LENS_GO(hdf_get_chunks(h, name, H5T_STD_U8LE, &c.blob_bytes, &c.chunks));
+    LENS_GO(hdf_get_packed(h, lengths_name, H5T_STD_U32LE, (uint64_t)n, &lengths));
+    LENS_GO(sum_lengths(&c, lengths, lengths_name));
 done:
+    free(lengths);
     if (st == LENS_OK)
         *out = c;
     else
@@ -123,15 +123,9 @@ void column_close(column_t *c) {
 
 /* *raw: the decoded chunk, malloc'ed. */
 static lens_status decode(const column_t *c, uint64_t chunk, char **raw) {
-    hdf_chunk_t at = c->chunks[chunk];
-    char *frame = malloc(at.n_bytes), *bytes = malloc(HDF_CHUNK_BYTES);
-    lens_status st = frame && bytes ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", c->path);
-    if (st == LENS_OK) st = file_read_at(c->fd, frame, at.n_bytes, at.address, c->path);
-    const char *fault = st == LENS_OK ? zstd_filter_decode(bytes, HDF_CHUNK_BYTES, frame, at.n_bytes) : NULL;
-    if (fault)
-        st = lens_fail(LENS_FORMAT, "%s: dataset %s: chunk %llu: %s", c->path, c->name, (unsigned long long)chunk,
-                       fault);
-    free(frame);
+    char *bytes = malloc(HDF_CHUNK_BYTES);
+    if (!bytes) return lens_fail(LENS_MEMORY, "%s: out of memory", c->path);
+    lens_status st = hdf_read_chunk(c->fd, &c->chunks[chunk], bytes, c->name, c->path);
     if (st == LENS_OK)
         *raw = bytes;
     else

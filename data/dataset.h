@@ -18,10 +18,10 @@
 /* ---- reading ---- */
 typedef struct dataset dataset_t;
 
-/* With DIR/index.h5 no shard is opened: their names must be those of the index (FORMAT, with how to make it anew), and
- * a shard that is not what the index says fails when it is used. Without it every base shard is opened and checked.
- * Layers are checked against their base when a shard of them is used. A layer that covers only some shards is FORMAT
- * with dataset_open. *out is owned by the caller. */
+/* With DIR/index.h5 no shard is opened: their names and sizes must be those of the index (FORMAT, with how to make it
+ * anew), and a shard that is not what the index says fails when it is used. Without it every base shard is opened and
+ * checked. Layers are checked against their base when a shard of them is used. A layer that covers only some shards is
+ * FORMAT with dataset_open. *out is owned by the caller. */
 LENS_CHECKED lens_status dataset_open(dataset_t **out, const char *dir);
 LENS_CHECKED lens_status dataset_open_partial(dataset_t **out, const char *dir); /* layers may lack shards */
 /* Adds the layers that stand in another folder (lens recaption -o). */
@@ -104,7 +104,7 @@ typedef struct {
     uint64_t shard_max_bytes;  /* of pictures */
     const char
         *provenance; /* JSON object kept in every shard: who made it, from what, with which options; NULL: none */
-    int zstd_level;  /* of texts, 1..19; 0: 3 */
+    int zstd_level;  /* of texts, 1..19; 0: 9 */
     const bucket_list_t *buckets; /* counted in the index; borrowed; NULL: none */
 } dataset_writer_options_t;
 #define DATASET_WRITER_DEFAULTS                                                                                        \
@@ -152,7 +152,7 @@ typedef struct layer_writer layer_writer_t;
  */
 LENS_CHECKED lens_status layer_writer_open(layer_writer_t **out, const dataset_t *base, int64_t shard, const char *dir,
                                            const char *kind, const char *provenance);
-/* Of the texts, 1 to 19; before the first is added. Without it: 3. */
+/* Of the texts, 1 to 19; before the first is added. Without it: 9. */
 LENS_CHECKED lens_status layer_writer_set_level(layer_writer_t *w, int zstd_level);
 /* Once a sample, in the base's order. meta: JSON object (status, reason of a rejection, measurements) or NULL. */
 LENS_CHECKED lens_status layer_writer_add(layer_writer_t *w, const char *text, const char *meta);

@@ -1,7 +1,10 @@
 /* Opening: from the index where there is one, else by opening every shard; then the folders of layers. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/dataset_names.h"
@@ -111,6 +114,28 @@ static lens_status read_index(dataset_t *d) {
     return st;
 }
 
+/* A file of another size than the index says was cut or replaced: found here, before any shard is opened. */
+static lens_status check_sizes(const dataset_t *d, const char *folder) {
+    int fd;
+    LENS_TRY(file_open(&fd, folder));
+    char name[DATASET_NAME_BYTES + 4];
+    struct stat info;
+    lens_status st = LENS_OK;
+    for (int64_t i = 0; i < d->n_shards && st == LENS_OK; i++) {
+        const uint64_t expected = d->index.file_bytes[i];
+        snprintf(name, sizeof name, "%s.h5", d->names[i]);
+        if (fstatat(fd, name, &info, 0) != 0)
+            st = lens_fail(LENS_IO, "%s/%s: cannot examine: %s", folder, name, strerror(errno));
+        else if ((uint64_t)info.st_size != expected)
+            st =
+                lens_fail(LENS_FORMAT, "%s/%s: %llu bytes, the index has %llu: %s; made again by: lens shards index %s",
+                          folder, name, (unsigned long long)info.st_size, (unsigned long long)expected,
+                          (uint64_t)info.st_size < expected ? "cut short" : "changed", d->dir);
+    }
+    close(fd);
+    return st;
+}
+
 /* What the index would say. */
 static lens_status scan(dataset_t *d) {
     for (int64_t i = 0; i < d->n_shards; i++) {
@@ -153,6 +178,7 @@ lens_status dataset_open_base(dataset_t *d) {
     LENS_GO(read_index(d));
     LENS_GO(check_numbers(d, numbers, n));
     LENS_GO(fill_base(d, n));
+    if (d->indexed) LENS_GO(check_sizes(d, folder.s));
 done:
     free(numbers);
     str_free(&folder);

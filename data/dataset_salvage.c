@@ -78,17 +78,21 @@ done:
     return st;
 }
 
-/* Captions unless a whole seal says arrays. */
+/* What the first shard that opens holds; captions where none does. */
 static seal_kind role_of(const char *folder, const int64_t *numbers, int64_t n) {
     seal_kind role = SEAL_CAPTIONS;
     for (int64_t i = 0; i < n; i++) {
         str_t path = {0};
+        shard_t *s;
         str_addf(&path, "%s/" SHARD_NAME_FORMAT ".h5", folder, (long long)numbers[i]);
-        bool told = seal_kind_of(&role, str_text(&path)) == LENS_OK;
+        bool opened = str_status(&path) == LENS_OK && shard_open_damaged(&s, path.s) == LENS_OK;
         str_free(&path);
-        if (told) return role;
+        if (!opened) continue;
+        role = s->role;
+        shard_close(s);
+        break;
     }
-    return SEAL_CAPTIONS;
+    return role == SEAL_ARRAYS ? SEAL_ARRAYS : SEAL_CAPTIONS;
 }
 
 static lens_status salvage_layer(const salvage_t *v, const char *kind, const char *folder) {

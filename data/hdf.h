@@ -32,8 +32,10 @@ LENS_CHECKED lens_status hdf_put_table(hdf_t *h, const char *name, hid_t type, c
 /* The same of two dimensions, [n_rows, n_columns]. */
 LENS_CHECKED lens_status hdf_put_rows(hdf_t *h, const char *name, hid_t type, const void *values, uint64_t n_rows,
                                       uint64_t n_columns);
-/* u8 [n] in chunks of HDF_CHUNK_BYTES through filter 32015; the last is padded with zeros. */
-LENS_CHECKED lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n, int level);
+/* n values in chunks of HDF_CHUNK_BYTES, through the shuffle filter where an element has several bytes, and filter
+ * 32015; the last is padded with zeros. */
+LENS_CHECKED lens_status hdf_put_packed(hdf_t *h, const char *name, hid_t type, const void *values, size_t n,
+                                        int level);
 
 typedef struct {
     hid_t type;
@@ -62,13 +64,18 @@ LENS_CHECKED lens_status hdf_get_rows(hdf_t *h, const char *name, hid_t type, ui
                                       void **out);
 /* Elements of such a dataset and of its chunks. FORMAT where the filters or the type are others than of f->type. */
 LENS_CHECKED lens_status hdf_find_frames(hdf_t *h, const char *name, hdf_frames_t *f);
+LENS_CHECKED lens_status hdf_first_frame(hdf_t *h, const char *name, hid_t type, uint64_t *address);
 
 typedef struct {
     uint64_t address;
     uint32_t n_bytes; /* of its zstd frame */
 } hdf_chunk_t;
-/* What hdf_put_packed wrote: *n bytes, in *chunks of ceil(n / HDF_CHUNK_BYTES), owned by the caller. */
-LENS_CHECKED lens_status hdf_get_chunks(hdf_t *h, const char *name, uint64_t *n, hdf_chunk_t **chunks);
+/* What hdf_put_packed wrote: *n values, in *chunks of HDF_CHUNK_BYTES each, owned by the caller. */
+LENS_CHECKED lens_status hdf_get_chunks(hdf_t *h, const char *name, hid_t type, uint64_t *n, hdf_chunk_t **chunks);
+/* One of them into raw [HDF_CHUNK_BYTES], its elements still shuffled. name, path: for messages. FORMAT: damaged. */
+LENS_CHECKED lens_status hdf_read_chunk(int fd, const hdf_chunk_t *at, void *raw, const char *name, const char *path);
+/* Its n values, malloc'ed, owned by the caller. FORMAT where it holds another number. */
+LENS_CHECKED lens_status hdf_get_packed(hdf_t *h, const char *name, hid_t type, uint64_t n, void **out);
 
 void hdf_close(hdf_t *h); /* zeroed or closed is fine */
 

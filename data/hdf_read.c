@@ -10,6 +10,12 @@
 
 enum { ATTRIBUTE_MAX_BYTES = 1 << 20 };
 
+/* Where closing a file fails, HDF5 1.10 frees it and keeps it in its list, and its handler at exit then reads freed
+ * memory. All that we open we close: nothing is left for that handler. It must be off before HDF5's first call. */
+__attribute__((constructor)) static void no_exit_handler(void) {
+    H5dont_atexit();
+}
+
 void hdf_quiet(void) {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
@@ -103,22 +109,15 @@ lens_status hdf_get_string(hdf_t *h, const char *name, char **out) {
     return st;
 }
 
-typedef struct {
-    hid_t set, type, space, properties;
-    uint64_t n;
-} found_t;
-
-static void found_close(found_t *f) {
+void hdf_found_close(hdf_found_t *f) {
     if (f->properties >= 0) H5Pclose(f->properties);
     if (f->space >= 0) H5Sclose(f->space);
     if (f->type >= 0) H5Tclose(f->type);
     if (f->set >= 0) H5Dclose(f->set);
 }
 
-/* Opens a dataset of that type and layout, of one dimension, or [n, n_columns] where n_columns is not 0; found_close it
- * in every case. */
-static lens_status find(hdf_t *h, const char *name, hid_t type, H5D_layout_t layout, uint64_t n_columns, found_t *f) {
-    *f = (found_t){H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, 0};
+lens_status hdf_find(hdf_t *h, const char *name, hid_t type, H5D_layout_t layout, uint64_t n_columns, hdf_found_t *f) {
+    *f = (hdf_found_t){H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, 0};
     f->set = H5Dopen2(h->id, name, H5P_DEFAULT);
     if (f->set < 0) return lens_fail(LENS_FORMAT, "%s: dataset %s is missing", h->path, name);
     f->type = H5Dget_type(f->set);
@@ -137,7 +136,8 @@ static lens_status find(hdf_t *h, const char *name, hid_t type, H5D_layout_t lay
     return LENS_OK;
 }
 
-static lens_status table_address(hdf_t *h, const char *name, const found_t *f, uint64_t n_columns, uint64_t *address) {
+static lens_status table_address(hdf_t *h, const char *name, const hdf_found_t *f, uint64_t n_columns,
+                                 uint64_t *address) {
     if (H5Pget_nfilters(f->properties) != 0 || H5Pget_external_count(f->properties) != 0)
         return lens_fail(LENS_FORMAT, "%s: dataset %s is filtered or external", h->path, name);
     uint64_t element = H5Tget_size(f->type) * (n_columns ? n_columns : 1), at = H5Dget_offset(f->set);
@@ -149,12 +149,12 @@ static lens_status table_address(hdf_t *h, const char *name, const found_t *f, u
 
 static lens_status find_table(hdf_t *h, const char *name, hid_t type, uint64_t n_columns, uint64_t *address,
                               uint64_t *n) {
-    found_t f;
+    hdf_found_t f;
     *address = 0;
-    lens_status st = find(h, name, type, H5D_CONTIGUOUS, n_columns, &f);
+    lens_status st = hdf_find(h, name, type, H5D_CONTIGUOUS, n_columns, &f);
     if (st == LENS_OK) st = table_address(h, name, &f, n_columns, address);
     *n = f.n;
-    found_close(&f);
+    hdf_found_close(&f);
     return st;
 }
 
@@ -189,7 +189,7 @@ lens_status hdf_get_rows(hdf_t *h, const char *name, hid_t type, uint64_t n_rows
     return get(h, name, type, n_rows, n_columns, out);
 }
 
-static lens_status check_frames(hdf_t *h, const char *name, const found_t *f, uint64_t *chunk) {
+lens_status hdf_check_frames(hdf_t *h, const char *name, const hdf_found_t *f, uint64_t *chunk) {
     static const H5Z_filter_t filters[] = {H5Z_FILTER_SHUFFLE, ZSTD_FILTER_ID};
     hsize_t elements = 0;
     int first = H5Tget_size(f->type) > 1 ? 0 : 1, n = 2 - first;
@@ -206,76 +206,10 @@ static lens_status check_frames(hdf_t *h, const char *name, const found_t *f, ui
 }
 
 lens_status hdf_find_frames(hdf_t *h, const char *name, hdf_frames_t *out) {
-    found_t f;
-    lens_status st = find(h, name, out->type, H5D_CHUNKED, 0, &f);
-    if (st == LENS_OK) st = check_frames(h, name, &f, &out->chunk);
+    hdf_found_t f;
+    lens_status st = hdf_find(h, name, out->type, H5D_CHUNKED, 0, &f);
+    if (st == LENS_OK) st = hdf_check_frames(h, name, &f, &out->chunk);
     out->n = f.n;
-    found_close(&f);
-    return st;
-}
-
-/* Fills chunks[n_chunks]. */
-static lens_status read_chunk_table(hdf_t *h, const char *name, const found_t *f, hdf_chunk_t *chunks,
-                                    uint64_t n_chunks) {
-    for (uint64_t i = 0; i < n_chunks; i++) {
-        hsize_t offset, n_bytes;
-        unsigned mask;
-        haddr_t address;
-        if (H5Dget_chunk_info(f->set, f->space, i, &offset, &mask, &address, &n_bytes) < 0)
-            return hdf_fail(LENS_FORMAT, h, name);
-        uint64_t at = offset / HDF_CHUNK_BYTES;
-        bool fits = address <= h->end && n_bytes > 0 && n_bytes <= h->end - address &&
-                    n_bytes <= zstd_filter_capacity(HDF_CHUNK_BYTES);
-        if (mask != 0 || offset % HDF_CHUNK_BYTES != 0 || at >= n_chunks || chunks[at].n_bytes != 0 || !fits)
-            return lens_fail(LENS_FORMAT, "%s: dataset %s: chunk %llu is misplaced", h->path, name,
-                             (unsigned long long)i);
-        chunks[at] = (hdf_chunk_t){address, (uint32_t)n_bytes};
-    }
-    return LENS_OK;
-}
-
-static lens_status check_packed(hdf_t *h, const char *name, const found_t *f) {
-    hsize_t chunk = 0;
-    unsigned flags;
-    size_t n_values = 0;
-    if (H5Pget_chunk(f->properties, 1, &chunk) != 1 || chunk != HDF_CHUNK_BYTES ||
-        H5Pget_nfilters(f->properties) != 1 ||
-        H5Pget_filter2(f->properties, 0, &flags, &n_values, NULL, 0, NULL, NULL) != ZSTD_FILTER_ID)
-        return lens_fail(LENS_FORMAT, "%s: dataset %s: expected chunks of %d bytes and filter %d", h->path, name,
-                         HDF_CHUNK_BYTES, ZSTD_FILTER_ID);
-    return LENS_OK;
-}
-
-lens_status hdf_get_chunks(hdf_t *h, const char *name, uint64_t *n, hdf_chunk_t **chunks) {
-    *n = 0;
-    *chunks = NULL;
-    found_t f;
-    hdf_chunk_t *table = NULL;
-    lens_status st = LENS_OK;
-    LENS_GO(find(h, name, H5T_STD_U8LE, H5D_CHUNKED, 0, &f));
-    LENS_GO(check_packed(h, name, &f));
-    uint64_t n_chunks = f.n / HDF_CHUNK_BYTES + (f.n % HDF_CHUNK_BYTES != 0);
-    hsize_t stored = 0;
-    if (H5Dget_num_chunks(f.set, f.space, &stored) < 0) {
-        st = hdf_fail(LENS_FORMAT, h, name);
-        goto done;
-    }
-    if (stored != n_chunks || n_chunks > h->end) {
-        st = lens_fail(LENS_FORMAT, "%s: dataset %s: %llu chunks stored, expected %llu", h->path, name,
-                       (unsigned long long)stored, (unsigned long long)n_chunks);
-        goto done;
-    }
-    table = calloc(n_chunks ? n_chunks : 1, sizeof *table);
-    if (!table) {
-        st = lens_fail(LENS_MEMORY, "%s: out of memory for %s", h->path, name);
-        goto done;
-    }
-    LENS_GO(read_chunk_table(h, name, &f, table, n_chunks));
-    *n = f.n;
-    *chunks = table;
-    table = NULL;
-done:
-    free(table);
-    found_close(&f);
+    hdf_found_close(&f);
     return st;
 }

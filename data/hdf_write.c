@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "data/shuffle.h"
 #include "data/zstd_filter.h"
 
 enum { ALIGNMENT = 4096, PUNCH_BYTES = 16 << 20 };
@@ -82,37 +83,51 @@ lens_status hdf_put_rows(hdf_t *h, const char *name, hid_t type, const void *val
 }
 
 /* Chunk by chunk as frames made here: HDF5 stores them as they are. */
-static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const char *bytes, size_t n, int level) {
+static lens_status write_chunks(hdf_t *h, hid_t set, const char *name, const char *bytes, size_t n_bytes,
+                                size_t element, int level) {
     size_t capacity = zstd_filter_capacity(HDF_CHUNK_BYTES), frame_bytes;
-    char *raw = malloc(HDF_CHUNK_BYTES), *frame = malloc(capacity);
-    lens_status st = raw && frame ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
-    for (size_t at = 0; at < n && st == LENS_OK; at += HDF_CHUNK_BYTES) {
-        size_t part = n - at < HDF_CHUNK_BYTES ? n - at : HDF_CHUNK_BYTES;
-        memcpy(raw, bytes + at, part);
-        memset(raw + part, 0, HDF_CHUNK_BYTES - part);
+    char *padded = malloc(HDF_CHUNK_BYTES), *raw = malloc(HDF_CHUNK_BYTES), *frame = malloc(capacity);
+    lens_status st = padded && raw && frame ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", h->path);
+    for (size_t at = 0; at < n_bytes && st == LENS_OK; at += HDF_CHUNK_BYTES) {
+        size_t part = n_bytes - at < HDF_CHUNK_BYTES ? n_bytes - at : HDF_CHUNK_BYTES;
+        memcpy(padded, bytes + at, part);
+        memset(padded + part, 0, HDF_CHUNK_BYTES - part);
+        shuffle_bytes(raw, padded, HDF_CHUNK_BYTES / element, element);
         const char *fault = zstd_filter_encode(frame, capacity, &frame_bytes, raw, HDF_CHUNK_BYTES, level);
-        hsize_t offset = at;
+        hsize_t offset = at / element;
         if (fault)
             st = lens_fail(LENS_MEMORY, "%s: %s: zstd: %s", h->path, name, fault);
         else if (H5Dwrite_chunk(set, H5P_DEFAULT, 0, &offset, frame_bytes, frame) < 0)
             st = hdf_fail(LENS_IO, h, name);
     }
+    free(padded);
     free(raw);
     free(frame);
     return st;
 }
 
-lens_status hdf_put_packed(hdf_t *h, const char *name, const void *bytes, size_t n, int level) {
-    hsize_t dims = n, unlimited = H5S_UNLIMITED, chunk = HDF_CHUNK_BYTES;
-    unsigned value = (unsigned)level;
-    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, &unlimited);
+/* A dataset of f->n elements in chunks through shuffle, where they have several bytes, and zstd. Negative on failure.
+ */
+static hid_t create_chunked(hdf_t *h, const char *name, const hdf_frames_t *f, hsize_t most) {
+    hsize_t dims = f->n, chunk = f->chunk;
+    unsigned value = (unsigned)f->level;
+    bool shuffled = H5Tget_size(f->type) > 1;
+    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, &most);
     if (properties >= 0 && space >= 0 && H5Pset_chunk(properties, 1, &chunk) >= 0 &&
+        (!shuffled || H5Pset_shuffle(properties) >= 0) &&
         H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &value) >= 0)
-        set = H5Dcreate2(h->id, name, H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    lens_status st = set < 0 ? hdf_fail(LENS_IO, h, name) : write_chunks(h, set, name, bytes, n, level);
-    if (set >= 0) H5Dclose(set);
+        set = H5Dcreate2(h->id, name, f->type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     if (space >= 0) H5Sclose(space);
     if (properties >= 0) H5Pclose(properties);
+    return set;
+}
+
+lens_status hdf_put_packed(hdf_t *h, const char *name, hid_t type, const void *values, size_t n, int level) {
+    const size_t element = H5Tget_size(type);
+    hid_t set = create_chunked(h, name, &(hdf_frames_t){type, n, HDF_CHUNK_BYTES / element, level}, H5S_UNLIMITED);
+    lens_status st =
+        set < 0 ? hdf_fail(LENS_IO, h, name) : write_chunks(h, set, name, values, n * element, element, level);
+    if (set >= 0) H5Dclose(set);
     return st;
 }
 
@@ -169,18 +184,9 @@ static lens_status reserve_frames(hdf_t *h, hid_t set, const char *name, const h
 
 lens_status hdf_put_frames(hdf_t *h, const char *name, const hdf_frames_t *f, const uint64_t *ends, uint64_t n_frames,
                            uint64_t *address) {
-    hsize_t dims = f->n, chunk = f->chunk, most = dims > chunk ? dims : chunk; /* a chunk must fit in it */
-    unsigned value = (unsigned)f->level;
-    bool shuffled = H5Tget_size(f->type) > 1;
-    hid_t set = H5I_INVALID_HID, properties = dataset_properties(), space = H5Screate_simple(1, &dims, &most);
-    if (properties >= 0 && space >= 0 && H5Pset_chunk(properties, 1, &chunk) >= 0 &&
-        (!shuffled || H5Pset_shuffle(properties) >= 0) &&
-        H5Pset_filter(properties, ZSTD_FILTER_ID, H5Z_FLAG_MANDATORY, 1, &value) >= 0)
-        set = H5Dcreate2(h->id, name, f->type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    hid_t set = create_chunked(h, name, f, f->n > f->chunk ? f->n : f->chunk); /* a chunk must fit in it */
     lens_status st = set < 0 ? hdf_fail(LENS_IO, h, name) : reserve_frames(h, set, name, f, ends, n_frames, address);
     if (set >= 0) H5Dclose(set);
-    if (space >= 0) H5Sclose(space);
-    if (properties >= 0) H5Pclose(properties);
     return st;
 }
 

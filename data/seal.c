@@ -1,7 +1,6 @@
 #include "data/seal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -115,8 +114,8 @@ lens_status seal_check(seal_t *out, int fd, const char *path) {
 
 lens_status seal_kind_of(seal_kind *out, const char *path) {
     *out = SEAL_KINDS;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return lens_fail(LENS_IO, "%s: cannot open: %s", path, strerror(errno));
+    int fd;
+    LENS_TRY(file_open(&fd, path));
     seal_t s;
     lens_status st = seal_read(&s, fd, path);
     close(fd);

@@ -1,11 +1,11 @@
 #include "data/set_index.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
+
+#include "base/file.h"
 
 void set_index_free(set_index_t *x) {
     free(x->n_samples);
@@ -157,9 +157,9 @@ lens_status set_index_read(set_index_t *out, const char *path) {
     set_index_t x = {0};
     hdf_t h = {0};
     seal_t seal;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return lens_fail(LENS_IO, "%s: cannot open: %s", path, strerror(errno));
+    int fd;
     lens_status st;
+    LENS_TRY(file_open(&fd, path));
     LENS_GO(seal_check(&seal, fd, path));
     if (seal.kind != SEAL_INDEX || seal.payload_end != 0) {
         st = lens_fail(LENS_FORMAT, "%s: no index", path);

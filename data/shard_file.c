@@ -40,7 +40,8 @@ lens_status shard_file_open(shard_file_t *f, const char *path) {
     LENS_TRY(str_status(&f->path));
     LENS_TRY(file_temporary_name(&f->temporary, path));
     remove_leftovers(path);
-    f->fd = open(f->temporary.s, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    do f->fd = open(f->temporary.s, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    while (f->fd < 0 && errno == EINTR);
     if (f->fd < 0) return lens_fail(LENS_IO, "%s: cannot create: %s", f->temporary.s, strerror(errno));
     return LENS_OK;
 }

@@ -1,7 +1,5 @@
 #include "data/shard.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,7 +55,7 @@ static lens_status read_base(shard_t *s, hdf_t *h, const seal_t *seal) {
     LENS_TRY(read_table(h, "original_width", H5T_STD_I32LE, n, &s->original_width));
     LENS_TRY(read_table(h, "original_height", H5T_STD_I32LE, n, &s->original_height));
     LENS_TRY(check_images(s, h, seal));
-    return column_open(&s->keys, h, "keys", "key_offsets", s->n_samples);
+    return column_open(&s->keys, h, "keys", "key_lengths", s->n_samples);
 }
 
 static lens_status read_layer(shard_t *s, hdf_t *h, const seal_t *seal) {
@@ -89,22 +87,18 @@ static lens_status read_structure(shard_t *s, hdf_t *h, const seal_t *seal) {
         seal->content_hash != s->content_hash)
         return lens_fail(LENS_FORMAT, "%s: its attributes contradict its seal", s->path);
     if (s->role == SEAL_ARRAYS) return array_table_open(&s->arrays, h, seal);
-    LENS_TRY(s->role == SEAL_BASE ? column_open(&s->text, h, "alt", "alt_offsets", s->n_samples)
-                                  : column_open(&s->text, h, "text", "text_offsets", s->n_samples));
-    return column_open(&s->meta, h, "meta", "meta_offsets", s->n_samples);
+    LENS_TRY(s->role == SEAL_BASE ? column_open(&s->text, h, "alt", "alt_lengths", s->n_samples)
+                                  : column_open(&s->text, h, "text", "text_lengths", s->n_samples));
+    return column_open(&s->meta, h, "meta", "meta_lengths", s->n_samples);
 }
 
 static lens_status open_file(shard_t **out, const char *path) {
     *out = NULL;
     shard_t *s = calloc(1, sizeof *s);
     if (!s) return lens_fail(LENS_MEMORY, "%s: out of memory", path);
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
     s->path = strdup(path);
-    lens_status st = LENS_OK;
-    if (s->fd < 0)
-        st = lens_fail(LENS_IO, "%s: cannot open: %s", path, strerror(errno));
-    else if (!s->path)
-        st = lens_fail(LENS_MEMORY, "%s: out of memory", path);
+    lens_status st = file_open(&s->fd, path);
+    if (st == LENS_OK && !s->path) st = lens_fail(LENS_MEMORY, "%s: out of memory", path);
     if (st == LENS_OK)
         *out = s;
     else
@@ -145,16 +139,17 @@ lens_status shard_reopen(shard_t **out, const char *path) {
     return open_sealed(out, path, seal_read);
 }
 
-/* A seal made from what the attributes say, for a file that has none or a damaged one. */
+/* A seal made from what HDF5 says, for a file that has none or a damaged one. */
 static lens_status guess_seal(shard_t *s, hdf_t *h, seal_t *seal) {
     LENS_TRY(read_identity(s, h));
     bool base = strcmp(s->kind, "base") == 0;
     uint64_t n;
     seal->n_samples = (uint64_t)s->n_samples;
-    seal->kind = base ? SEAL_BASE : SEAL_CAPTIONS; /* of arrays nothing could be trusted without it */
+    seal->kind = base ? SEAL_BASE : H5Aexists(h->id, "dtype") > 0 ? SEAL_ARRAYS : SEAL_CAPTIONS;
     s->role = seal->kind;
     if (base) LENS_TRY(hdf_find_table(h, "images", H5T_STD_U8LE, &seal->payload_begin, &n));
     if (base) seal->payload_end = seal->payload_begin + n;
+    if (seal->kind == SEAL_ARRAYS) LENS_TRY(array_table_locate(h, &seal->payload_begin, &seal->payload_end));
     free(s->kind);
     free(s->provenance);
     free(s->writer);

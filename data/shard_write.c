@@ -49,8 +49,8 @@ lens_status shard_check_provenance(const char *path, const char *json, size_t n)
     return LENS_OK;
 }
 
-lens_status shard_check_level(int *level) {
-    if (*level == 0) *level = ZSTD_FILTER_LEVEL;
+lens_status shard_check_level(int *level, int otherwise) {
+    if (*level == 0) *level = otherwise;
     if (*level >= 1 && *level <= SHARD_ZSTD_LEVEL_MAX) return LENS_OK;
     return lens_fail(LENS_ARGUMENT, "zstd level %d, expected 1 to %d", *level, SHARD_ZSTD_LEVEL_MAX);
 }
@@ -63,7 +63,7 @@ static lens_status writer_fill(shard_writer_t *w, const char *path, const shard_
     w->n_expected = identity->n_samples;
     w->content_hash = identity->base_hash;
     w->level = identity->zstd_level;
-    LENS_TRY(shard_check_level(&w->level));
+    LENS_TRY(shard_check_level(&w->level, SHARD_TEXT_LEVEL));
     LENS_TRY(str_status(&w->kind));
     LENS_TRY(str_status(&w->provenance));
     LENS_TRY(str_status(&w->base_shard));
@@ -92,7 +92,7 @@ lens_status shard_writer_open(shard_writer_t **out, const char *path, const shar
 
 lens_status shard_writer_set_level(shard_writer_t *w, int zstd_level) {
     if (w->n > 0) return lens_fail(LENS_STATE, "%s: a zstd level after the first sample", w->file.path.s);
-    LENS_TRY(shard_check_level(&zstd_level));
+    LENS_TRY(shard_check_level(&zstd_level, SHARD_TEXT_LEVEL));
     w->level = zstd_level;
     return LENS_OK;
 }
@@ -182,14 +182,14 @@ static lens_status put_images(shard_writer_t *w, hdf_t *h) {
     LENS_TRY(hdf_put_table(h, "image_hashes", H5T_STD_U64LE, w->image_hashes.s, w->image_hashes.len / 8, NULL));
     for (int i = 0; i < 4; i++)
         LENS_TRY(hdf_put_table(h, size_names[i], H5T_STD_I32LE, w->sizes[i].s, w->sizes[i].len / 4, NULL));
-    return column_put(h, "keys", "key_offsets", &w->keys, w->level);
+    return column_put(h, "keys", "key_lengths", &w->keys, w->level);
 }
 
 static lens_status put_all(shard_writer_t *w, hdf_t *h) {
     if (!w->layer) LENS_TRY(put_images(w, h));
-    LENS_TRY(w->layer ? column_put(h, "text", "text_offsets", &w->text, w->level)
-                      : column_put(h, "alt", "alt_offsets", &w->text, w->level));
-    LENS_TRY(column_put(h, "meta", "meta_offsets", &w->meta, w->level));
+    LENS_TRY(w->layer ? column_put(h, "text", "text_lengths", &w->text, w->level)
+                      : column_put(h, "alt", "alt_lengths", &w->text, w->level));
+    LENS_TRY(column_put(h, "meta", "meta_lengths", &w->meta, w->level));
     LENS_TRY(hdf_put_number(h, "schema_version", SHARD_VERSION));
     LENS_TRY(hdf_put_string(h, "kind", w->kind.s));
     LENS_TRY(hdf_put_number(h, "n_samples", (uint64_t)w->n));

@@ -35,7 +35,10 @@ LENS_CHECKED lens_status shards_split(const char *dir, const shards_options_t *o
 LENS_CHECKED lens_status shards_repair(const char *dir, const shards_options_t *o);
 
 /* "286.6 MiB", "17 B". */
-void shards_add_size(str_t *out, uint64_t n_bytes);
+typedef struct {
+    char text[16];
+} size_text_t;
+size_text_t shards_size(uint64_t n_bytes);
 /* text fit for a terminal: control characters but newline and tab as \xNN. */
 void shards_add_printable(str_t *out, const str_t *text);
 

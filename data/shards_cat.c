@@ -35,8 +35,8 @@ done:
     return st;
 }
 
-/* Caption and metadata record of that kind; *there false where the layer lacks the shard. The metadata of kind 0 is
- * that of the base, which is told elsewhere: "{}". */
+/* Caption and metadata record of that kind; *there false where the layer lacks the shard. Kind 0 leaves *meta as it is:
+ * its metadata is the base's, which is told elsewhere. */
 static lens_status read_kind(const dataset_t *d, int kind, int64_t shard, int64_t within, str_t *text, str_t *meta,
                              bool *there) {
     const shard_t *s;
@@ -46,10 +46,6 @@ static lens_status read_kind(const dataset_t *d, int kind, int64_t shard, int64_
     lens_status st = column_get(&s->text, within, NULL, text);
     if (st == LENS_OK && kind > 0) st = column_get(&s->meta, within, NULL, meta);
     dataset_unpin(d, kind, shard);
-    if (kind == 0) {
-        str_clear(meta);
-        str_add(meta, "{}");
-    }
     return st;
 }
 
@@ -75,7 +71,7 @@ static lens_status cat_captions(const dataset_t *d, int64_t shard, int64_t withi
         LENS_GO(read_kind(d, k, shard, within, text, &meta, &there));
         if (!there) continue;
         print_field(out, dataset_kind(d, k), text);
-        if (strcmp(str_text(&meta), "{}") != 0) print_field(out, "  its meta", &meta);
+        if (k > 0 && strcmp(str_text(&meta), "{}") != 0) print_field(out, "  its meta", &meta);
     }
 done:
     str_free(&meta);
@@ -91,9 +87,8 @@ static lens_status cat_text(const dataset_t *d, int64_t i, str_t *out, str_t *te
     str_addf(out, "%-12s %" PRId64 "\n", "index", i);
     print_field(out, "key", text);
     str_addf(out, "%-12s %s, sample %" PRId64 "\n", "shard", dataset_shard_name(d, shard), within);
-    str_addf(out, "%-12s %d x %d px, ", "picture", info.width, info.height);
-    shards_add_size(out, info.image_bytes);
-    str_addf(out, " (originally %d x %d px)\n", info.original_width, info.original_height);
+    str_addf(out, "%-12s %d x %d px, %s (originally %d x %d px)\n", "picture", info.width, info.height,
+             shards_size(info.image_bytes).text, info.original_width, info.original_height);
     LENS_TRY(dataset_meta(d, i, text));
     print_field(out, "meta", text);
     LENS_TRY(cat_captions(d, shard, within, out, text));

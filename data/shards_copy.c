@@ -233,7 +233,7 @@ done:
     return st;
 }
 
-/* What repair does with a text or an array that is damaged: tells it. Others fail. */
+/* What repair does with a text that is damaged: tells it. Others fail. */
 static lens_status tell(const copier_t *c, int64_t sample, const char *kind, lens_status st) {
     if (st != LENS_FORMAT || !c->o.lost) return st;
     c->o.lost(c->o.lost_context, sample, kind, lens_error());
@@ -300,7 +300,6 @@ static lens_status array_form(const copier_t *c, const char *kind, array_dtype *
     return LENS_OK;
 }
 
-/* An array cannot be left out of a shard: where one is damaged, repair leaves out the shard of that layer. */
 static lens_status write_arrays(copier_t *c, const char *kind, const char *path, const shard_identity_t *identity) {
     array_writer_t *w;
     array_dtype dtype;
@@ -311,7 +310,7 @@ static lens_status write_arrays(copier_t *c, const char *kind, const char *path,
         lens_status st = copy_array(c, &c->refs[i], kind, w);
         if (st == LENS_OK) continue;
         array_writer_abort(w);
-        return tell(c, c->refs[i].sample, kind, st);
+        return st;
     }
     return array_writer_close(w);
 }

@@ -15,7 +15,7 @@ typedef struct {
     uint64_t shard_max_bytes;
     bool prefix_keys;   /* a key begins with its source's folder name and a slash */
     bool common_layers; /* layers that not all shards of all sources have are left out, else ARGUMENT */
-    /* repair: what a layer has lost is told, and its sample goes on without; NULL: it is an error. */
+    /* repair: a text that is lost is told, and its sample goes on without; NULL: it is an error. */
     void (*lost)(void *context, int64_t sample, const char *kind, const char *reason);
     void *lost_context;
 } copy_options_t;

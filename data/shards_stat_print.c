@@ -13,10 +13,7 @@ enum { BAR_COLUMNS = 40 };
 /* ---- text ---- */
 
 static void print_size(const char *name, uint64_t n_bytes, const char *rest) {
-    str_t size = {0};
-    shards_add_size(&size, n_bytes);
-    printf("%-16s %12s%s\n", name, str_text(&size), rest);
-    str_free(&size);
+    printf("%-16s %12s%s\n", name, shards_size(n_bytes).text, rest);
 }
 
 static void print_bin(const char *label, int64_t n, int64_t total) {
@@ -71,11 +68,8 @@ static void print_arrays(const stat_t *t) {
     if (t->n_arrays) printf("arrays               samples  type codec          values   packed\n");
     for (int i = 0; i < t->n_arrays; i++) {
         const array_stat_t *a = &t->arrays[i];
-        str_t size = {0};
-        shards_add_size(&size, a->raw_bytes);
         printf("  %-14s %11" PRId64 " %5s %5s %15s %8.2f to 1\n", a->kind, a->n, array_dtype_name(a->dtype),
-               array_codec_name(a->codec), str_text(&size), ratio(a->raw_bytes, a->packed_bytes));
-        str_free(&size);
+               array_codec_name(a->codec), shards_size(a->raw_bytes).text, ratio(a->raw_bytes, a->packed_bytes));
     }
 }
 

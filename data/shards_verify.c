@@ -75,9 +75,10 @@ done:
 static lens_status check_file(verify_t *v, const char *folder, const char *kind, int64_t number) {
     str_t name = {0}, path = {0}, faults = {0};
     int64_t n = 0;
-    shard_name_format(&name, number);
-    str_addf(&path, "%s/%s.h5", folder, str_text(&name));
     lens_status st;
+    shard_name_format(&name, number);
+    LENS_GO(str_status(&name));
+    str_addf(&path, "%s/%s.h5", folder, name.s);
     LENS_GO(str_status(&path));
     log_progress("verify %s", path.s);
     LENS_GO(shard_verify(path.s, SHARD_VERIFY_PICTURES, &faults, &n));
@@ -157,7 +158,7 @@ lens_status shards_verify(const char *dir, const shards_options_t *o, int64_t *n
     if (!file_is_dir(dir)) return lens_fail(LENS_IO, "%s: no such folder", dir);
     if (o->layers && !file_is_dir(o->layers)) return lens_fail(LENS_IO, "%s: no such folder", o->layers);
     verify_t v = {.dir = dir};
-    str_t folder = {0}, size = {0};
+    str_t folder = {0};
     lens_status st;
     str_addf(&folder, "%s/base", dir);
     LENS_GO(str_status(&folder));
@@ -169,13 +170,11 @@ lens_status shards_verify(const char *dir, const shards_options_t *o, int64_t *n
     LENS_GO(check_index(&v));
     LENS_GO(check_layers(&v, dir));
     if (o->layers) LENS_GO(check_layers(&v, o->layers));
-    shards_add_size(&size, v.n_bytes);
-    if (v.n_faults == 0) printf("%s: %" PRId64 " files, %s: no faults\n", dir, v.n_files, str_text(&size));
+    if (v.n_faults == 0) printf("%s: %" PRId64 " files, %s: no faults\n", dir, v.n_files, shards_size(v.n_bytes).text);
 done:
     *n_faults = v.n_faults;
     key_set_free(&v.keys);
     set_index_free(&v.found);
     str_free(&folder);
-    str_free(&size);
     return st;
 }

@@ -102,21 +102,26 @@ static void take_reply(const caption_request_t *request, const caption_reply_t *
     job_free(j);
 }
 
-static lens_status load(job_t *j, const dataset_t *d, int64_t sample) {
+/* *damaged: the picture alone is at fault. The texts come first, for they show a shard that cannot be read at all. */
+static lens_status load(job_t *j, const dataset_t *d, int64_t sample, bool *damaged) {
+    *damaged = false;
     LENS_TRY(dataset_caption(d, sample, "alt", &j->alt));
     LENS_TRY(dataset_meta(d, sample, &j->meta));
-    LENS_TRY(dataset_image(d, sample, &j->picture));
-    return image_decode(&j->image, (const uint8_t *)j->picture.s, j->picture.len);
+    lens_status st = dataset_image(d, sample, &j->picture);
+    if (st == LENS_OK) st = image_decode(&j->image, (const uint8_t *)j->picture.s, j->picture.len);
+    *damaged = st == LENS_FORMAT;
+    return st;
 }
 
-/* A damaged picture is a rejected sample; a disk that fails ends the work. */
+/* A damaged picture is a rejected sample; a shard that is damaged or a disk that fails ends the work. */
 static lens_status ask(round_t *r, int64_t within) {
     record_t *record = &r->records[within];
     job_t *j = calloc(1, sizeof *j);
     if (!j) return lens_fail(LENS_MEMORY, "out of memory for a request");
     j->round = r;
-    lens_status st = load(j, r->dataset, r->begin + within);
-    if (st == LENS_FORMAT) {
+    bool damaged;
+    lens_status st = load(j, r->dataset, r->begin + within, &damaged);
+    if (damaged) {
         record->verdict = (quality_t){.reason = QUALITY_PICTURE};
         record->settled = true;
         str_add(&record->message, lens_error());

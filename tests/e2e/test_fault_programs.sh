@@ -105,6 +105,9 @@ for rules in 'read:short:path=*' 'read:eintr:path=*'; do
     under "$rules" "$lens" shards cat set 30 --image picture
     [ "$status" = 0 ] && [ ! -s err ] || fail "$rules: cat"
 done
+# A file that was read is read, whatever its close says.
+under 'close:EIO:path=*/set/*' "$lens" shards verify set
+[ -s log ] && [ "$status" = 0 ] && [ ! -s err ] || fail 'close:EIO: verify'
 for rules in open:ESTALE read:EIO read:EIO:nth=3 read:EIO:nth=9 read:EIO:nth=30 read:eof:after=2000; do
     rules+=":path=*/set/base/shard-00001.h5"
     refused "$rules" '[0-9]+ faults? found' "$lens" shards verify set

@@ -67,17 +67,16 @@ for shard in json.load(open(os.path.join(work, "ls.json")))["shards"]:
         expected = {"image_hashes": ("uint64", (n,)), "images": ("uint8", (int(base["image_offsets"][n]),))}
         for name in ("width", "height", "original_width", "original_height"):
             expected[name] = ("int32", (n,))
-        for name in ("image_offsets", "key_offsets", "alt_offsets", "meta_offsets"):
-            expected[name] = ("uint64", (n + 1,))
-        for name, offsets in (("keys", "key_offsets"), ("alt", "alt_offsets"), ("meta", "meta_offsets")):
-            expected[name] = ("uint8", (int(base[offsets][n]),))
-            assert base[name].chunks == (65536,)
+        expected["image_offsets"] = ("uint64", (n + 1,))
+        for name, lengths in (("keys", "key_lengths"), ("alt", "alt_lengths"), ("meta", "meta_lengths")):
+            expected[name] = ("uint8", (int(base[lengths][...].sum()),))
+            expected[lengths] = ("uint32", (n,))
+            assert base[name].chunks == (65536,) and base[lengths].chunks == (16384,) and base[lengths].shuffle
         assert shapes == expected, (shapes, expected)
         with h5py.File(os.path.join(work, "set", "truth-dense", shard["name"] + ".h5"), "r") as layer:
             assert layer.attrs["base_shard"].decode() == shard["name"]
-            assert sorted(layer) == ["meta", "meta_offsets", "text", "text_offsets"]
-            assert [layer["meta"][a:b].tobytes() for a, b in zip(layer["meta_offsets"][:-1], layer["meta_offsets"][1:])] \
-                == [b"{}"] * n
+            assert sorted(layer) == ["meta", "meta_lengths", "text", "text_lengths"]
+            assert layer["meta"][...].tobytes() == b"{}" * n and set(layer["meta_lengths"][...]) == {2}
 
 # The plugin writes too, for those who make files in this format.
 with h5py.File(os.path.join(work, "made.h5"), "w") as made:

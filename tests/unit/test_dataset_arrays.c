@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "data/set_index.h"
 #include "data/shard.h"
+#include "data/shards.h"
 
 enum { N = 17, PER_SHARD = 4, N_SHARDS = 5, FILE_MAX = 1 << 22 };
 
@@ -300,6 +302,7 @@ static void stale_index(void **state) {
     const char *dir = *state;
     dataset_t *d;
     char path[128], other[128];
+    struct stat info;
     snprintf(path, sizeof path, "%s/base/shard-%05d.h5", dir, N_SHARDS - 1);
     snprintf(other, sizeof other, "%s/base/shard-%05d.h5", dir, N_SHARDS);
     ok(dataset_open(&d, dir));
@@ -317,16 +320,14 @@ static void stale_index(void **state) {
     unlink(other);
     assert_fails(dataset_open(&d, dir), LENS_FORMAT, "shard-00005.h5 is missing; if that is so, make the index again");
     ok(dataset_write_index(dir, NULL));
-    /* Another shard under the name of one. */
+    /* A file a byte short, then another's. */
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(truncate(path, info.st_size - 1), 0);
+    assert_fails(dataset_open(&d, dir), LENS_FORMAT, "cut short; made again by: lens shards index");
     assert_int_equal(unlink(path), 0);
     snprintf(other, sizeof other, "%s/base/shard-00000.h5", dir);
     assert_int_equal(link(other, path), 0);
-    ok(dataset_open(&d, dir));
-    str_t key = {0};
-    ok(dataset_key(d, 0, &key));
-    assert_fails(dataset_key(d, N - 1, &key), LENS_FORMAT, "the index has");
-    str_free(&key);
-    dataset_close(d);
+    assert_fails(dataset_open(&d, dir), LENS_FORMAT, "shard-00004.h5: ");
     snprintf(path, sizeof path, "%s/%s", dir, SET_INDEX_NAME);
     ok(file_write(path, "x", 1));
     assert_fails(dataset_open(&d, dir), LENS_FORMAT, "lens shards index");
@@ -441,15 +442,89 @@ static void numbered_shards(void **state) {
     str_t key = {0};
     ok(dataset_key(d, 1, &key));
     assert_string_equal(key.s, "b");
+    dataset_close(d);
+    /* Another shard of the same size under the name of one. */
+    char path[160], other[160];
+    snprintf(path, sizeof path, "%s/base/shard-00002.h5", dir);
+    snprintf(other, sizeof other, "%s/base/shard-00000.h5", dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(link(other, path), 0);
+    ok(dataset_open(&d, dir));
+    ok(dataset_key(d, 0, &key));
+    assert_fails(dataset_key(d, 2, &key), LENS_FORMAT, "the index has");
     str_free(&key);
     dataset_close(d);
+}
+
+/* ---- repair ---- */
+
+/* Flips a byte of dir/kind/NAME: of the values at `at`, or of the seal where at is negative. */
+static void hurt(const char *dir, const char *kind, int shard, int64_t at) {
+    char path[160];
+    unsigned char byte;
+    seal_t seal;
+    snprintf(path, sizeof path, "%s/%s/shard-%05d.h5", dir, kind, shard);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ok(seal_read(&seal, fd, path));
+    const uint64_t offset = at < 0 ? seal.hdf5_bytes + 20 : seal.payload_begin + (uint64_t)at;
+    ok(file_read_at(fd, &byte, 1, offset, path));
+    byte ^= 0x10;
+    ok(file_write_at(fd, &byte, 1, offset, path));
+    close(fd);
+}
+
+/* One damaged array takes its sample with it, and no other; damaged seals cost nothing. */
+static void repairs_arrays(void **state) {
+    const char *dir = *state;
+    char out[128];
+    dataset_t *d;
+    ok(dataset_open(&d, dir));
+    write_arrays(d, dir, "latents", ARRAY_BF16, ARRAY_RAW, SAME);
+    write_arrays(d, dir, "features", ARRAY_F32, ARRAY_ZSTD, RAGGED);
+    dataset_close(d);
+    for (int shard = 0; shard < N_SHARDS; shard++) hurt(dir, "features", shard, -1);
+    hurt(dir, "latents", 0, -1);
+    hurt(dir, "latents", 1, 250); /* sample 1 of the shard: its arrays have 240 bytes */
+    snprintf(out, sizeof out, "%s/mended", dir);
+    const shards_options_t options = {.out = out};
+    ok(shards_repair(dir, &options));
+    ok(dataset_open(&d, out));
+    assert_int_equal(dataset_n_samples(d), N - 1);
+    assert_int_equal(dataset_n_arrays(d), 2);
+    str_t key = {0};
+    for (int64_t i = 0; i < N - 1; i++) {
+        const int64_t was = i < PER_SHARD + 1 ? i : i + 1;
+        char expected[16];
+        array_shape_t shape = shape_of(was, ARRAY_F32, RAGGED);
+        size_t n;
+        void *values = values_of(was, &shape, &n), *got = malloc(n + 1);
+        assert_non_null(got);
+        ok(dataset_array(d, i, "features", got, n));
+        assert_memory_equal(got, values, n);
+        snprintf(expected, sizeof expected, "k%02d", (int)was);
+        ok(dataset_key(d, i, &key));
+        assert_string_equal(key.s, expected);
+        free(values);
+        free(got);
+    }
+    str_free(&key);
+    dataset_close(d);
+    char path[160], *lost;
+    size_t n_lost;
+    snprintf(path, sizeof path, "%s/lost.jsonl", out);
+    ok(file_read(&lost, &n_lost, path, 10000));
+    assert_non_null(strstr(lost, "\"sample\":1,\"key\":\"k05\""));
+    assert_null(strchr(strchr(lost, '\n') + 1, '\n'));
+    free(lost);
 }
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(arrays_read_back), TEST(writer_refuses),       TEST(hdf5_reads_arrays), TEST(finds_every_flip),
-        TEST(stale_index),      TEST(few_shards_stay_open), TEST(counts_buckets),    TEST(numbered_shards),
+        TEST(arrays_read_back), TEST(writer_refuses),  TEST(hdf5_reads_arrays),
+        TEST(finds_every_flip), TEST(stale_index),     TEST(few_shards_stay_open),
+        TEST(counts_buckets),   TEST(numbered_shards), TEST(repairs_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

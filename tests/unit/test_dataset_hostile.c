@@ -224,10 +224,10 @@ static void bears_sealed_damage(void **state) {
 typedef struct {
     uint64_t n_samples, schema;
     const char *kind;
-    const uint64_t *offsets;
-    uint64_t n_offsets;
-    hid_t offsets_type;
-    bool text_contiguous, text_missing, kind_is_number;
+    const uint32_t *lengths;
+    uint64_t n_lengths;
+    hid_t lengths_type;
+    bool lengths_contiguous, text_contiguous, text_missing, kind_is_number;
     size_t text_bytes;
 } made_t;
 
@@ -240,13 +240,15 @@ static lens_status put_made(hdf_t *h, const made_t *m) {
     LENS_TRY(hdf_put_string(h, "base_shard", "shard-00000"));
     LENS_TRY(hdf_put_string(h, "provenance", "{}"));
     LENS_TRY(hdf_put_string(h, "writer", "test"));
-    const char *names[] = {"text", "meta"}, *offset_names[] = {"text_offsets", "meta_offsets"};
+    const char *names[] = {"text", "meta"}, *length_names[] = {"text_lengths", "meta_lengths"};
     for (int i = 0; i < 2; i++) {
         if (i == 0 && m->text_contiguous)
             LENS_TRY(hdf_put_table(h, names[i], H5T_STD_U8LE, text, m->text_bytes, NULL));
         else if (i == 1 || !m->text_missing)
-            LENS_TRY(hdf_put_packed(h, names[i], text, m->text_bytes, 3));
-        LENS_TRY(hdf_put_table(h, offset_names[i], m->offsets_type, m->offsets, m->n_offsets, NULL));
+            LENS_TRY(hdf_put_packed(h, names[i], H5T_STD_U8LE, text, m->text_bytes, 3));
+        LENS_TRY(m->lengths_contiguous
+                     ? hdf_put_table(h, length_names[i], m->lengths_type, m->lengths, m->n_lengths, NULL)
+                     : hdf_put_packed(h, length_names[i], m->lengths_type, m->lengths, m->n_lengths, 3));
     }
     return hdf_finish(h);
 }
@@ -263,28 +265,30 @@ static void make(const char *path, const made_t *m) {
     hdf_close(&h);
     put(path, bytes, (size_t)info.st_size);
     free(bytes);
-    reseal(path,
-           (seal_t){.kind = SEAL_CAPTIONS, .hdf5_bytes = (uint64_t)info.st_size, .n_samples = m->n_samples, .content_hash = 7});
+    reseal(path, (seal_t){.kind = SEAL_CAPTIONS,
+                          .hdf5_bytes = (uint64_t)info.st_size,
+                          .n_samples = m->n_samples,
+                          .content_hash = 7});
 }
 
 static void refuses_made_up_files(void **state) {
     const files_t *f = *state;
-    static const uint64_t good[] = {0, 0, 1, 1}, falling[] = {0, 1, 0, 1}, late[] = {1, 1, 1, 1},
-                          short_[] = {0, 0, 0, 0}, huge[] = {0, UINT64_MAX, UINT64_MAX, 1}, beyond[] = {0, 0, 0, 2};
+    static const uint32_t good[] = {0, 1, 0, 0}, short_[] = {0, 0, 0}, huge[] = {UINT32_MAX, 2, UINT32_MAX},
+                          beyond[] = {0, 0, 2};
     const made_t sound = {.n_samples = N,
                           .schema = SHARD_VERSION,
                           .kind = "dense",
-                          .offsets = good,
-                          .n_offsets = 4,
-                          .offsets_type = H5T_STD_U64LE,
+                          .lengths = good,
+                          .n_lengths = N,
+                          .lengths_type = H5T_STD_U32LE,
                           .text_bytes = 1};
     shard_t *s;
     make(f->work, &sound);
     ok(shard_open(&s, f->work));
     shard_close(s);
-    made_t m[16];
+    made_t m[17];
     int n = 0;
-    for (int i = 0; i < 16; i++) m[i] = sound;
+    for (int i = 0; i < 17; i++) m[i] = sound;
     m[n++].n_samples = 0;
     m[n++].n_samples = UINT64_MAX;
     m[n++].n_samples = INT64_MAX;
@@ -293,12 +297,13 @@ static void refuses_made_up_files(void **state) {
     m[n++].schema = SHARD_VERSION + 1;
     m[n++].kind = "base";
     m[n++].kind_is_number = true;
-    m[n++].offsets = falling;
-    m[n++].offsets = late;
-    m[n++].offsets = short_;
-    m[n++].offsets = huge;
-    m[n++].offsets = beyond;
-    m[n++].offsets_type = H5T_STD_I64LE;
+    m[n++].lengths = short_;
+    m[n++].lengths = huge;
+    m[n++].lengths = beyond;
+    m[n++].n_lengths = N + 1;
+    m[n++].n_lengths = N - 1;
+    m[n++].lengths_type = H5T_STD_I32LE;
+    m[n++].lengths_contiguous = true;
     m[n++].text_contiguous = true;
     m[n++].text_missing = true;
     for (int i = 0; i < n; i++) {
@@ -308,16 +313,16 @@ static void refuses_made_up_files(void **state) {
     }
 }
 
-/* Offsets that cut a character in two, NUL bytes, and a chunk that is no frame. */
+/* Lengths that cut a character in two, NUL bytes, and a chunk that is no frame. */
 static void refuses_bad_texts(void **state) {
     const files_t *f = *state;
-    static const uint64_t offsets[] = {0, 0, 1, 1};
+    static const uint32_t lengths[] = {0, 1, 0};
     const made_t m = {.n_samples = N,
                       .schema = SHARD_VERSION,
                       .kind = "dense",
-                      .offsets = offsets,
-                      .n_offsets = 4,
-                      .offsets_type = H5T_STD_U64LE,
+                      .lengths = lengths,
+                      .n_lengths = N,
+                      .lengths_type = H5T_STD_U32LE,
                       .text_bytes = 1};
     make(f->work, &m); /* its texts are zero bytes */
     shard_t *s;
