@@ -165,14 +165,6 @@ static lens_status prefix_key(raw_sample_t *raw, const char *path) {
     return st == LENS_OK ? str_status(&raw->key) : st;
 }
 
-/* What goes wrong with a source concerns its samples alone; that memory runs out concerns the run. */
-static lens_status unreadable(part_t *part, raw_sample_t *raw, lens_status st) {
-    if (st == LENS_MEMORY) return st;
-    part->ended = true;
-    raw_sample_reject(raw, REJECT_UNREADABLE, "%s", lens_error());
-    return LENS_OK;
-}
-
 /* Reads the next sample into the ring, which has room. */
 static lens_status read_one(part_t *part) {
     slot_t *slot = &part->ring[part->tail % part->n_ring];
@@ -186,7 +178,7 @@ static lens_status read_one(part_t *part) {
         part->ended = true;
         return LENS_OK;
     }
-    if (st != LENS_OK) LENS_TRY(unreadable(part, raw, st));
+    LENS_TRY(st);
     if (part->pool->options->prefix_keys) LENS_TRY(prefix_key(raw, part->source_path));
     LENS_TRY(str_status(&raw->key));
     LENS_TRY(str_status(&raw->meta));
