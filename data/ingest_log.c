@@ -109,6 +109,12 @@ lens_status ingest_log_next(ingest_log_reader_t *r, ingest_record_t *out) {
     return lens_fail(LENS_FORMAT, "%s: expected a record or the end after line %" PRId64, r->name, r->n_records);
 }
 
+int64_t ingest_log_count(const char *log, size_t n) {
+    int64_t n_lines = 0;
+    for (const char *at = log, *end = log + n; (at = memchr(at, '\n', (size_t)(end - at))); at++) n_lines++;
+    return n_lines - 1;
+}
+
 void ingest_reject_line(str_t *out, const char *source, const char *key, size_t key_bytes, const char *class_name,
                         const char *reason, const double *value) {
     str_add(out, "{\"source\":");

@@ -216,6 +216,10 @@ static const unit_t *unit_at(const source_units_t *u, int64_t unit) {
     return &u->units[unit];
 }
 
+int source_units_input(const source_units_t *u, int64_t unit) {
+    return unit_at(u, unit)->input;
+}
+
 const char *source_units_path(const source_units_t *u, int64_t unit) {
     return u->inputs[unit_at(u, unit)->input].path;
 }
