@@ -52,7 +52,7 @@ lens_status comm_init(comm_t **out) {
     *out = NULL;
     LENS_TRY(find_launcher(&several, &world));
     comm_t *c = calloc(1, sizeof(*c));
-    if (!c) return lens_fail(LENS_MEMORY, "communicator");
+    if (!c) return lens_fail(LENS_MEMORY, "out of memory for the communicator");
     c->place = (comm_place_t){.rank = 0, .world = 1, .core_ranks = 1};
     lens_status st = several ? comm_mpi_init(&c->place, world) : LENS_OK;
     if (st != LENS_OK) {

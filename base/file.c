@@ -13,8 +13,13 @@ struct atomic_file {
     char *path, *temporary;
 };
 
+lens_status file_error_kind(int error) {
+    return error == ENOMEM || error == EMFILE || error == ENFILE ? LENS_MEMORY : LENS_IO;
+}
+
 static lens_status io_error(const char *what, const char *path) {
-    return lens_fail(LENS_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+    const lens_status st = file_error_kind(errno);
+    return lens_fail(st, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
 lens_status file_temporary_name(str_t *out, const char *path) {

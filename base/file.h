@@ -33,6 +33,9 @@ LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offs
 LENS_CHECKED lens_status file_write_at(int fd, const void *bytes, size_t n, uint64_t offset,
                                        const char *path); /* all n or error */
 LENS_CHECKED lens_status file_size(uint64_t *out, const char *path);
+/* What kind of failure errno tells: MEMORY where the process or the machine ran out of memory or of open files, which
+ * is no fault of any file; else IO. */
+lens_status file_error_kind(int error);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 

@@ -13,7 +13,7 @@
 #include "data/ingest_report.h"
 
 typedef struct {
-    char *out, *config;
+    char *out, *config, *rejects;
     double quality;
     bool lossless, keep_jpeg, prefix_keys, dry_run, json;
     int64_t max_side, shard_samples, shard_mb, unit_samples, zstd_level, threads, memory_mb;
@@ -36,7 +36,12 @@ static const option_t ingest_rows[] = {
     {.name = "dry-run",
      .type = OPTION_FLAG,
      AT(dry_run),
-     .help = "only tell what would be dropped: nothing is encoded or written"},
+     .help = "only tell what would be dropped: nothing is encoded, and nothing written to --out"},
+    {.name = "rejects",
+     .type = OPTION_STRING,
+     AT(rejects),
+     .choices = "FILE",
+     .help = "where the rejects go, one JSON object a line; default: DIR/rejects.jsonl, in a dry run nowhere"},
     {.name = "quality",
      .type = OPTION_FLOAT,
      AT(quality),
@@ -126,20 +131,27 @@ static lens_status print_funnel(const ingest_report_t *r) {
     return st;
 }
 
-static void print_text(const ingest_report_t *r, const char *out) {
+/* ": see FILE", or nothing where the rejects are nowhere to be seen. */
+static void add_rejects_place(str_t *out, const ingest_values_t *v) {
+    if (v->rejects)
+        str_addf(out, ": see %s", v->rejects);
+    else if (!v->dry_run)
+        str_addf(out, ": see %s/rejects.jsonl", v->out);
+}
+
+static void print_text(const ingest_report_t *r, const ingest_values_t *v, const char *rejects_place) {
     const int64_t n_rejected = ingest_n_rejected(r);
-    if (out)
+    if (!v->dry_run)
         printf("accepted  %" PRId64 " samples in %" PRId64 " shards: %.1f MiB of %s from %.1f MiB\n", r->n_accepted,
                r->n_shards, mib(r->picture_bytes), r->n_kept ? "pictures" : "WebP", mib(r->source_bytes));
     else
-        printf("accepted  %" PRId64 " samples of %.1f MiB; nothing was written\n", r->n_accepted, mib(r->source_bytes));
+        printf("accepted  %" PRId64 " samples of %.1f MiB; no dataset was written\n", r->n_accepted,
+               mib(r->source_bytes));
     if (r->n_shrunk) printf("  %" PRId64 " made smaller\n", r->n_shrunk);
     if (r->n_kept) printf("  %" PRId64 " JPEGs as they came\n", r->n_kept);
     if (r->n_repaired)
         printf("  %" PRId64 " with text that was not UTF-8 (U+FFFD stands for what was not)\n", r->n_repaired);
-    const bool named = out && n_rejected > 0;
-    printf("rejected  %" PRId64 "%s%s%s\n", n_rejected, named ? ": see " : "", named ? out : "",
-           named ? "/rejects.jsonl" : "");
+    printf("rejected  %" PRId64 "%s\n", n_rejected, n_rejected ? rejects_place : "");
     for (int c = 0; c < REJECT_N; c++)
         if (r->n_rejected[c]) printf("  %" PRId64 " %s\n", r->n_rejected[c], reject_text(c));
     for (int s = 0; s < filter_chain_n(r->filters); s++)
@@ -152,24 +164,30 @@ static void print_text(const ingest_report_t *r, const char *out) {
 }
 
 static lens_status print_report(const ingest_report_t *r, const ingest_values_t *v) {
-    str_t json = {0};
+    str_t json = {0}, place = {0};
+    lens_status st;
+    add_rejects_place(&place, v);
+    LENS_GO(str_status(&place));
     if (v->json) {
         ingest_report_json(&json, r);
-        LENS_TRY(str_status(&json));
+        LENS_GO(str_status(&json));
         printf("%s\n", json.s);
     } else {
-        if (filter_chain_n(r->filters) > 0) LENS_TRY(print_funnel(r));
-        print_text(r, v->dry_run ? NULL : v->out);
+        if (filter_chain_n(r->filters) > 0) LENS_GO(print_funnel(r));
+        print_text(r, v, str_text(&place));
     }
-    str_free(&json);
     const int64_t n_rejected = ingest_n_rejected(r);
     if (r->n_damaged_parts)
         log_warn("%" PRId64 " parts of the input could not be read to their end", r->n_damaged_parts);
-    if (r->n_read == 0) return lens_fail(LENS_FORMAT, "the sources hold no pictures");
-    if (r->n_accepted == 0)
-        return lens_fail(LENS_FORMAT, "no sample was accepted, %" PRId64 " were rejected%s%s%s", n_rejected,
-                         v->dry_run ? "" : ": see ", v->dry_run ? "" : v->out, v->dry_run ? "" : "/rejects.jsonl");
-    return LENS_OK;
+    if (r->n_read == 0)
+        st = lens_fail(LENS_FORMAT, "the sources hold no pictures");
+    else if (r->n_accepted == 0)
+        st =
+            lens_fail(LENS_FORMAT, "no sample was accepted, %" PRId64 " were rejected%s", n_rejected, str_text(&place));
+done:
+    str_free(&json);
+    str_free(&place);
+    return st;
 }
 
 /* The processors that this process may use, shared with the ranks that may use the same. */
@@ -185,6 +203,7 @@ static lens_status run_with(comm_t *comm, const ingest_values_t *v, int n_args, 
         .sources = args,
         .n_sources = n_args,
         .out = v->dry_run ? NULL : v->out,
+        .rejects = v->rejects,
         .config = v->config,
         .quality = v->quality,
         .lossless = v->lossless,

@@ -19,7 +19,7 @@ static const known_t known[] = {
     {"status", {"status"}},
     {"error", {"error_message"}},
     {"aesthetic", {"aesthetic", "AESTHETIC_SCORE", "aesthetic_score", "aesthetic_score_laion_v2"}},
-    {"nsfw", {"punsafe", "NSFW score", "nsfw_score", "nsfw_score_opennsfw2", "nsfw_score_gantman"}},
+    {"nsfw", {"punsafe", "NSFW", "NSFW score", "nsfw_score", "nsfw_score_opennsfw2", "nsfw_score_gantman"}},
     {"watermark", {"pwatermark", "watermark_score", "watermark"}},
     {"similarity",
      {"similarity", "clip_l14_similarity_score", "clip_similarity_vitl14", "clip_b32_similarity_score",

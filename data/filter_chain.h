@@ -14,10 +14,9 @@
  *   area            min (147456: 384 x 384 px), max (-): width x height.
  *   side            min (-), max (-): px of the shorter and of the longer side.
  *   aspect          max (3): longer side / shorter side.
- *   nsfw            max (0.3), column ([punsafe, NSFW, nsfw_score_opennsfw2, nsfw_score_gantman]), missing (fail).
- *                   LAION's words count as numbers: UNLIKELY 0, UNSURE 0.5, NSFW 1.
- *   aesthetic       min (3), column ([aesthetic, AESTHETIC_SCORE, aesthetic_score_laion_v2]), missing (fail).
- *   watermark       max (0.5), column ([pwatermark, watermark_score]), missing (fail).
+ *   nsfw            max (0.3), column, missing (fail). LAION's words count as numbers: UNLIKELY 0, UNSURE 0.5, NSFW 1.
+ *   aesthetic       min (3), column, missing (fail).
+ *   watermark       max (0.5), column, missing (fail).
  *   blur            min (50), max (-).    } data/image_stats.h
  *   entropy         min (3), max (-).     }
  *   luminance       min (0.05), max (0.98).
@@ -27,10 +26,12 @@
  *   alt_text        min_chars, max_chars, min_words, max_words, min_letters, boilerplate, boilerplate_file:
  *                   data/filter_text.h.
  *
- * min and max may be given to every stage that has one of them. A score is the first of its columns that the sample's
- * metadata has; null, "" and NaN count as absent, a number in a string as a number. `missing` says what becomes of a
- * sample without a score: keep, drop, or fail, which ends the run: a stage whose column is misspelt would silently do
- * nothing.
+ * min and max may be given to every stage that has one of them. A score is the first of its columns (default: those of
+ * that name in data/columns_known.c) that the sample's metadata has; null, "" and NaN count as absent, a number in a
+ * string as a number. `missing` says what becomes of a sample without a score: keep, drop, or fail, which ends the run:
+ * a stage whose column is misspelt would silently do nothing.
+ *
+ * Paths (dir, boilerplate_file) begin in the folder of the YAML file, unless with a slash.
  *
  * Errors of the file are ARGUMENT with file and line. A chain does not change once read: any thread. */
 #ifndef LENS_DATA_FILTER_CHAIN_H

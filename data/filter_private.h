@@ -30,7 +30,7 @@ typedef struct {
     double min, max;        /* defaults; -INFINITY, INFINITY: none */
     double lowest, highest; /* what a limit may be */
     bool pixels;            /* needs image_stats */
-    const char *columns[4]; /* default columns of a score, NULL after the last; none: no score */
+    bool score;             /* from the metadata; its default columns: columns_known(name) */
 } filter_kind_t;
 extern const filter_kind_t filter_kinds[FILTER_KINDS];
 

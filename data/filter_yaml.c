@@ -8,6 +8,7 @@
 #include <yaml.h>
 
 #include "base/file.h"
+#include "data/columns_known.h"
 #include "data/near_dup.h"
 
 enum { YAML_BYTES_MAX = 1 << 20 };
@@ -91,6 +92,24 @@ static lens_status get_copy(const reader_t *r, const yaml_node_t *node, const ch
     return *out ? LENS_OK : lens_fail(LENS_MEMORY, "%s: cannot allocate", r->path);
 }
 
+/* A path that begins with no slash begins in the folder of the YAML file. */
+static lens_status get_path(const reader_t *r, const yaml_node_t *node, const char *what, char **out) {
+    LENS_TRY(get_copy(r, node, what, out));
+    const char *slash = strrchr(r->path, '/');
+    if (**out == '/' || !slash) return LENS_OK;
+    str_t path = {0};
+    str_add_n(&path, r->path, (size_t)(slash + 1 - r->path));
+    str_add(&path, *out);
+    lens_status st = str_status(&path);
+    if (st != LENS_OK) {
+        str_free(&path);
+        return st;
+    }
+    free(*out);
+    *out = path.s; /* moves */
+    return LENS_OK;
+}
+
 static lens_status get_missing(const reader_t *r, const yaml_node_t *node, const char *what, filter_missing *out) {
     static const char *const names[] = {"fail", "keep", "drop"};
     const char *text;
@@ -138,6 +157,7 @@ typedef enum {
     PARAM_INT,
     PARAM_INT64,
     PARAM_TEXT,
+    PARAM_PATH, /* from the folder of the YAML file */
     PARAM_COLUMNS,
     PARAM_MISSING,
     PARAM_EMBEDDING,
@@ -162,7 +182,7 @@ static const param_t params[] = {
     {"missing", OF_SCORES, PARAM_MISSING, AT(missing), 0, 0},
     {"radius", OF_NEAR_DUPLICATE, PARAM_INT, AT(radius), 0, NEAR_DUP_RADIUS_MAX},
     {"embedding", OF_NEAR_DUPLICATE, PARAM_EMBEDDING, 0, 0, 0},
-    {"dir", OF_EMBEDDING, PARAM_TEXT, AT(embedding_dir), 0, 0},
+    {"dir", OF_EMBEDDING, PARAM_PATH, AT(embedding_dir), 0, 0},
     {"name", OF_EMBEDDING, PARAM_TEXT, AT(embedding_name), 0, 0},
     {"cosine", OF_EMBEDDING, PARAM_NUMBER, AT(embedding_cosine), 0, 1},
     {"max_samples", OF_EMBEDDING, PARAM_INT64, AT(embedding_max_samples), 1, 1e9},
@@ -172,7 +192,7 @@ static const param_t params[] = {
     {"max_words", OF_ALT_TEXT, PARAM_INT64, AT(text.max_words), 0, 1e9},
     {"min_letters", OF_ALT_TEXT, PARAM_NUMBER, AT(text.min_letters), 0, 1},
     {"boilerplate", OF_ALT_TEXT, PARAM_BOOL, AT(text.boilerplate), 0, 0},
-    {"boilerplate_file", OF_ALT_TEXT, PARAM_TEXT, AT(text.file), 0, 0},
+    {"boilerplate_file", OF_ALT_TEXT, PARAM_PATH, AT(text.file), 0, 0},
 };
 enum { N_PARAMS = sizeof params / sizeof *params };
 
@@ -180,7 +200,7 @@ enum { N_PARAMS = sizeof params / sizeof *params };
 static bool takes(filter_kind kind, bool inside, const param_t *p) {
     const filter_kind_t *k = &filter_kinds[kind];
     if (inside) return p->of == OF_EMBEDDING;
-    return p->of == OF_ALL || (p->of == OF_LIMITS && k->limits) || (p->of == OF_SCORES && k->columns[0]) ||
+    return p->of == OF_ALL || (p->of == OF_LIMITS && k->limits) || (p->of == OF_SCORES && k->score) ||
            (p->of == OF_NEAR_DUPLICATE && kind == FILTER_NEAR_DUPLICATE) ||
            (p->of == OF_ALT_TEXT && kind == FILTER_ALT_TEXT);
 }
@@ -251,6 +271,8 @@ static lens_status read_value(reader_t *r, const yaml_node_t *node, filter_stage
         return get_integer(r, node, p->name, p->lowest, p->highest, field);
     case PARAM_TEXT:
         return get_copy(r, node, p->name, field);
+    case PARAM_PATH:
+        return get_path(r, node, p->name, field);
     case PARAM_COLUMNS:
         return get_columns(r, node, p->name, s);
     case PARAM_MISSING:
@@ -287,8 +309,8 @@ static lens_status finish_stage(const reader_t *r, const yaml_node_t *node, filt
         return FAIL(r, node, "%s: expected min or max: without a limit it refuses nothing", k->name);
     if (s->text.min_chars > s->text.max_chars || s->text.min_words > s->text.max_words)
         return FAIL(r, node, "%s: a minimum is above its maximum", k->name);
-    bool by_default = s->n_columns == 0;
-    for (int i = 0; by_default && i < 4 && k->columns[i]; i++) LENS_TRY(add_column(s, k->columns[i]));
+    const bool by_default = k->score && s->n_columns == 0;
+    for (const char *const *name = columns_known(k->name); by_default && *name; name++) LENS_TRY(add_column(s, *name));
     if (!s->enabled) return LENS_OK;
     lens_status st = filter_text_load(&s->text);
     return st == LENS_OK ? LENS_OK : lens_context(st, "%s:%d", r->path, line_of(node));

@@ -239,5 +239,5 @@ lens_status image_encode_webp(str_t *out, const image_t *im, double quality, boo
     bool ok = WebPPictureImportRGB(&picture, im->rgb, im->width * 3) && WebPEncode(&config, &picture);
     WebPEncodingError code = picture.error_code;
     WebPPictureFree(&picture);
-    return ok ? str_status(out) : webp_encode_fail(code);
+    return ok || out->failed ? str_status(out) : webp_encode_fail(code); /* what webp_put lacks has no code */
 }

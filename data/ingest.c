@@ -33,6 +33,7 @@ typedef struct {
     str_t provenance;
     int lock; /* rank 0, as all below; -1 */
     atomic_file_t *rejects;
+    ingest_embeddings_t *embeddings; /* NULL: not asked for */
     ingest_plan_t *plan;
     /* all ranks: */
     ingest_link_t link;
@@ -96,6 +97,7 @@ static void nap(long ns) {
 /* ---- the main threads, while the others work ---- */
 
 static void show_progress(run_t *r, const ingest_progress_t *p) {
+    const int64_t n_read = ingest_pool_n_read(r->pool) + r->link.n_read_elsewhere;
     const double elapsed_s = log_clock_s() - r->began_s;
     const int64_t made = p->n_parts_done - p->n_parts_found, left = p->n_parts - p->n_parts_done;
     char rest[64] = "";
@@ -103,9 +105,8 @@ static void show_progress(run_t *r, const ingest_progress_t *p) {
         const long s = lround(elapsed_s / (double)made * (double)left);
         snprintf(rest, sizeof rest, ", %ld:%02ld:%02ld left", s / 3600, s / 60 % 60, s % 60);
     }
-    log_progress("ingest: %" PRId64 " samples, %" PRId64 " of %" PRId64 " parts, %" PRId64 " shards, %.0f/s%s",
-                 p->n_samples, p->n_parts_done, p->n_parts, p->n_shards_done,
-                 (double)p->n_samples / fmax(elapsed_s, 1e-3), rest);
+    log_progress("ingest: %" PRId64 " samples, %" PRId64 " of %" PRId64 " parts, %" PRId64 " shards, %.0f/s%s", n_read,
+                 p->n_parts_done, p->n_parts, p->n_shards_done, (double)n_read / fmax(elapsed_s, 1e-3), rest);
 }
 
 /* Until the threads of all ranks are done. */
@@ -159,14 +160,17 @@ static lens_status set_up_rank_0(run_t *r) {
     const ingest_options_t *o = r->options;
     str_t identity = {0}, path = {0};
     lens_status st;
+    LENS_GO(ingest_embeddings_new(&r->embeddings, r->units, r->filters));
     if (o->out) {
-        LENS_GO(ingest_identity(&identity, o, r->filters, source_units_hash(r->units)));
+        const uint64_t embeddings = r->embeddings ? ingest_embeddings_hash(r->embeddings) : 0;
+        LENS_GO(ingest_identity(&identity, o, r->filters, source_units_hash(r->units) ^ embeddings));
         LENS_GO(ingest_dir_take(&r->lock, o->out, identity.s));
         ingest_work_path(&path, o->out, "rejects.jsonl");
         LENS_GO(str_status(&path));
-        LENS_GO(atomic_file_open(&r->rejects, path.s));
     }
-    LENS_GO(ingest_plan_new(&r->plan, o, r->units, r->filters, r->rejects ? atomic_file_stream(r->rejects) : NULL));
+    if (o->out || o->rejects) LENS_GO(atomic_file_open(&r->rejects, o->rejects ? o->rejects : path.s));
+    LENS_GO(ingest_plan_new(&r->plan, o, r->units, r->filters, r->embeddings,
+                            r->rejects ? atomic_file_stream(r->rejects) : NULL));
     LENS_GO(ingest_tasks_new(&r->link.tasks, o, r->units, r->plan));
 done:
     str_free(&identity);
@@ -214,14 +218,14 @@ static lens_status complete(run_t *r, ingest_report_t *report) {
     report->duration_s = log_clock_s() - r->began_s;
     report->filters = r->filters;
     r->filters = NULL;
-    if (!r->options->out) return LENS_OK;
     atomic_file_t *rejects = r->rejects;
     r->rejects = NULL;
-    LENS_TRY(atomic_file_commit(rejects));
+    if (rejects) LENS_TRY(atomic_file_commit(rejects));
+    if (!r->options->out) return LENS_OK;
     if (report->n_shards > 0) LENS_TRY(dataset_write_index(r->options->out, NULL));
     ingest_report_json(&summary, report);
     lens_status st = str_status(&summary);
-    if (st == LENS_OK) st = ingest_dir_complete(r->options->out, summary.s);
+    if (st == LENS_OK) st = ingest_dir_complete(r->options->out, summary.s, r->options->rejects == NULL);
     str_free(&summary);
     return st;
 }
@@ -229,6 +233,7 @@ static lens_status complete(run_t *r, ingest_report_t *report) {
 static void tear_down(run_t *r) {
     ingest_tasks_free(r->link.tasks);
     ingest_plan_free(r->plan);
+    ingest_embeddings_free(r->embeddings);
     atomic_file_abort(r->rejects);
     ingest_pool_free(r->pool);
     filter_chain_free(r->filters);

@@ -21,14 +21,15 @@
 typedef struct {
     char *const *sources; /* paths, or patterns of them */
     int n_sources;
-    const char *out;       /* the dataset's folder, seen by all ranks; NULL: a dry run, nothing is written anywhere */
-    const char *config;    /* YAML file with a list `filters:`, or NULL */
-    double quality;        /* of WebP, 0..100 */
-    bool lossless;         /* quality counts for nothing */
-    bool keep_jpeg;        /* plain JPEGs that need no shrinking stay as they are */
-    int32_t max_side_px;   /* larger pictures are shrunk; 0: none is */
-    bool prefix_keys;      /* keys begin with their source's name and a slash */
-    int n_threads;         /* of each rank, at least 1 */
+    const char *out;     /* the dataset's folder, seen by all ranks; NULL: a dry run, nothing is written but rejects */
+    const char *rejects; /* file for the rejects' lines; NULL: DIR/rejects.jsonl, in a dry run nowhere */
+    const char *config;  /* YAML file with a list `filters:`, or NULL */
+    double quality;      /* of WebP, 0..100 */
+    bool lossless;       /* quality counts for nothing */
+    bool keep_jpeg;      /* plain JPEGs that need no shrinking stay as they are */
+    int32_t max_side_px; /* larger pictures are shrunk; 0: none is */
+    bool prefix_keys;    /* keys begin with their source's name and a slash */
+    int n_threads;       /* of each rank, at least 1 */
     uint64_t memory_bytes; /* a rank's pictures being decoded and encoded take no more */
     int64_t unit_samples;  /* of folders and lists: samples in one part at most */
     int zstd_level;        /* of the texts */

@@ -209,9 +209,9 @@ static lens_status publish(const char *dir, const char *name) {
     return st;
 }
 
-lens_status ingest_dir_complete(const char *dir, const char *summary) {
+lens_status ingest_dir_complete(const char *dir, const char *summary, bool has_rejects) {
     str_t path = {0};
-    LENS_TRY(publish(dir, "rejects.jsonl"));
+    if (has_rejects) LENS_TRY(publish(dir, "rejects.jsonl"));
     ingest_work_path(&path, dir, "ingest.json");
     lens_status st = str_status(&path);
     if (st == LENS_OK) st = file_write(path.s, summary, strlen(summary));

@@ -23,7 +23,8 @@ void ingest_work_path(str_t *out, const char *dir, const char *name); /* DIR/.in
 LENS_CHECKED lens_status ingest_dir_take(int *lock, const char *dir, const char *options);
 /* Called by all ranks after rank 0 took the folder: IO where one of them does not see it. */
 LENS_CHECKED lens_status ingest_dir_check_shared(const char *dir, comm_t *comm);
-/* Makes the run complete: publishes DIR/.ingest/rejects.jsonl and then the summary (JSON), removes DIR/.ingest. */
-LENS_CHECKED lens_status ingest_dir_complete(const char *dir, const char *summary);
+/* Makes the run complete: publishes DIR/.ingest/rejects.jsonl where it is there (has_rejects), and then the summary
+ * (JSON), removes DIR/.ingest. */
+LENS_CHECKED lens_status ingest_dir_complete(const char *dir, const char *summary, bool has_rejects);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/ingest_log.h"
+
 typedef enum { ASK_NEXT, ASK_STATE, SAY_PART_DONE, SAY_SHARD_DONE, SAY_FAILED, SAY_GOODBYE } request_kind;
 
 /* What a request and an answer begin with; a log, a message or runs follow. Ranks run the same program. */
@@ -102,6 +104,7 @@ static lens_status carry_out(ingest_link_t *l, const header_t *h, const char *re
     case ASK_NEXT:
         return ingest_tasks_next(l->tasks, task);
     case SAY_PART_DONE:
+        l->n_read_elsewhere += ingest_log_count(rest, n);
         str_add_n(&log, rest, n);
         st = str_status(&log);
         if (st == LENS_OK) st = ingest_tasks_part_done(l->tasks, h->number, &log);

@@ -7,8 +7,9 @@
 
 typedef struct {
     comm_t *comm;
-    ingest_tasks_t *tasks; /* rank 0; NULL elsewhere */
-    int n_left;            /* rank 0: others that have said goodbye and wait to be let go */
+    ingest_tasks_t *tasks;    /* rank 0; NULL elsewhere */
+    int64_t n_read_elsewhere; /* rank 0: samples of the parts that others have made */
+    int n_left;               /* rank 0: others that have said goodbye and wait to be let go */
 } ingest_link_t;
 
 /* Any thread of any rank. As the functions of data/ingest_tasks.h; besides these COMM. */

@@ -42,6 +42,9 @@ typedef struct {
 /* END after the last record; FORMAT where the log is not what ingest_log_add and ingest_log_end wrote. */
 LENS_CHECKED lens_status ingest_log_next(ingest_log_reader_t *r, ingest_record_t *out);
 
+/* Records of a log that is whole. */
+int64_t ingest_log_count(const char *log, size_t n);
+
 /* Appends the line of rejects.jsonl, without its line feed. value: what a filter judged by, NULL where there is none;
  * NaN becomes null. */
 void ingest_reject_line(str_t *out, const char *source, const char *key, size_t key_bytes, const char *class_name,

@@ -1,6 +1,7 @@
 #include "data/ingest_part.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -49,6 +50,7 @@ struct ingest_pool {
     pthread_cond_t waits; /* some slot waits to be encoded */
     part_t *parts;        /* being made */
     bool stopped;
+    atomic_llong n_read;
 };
 
 lens_status ingest_pool_new(ingest_pool_t **out, const ingest_options_t *options, const source_units_t *units,
@@ -90,6 +92,10 @@ bool ingest_pool_stopped(ingest_pool_t *p) {
     bool stopped = p->stopped;
     pthread_mutex_unlock(&p->lock);
     return stopped;
+}
+
+int64_t ingest_pool_n_read(ingest_pool_t *p) {
+    return atomic_load(&p->n_read);
 }
 
 /* ---- encoding: the part's own thread, and helpers ---- */
@@ -165,14 +171,6 @@ static lens_status prefix_key(raw_sample_t *raw, const char *path) {
     return st == LENS_OK ? str_status(&raw->key) : st;
 }
 
-/* What goes wrong with a source concerns its samples alone; that memory runs out concerns the run. */
-static lens_status unreadable(part_t *part, raw_sample_t *raw, lens_status st) {
-    if (st == LENS_MEMORY) return st;
-    part->ended = true;
-    raw_sample_reject(raw, REJECT_UNREADABLE, "%s", lens_error());
-    return LENS_OK;
-}
-
 /* Reads the next sample into the ring, which has room. */
 static lens_status read_one(part_t *part) {
     slot_t *slot = &part->ring[part->tail % part->n_ring];
@@ -186,10 +184,11 @@ static lens_status read_one(part_t *part) {
         part->ended = true;
         return LENS_OK;
     }
-    if (st != LENS_OK) LENS_TRY(unreadable(part, raw, st));
+    LENS_TRY(st);
     if (part->pool->options->prefix_keys) LENS_TRY(prefix_key(raw, part->source_path));
     LENS_TRY(str_status(&raw->key));
     LENS_TRY(str_status(&raw->meta));
+    atomic_fetch_add(&part->pool->n_read, 1);
     part->waiting_bytes += slot->job.raw.image.len;
     slot->job.source_bytes = slot->job.raw.image.len;
     pthread_mutex_lock(&part->pool->lock);

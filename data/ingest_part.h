@@ -19,6 +19,7 @@ void ingest_pool_free(ingest_pool_t *p); /* NULL is allowed */
 /* Makes the calls below return early, those under way included. */
 void ingest_pool_stop(ingest_pool_t *p);
 bool ingest_pool_stopped(ingest_pool_t *p);
+int64_t ingest_pool_n_read(ingest_pool_t *p); /* samples that this process has read so far */
 
 /* Makes one part: its file, its log file, and the log itself in *log (of a dry run, that alone). A failure ends the
  * run; STATE with a message of no interest where the pool was stopped. */

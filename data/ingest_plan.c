@@ -20,8 +20,9 @@ struct ingest_plan {
     int64_t open_samples;
     uint64_t open_bytes;
     key_set_t keys;
-    near_dup_t *pictures; /* NULL: the filters do not ask for it */
-    int near_stage;
+    near_dup_t *pictures;            /* NULL: the filters do not ask for it */
+    ingest_embeddings_t *embeddings; /* NULL: the same */
+    filter_near_duplicate_t near;
     str_t line;
     ingest_report_t report;
 };
@@ -34,22 +35,18 @@ static lens_status plan_fill(ingest_plan_t *p) {
     if (!p->needed_by || !p->shards)
         return lens_fail(LENS_MEMORY, "out of memory for %" PRId64 " parts", p->n_parts_all);
     p->report.n_parts = p->n_parts_all;
-    filter_near_duplicate_t near;
-    if (!filter_chain_near_duplicate(p->filters, &near)) return LENS_OK;
-    if (near.embedding_dir)
-        return lens_fail(LENS_ARGUMENT, "near_duplicate: ingest compares perceptual hashes, not embeddings");
-    p->near_stage = near.stage;
-    return near_dup_new(&p->pictures, near.radius);
+    return filter_chain_near_duplicate(p->filters, &p->near) ? near_dup_new(&p->pictures, p->near.radius) : LENS_OK;
 }
 
 lens_status ingest_plan_new(ingest_plan_t **out, const ingest_options_t *options, const source_units_t *units,
-                            const filter_chain_t *filters, FILE *rejects) {
+                            const filter_chain_t *filters, ingest_embeddings_t *embeddings, FILE *rejects) {
     *out = NULL;
     ingest_plan_t *p = calloc(1, sizeof *p);
     if (!p) return lens_fail(LENS_MEMORY, "out of memory for the plan");
     p->options = options;
     p->units = units;
     p->filters = filters;
+    p->embeddings = embeddings;
     p->rejects = rejects;
     lens_status st = plan_fill(p);
     if (st == LENS_OK)
@@ -153,18 +150,30 @@ static lens_status drop_duplicate(ingest_plan_t *p, const ingest_record_t *r) {
     return st;
 }
 
+static lens_status drop_near(ingest_plan_t *p, const ingest_record_t *r, const char *reason, double value) {
+    filter_counts_drop(&p->report.by_filter, p->near.stage, true);
+    return drop(p, r, filter_chain_name(p->filters, p->near.stage), reason, &value);
+}
+
+/* Hash and embedding are kept both or neither: no picture falls to one that was dropped. */
 static lens_status check_picture(ingest_plan_t *p, const ingest_record_t *r, bool *dropped) {
     int distance;
     uint64_t of;
+    double cosine;
+    char reason[128];
     *dropped = false;
     if (!p->pictures) return LENS_OK;
-    LENS_TRY(near_dup_check(p->pictures, r->phash, dropped, &distance, &of));
-    if (!*dropped) return LENS_OK;
-    char reason[128];
-    snprintf(reason, sizeof reason, "perceptual hash %016" PRIx64 " is %d bits from %016" PRIx64, r->phash, distance,
-             of);
-    filter_counts_drop(&p->report.by_filter, p->near_stage, true);
-    return drop(p, r, filter_chain_name(p->filters, p->near_stage), reason, &(double){distance});
+    *dropped = near_dup_find(p->pictures, r->phash, &distance, &of);
+    if (*dropped) {
+        snprintf(reason, sizeof reason, "perceptual hash %016" PRIx64 " is %d bits from %016" PRIx64, r->phash,
+                 distance, of);
+        return drop_near(p, r, reason, distance);
+    }
+    if (p->embeddings) LENS_TRY(ingest_embeddings_check(p->embeddings, dropped, &cosine));
+    if (!*dropped) return near_dup_add(p->pictures, r->phash);
+    snprintf(reason, sizeof reason, "cosine %.5g to an earlier picture, expected at most %.5g", cosine,
+             p->near.embedding_cosine);
+    return drop_near(p, r, reason, cosine);
 }
 
 static void count_verdict(ingest_plan_t *p, const ingest_record_t *r) {
@@ -191,14 +200,23 @@ static lens_status add_rejected(ingest_plan_t *p, const ingest_record_t *r, cons
     return LENS_OK;
 }
 
+static void count_row(ingest_embeddings_t *e, const ingest_record_t *r) {
+    if (!r->accepted && r->reject == REJECT_CUT_SHORT)
+        ingest_embeddings_cut_short(e);
+    else
+        ingest_embeddings_next(e);
+}
+
 lens_status ingest_plan_add(ingest_plan_t *p, const char *log, size_t n, const char *name) {
     ingest_log_reader_t reader = {.text = log, .n = n, .name = name};
     ingest_record_t r;
     lens_status st;
     LENS_ASSERT(p->n_parts < p->n_parts_all, "part %" PRId64 " of %" PRId64, p->n_parts, p->n_parts_all);
     bool damaged = false;
+    if (p->embeddings) LENS_TRY(ingest_embeddings_part(p->embeddings, p->n_parts));
     for (int64_t sample = 0; (st = ingest_log_next(&reader, &r)) == LENS_OK;) {
         p->report.n_read++;
+        if (p->embeddings) count_row(p->embeddings, &r);
         damaged |= !r.accepted &&
                    (r.reject == REJECT_CUT_SHORT || r.reject == REJECT_UNREADABLE || r.reject == REJECT_VANISHED);
         LENS_TRY(r.accepted ? add_accepted(p, sample++, &r) : add_rejected(p, &r, name));
@@ -206,6 +224,7 @@ lens_status ingest_plan_add(ingest_plan_t *p, const char *log, size_t n, const c
     if (st != LENS_END) return st;
     p->report.n_damaged_parts += damaged;
     p->n_parts++;
+    if (p->n_parts == p->n_parts_all && p->embeddings) LENS_TRY(ingest_embeddings_end(p->embeddings));
     if (p->n_parts == p->n_parts_all && p->open_samples > 0) LENS_TRY(close_shard(p));
     p->report.n_shards = p->n_shards;
     return LENS_OK;

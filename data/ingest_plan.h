@@ -10,6 +10,7 @@
 
 #include "data/ingest.h"
 #include "data/filter_chain.h"
+#include "data/ingest_embeddings.h"
 #include "data/source_units.h"
 
 typedef struct {
@@ -22,9 +23,11 @@ typedef struct {
 } ingest_runs_t;
 
 typedef struct ingest_plan ingest_plan_t;
-/* Borrows options, units and filters. rejects: where their lines go, borrowed; NULL: nowhere. */
+/* Borrows all it is given. embeddings: NULL where the filters do not ask for them. rejects: where their lines go; NULL:
+ * nowhere. */
 LENS_CHECKED lens_status ingest_plan_new(ingest_plan_t **out, const ingest_options_t *options,
-                                         const source_units_t *units, const filter_chain_t *filters, FILE *rejects);
+                                         const source_units_t *units, const filter_chain_t *filters,
+                                         ingest_embeddings_t *embeddings, FILE *rejects);
 void ingest_plan_free(ingest_plan_t *p); /* NULL is allowed */
 
 /* The log of the next part. After the last one the last shard is decided. name: for messages. */

@@ -233,7 +233,6 @@ ingest_progress_t ingest_tasks_progress(ingest_tasks_t *t) {
                            .n_parts_done = t->n_parts_done,
                            .n_parts_found = t->n_parts_found,
                            .n_shards_done = t->n_shards_done,
-                           .n_samples = ingest_plan_report(t->plan)->n_read,
                            .failed = t->st != LENS_OK};
     pthread_mutex_unlock(&t->lock);
     return p;

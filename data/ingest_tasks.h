@@ -31,7 +31,7 @@ LENS_CHECKED lens_status ingest_tasks_status(ingest_tasks_t *t);
 
 typedef struct {
     int64_t n_parts, n_parts_done, n_parts_found; /* found: done by an earlier run */
-    int64_t n_shards_done, n_samples;             /* samples of the parts that the plan has */
+    int64_t n_shards_done;
     bool failed;
 } ingest_progress_t;
 ingest_progress_t ingest_tasks_progress(ingest_tasks_t *t);

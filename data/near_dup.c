@@ -227,17 +227,20 @@ static void search_run(search_t *s, const near_dup_t *n, const run_t *r, uint64_
     }
 }
 
-lens_status near_dup_check(near_dup_t *n, uint64_t phash, bool *is_dup, int *distance, uint64_t *of) {
+bool near_dup_find(const near_dup_t *n, uint64_t phash, int *distance, uint64_t *of) {
     search_t s = {.hash = phash, .best = n->radius + 1};
-    *is_dup = false;
     *distance = -1;
     *of = 0;
-    if (phash == PHASH_FLAT) return LENS_OK;
+    if (phash == PHASH_FLAT) return false;
     scan(&s, n->buffer, (uint64_t)n->n_buffer);
     for (int i = 0; i < n->n_runs; i++) search_run(&s, n, &n->run[i], phash);
-    if (s.best > n->radius) return near_dup_add(n, phash);
-    *is_dup = true;
+    if (s.best > n->radius) return false;
     *distance = s.best;
     *of = s.of;
-    return LENS_OK;
+    return true;
+}
+
+lens_status near_dup_check(near_dup_t *n, uint64_t phash, bool *is_dup, int *distance, uint64_t *of) {
+    *is_dup = near_dup_find(n, phash, distance, of);
+    return *is_dup ? LENS_OK : near_dup_add(n, phash);
 }

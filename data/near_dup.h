@@ -28,6 +28,8 @@ void near_dup_free(near_dup_t *n); /* NULL is allowed */
 /* Whether a hash within the radius was added before: then *of is the nearest one (of several, the smallest number) and
  * *distance its distance. Otherwise the hash is added, and *distance is -1. */
 LENS_CHECKED lens_status near_dup_check(near_dup_t *n, uint64_t phash, bool *is_dup, int *distance, uint64_t *of);
+/* The same, but nothing is added: for a caller that has more to ask before it keeps the picture. */
+bool near_dup_find(const near_dup_t *n, uint64_t phash, int *distance, uint64_t *of);
 /* Adds a hash that is known to be kept: how a run that goes on fills its memory again. */
 LENS_CHECKED lens_status near_dup_add(near_dup_t *n, uint64_t phash);
 uint64_t near_dup_bytes(const near_dup_t *n); /* memory held; a merge needs up to a quarter more for a moment */

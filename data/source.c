@@ -95,57 +95,63 @@ bool source_is_picture(const void *bytes, size_t n) {
     return format == IMAGE_JPEG || format == IMAGE_PNG || format == IMAGE_WEBP;
 }
 
-static void reject_file(raw_sample_t *sample, const char *path, int error) {
+/* A bad file is its sample's fault; that memory or open files have run out is not. */
+static lens_status reject_file(raw_sample_t *sample, const char *path, int error) {
+    const lens_status st = file_error_kind(error);
+    if (st == LENS_MEMORY) return lens_fail(st, "%s: %s", path, strerror(error));
     raw_sample_reject(sample, error == ENOENT ? REJECT_VANISHED : REJECT_UNREADABLE, "%s: %s", path, strerror(error));
+    return str_status(&sample->reason);
 }
 
-/* Bytes of the file up to `n` in all. False: rejected. */
-static bool read_up_to(str_t *out, size_t n, int fd, const char *path, raw_sample_t *sample) {
+/* Bytes of the file up to `n` in all. */
+static lens_status read_up_to(str_t *out, size_t n, int fd, const char *path, raw_sample_t *sample) {
     str_reserve(out, n);
-    while (out->len < n && !out->failed) {
+    LENS_TRY(str_status(out));
+    while (out->len < n) {
         ssize_t got = read(fd, out->s + out->len, n - out->len);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) reject_file(sample, path, errno);
-        if (got == 0) raw_sample_reject(sample, REJECT_UNREADABLE, "%s: became shorter while it was read", path);
-        if (got <= 0) return false;
+        if (got < 0) return reject_file(sample, path, errno);
+        if (got == 0) {
+            raw_sample_reject(sample, REJECT_UNREADABLE, "%s: became shorter while it was read", path);
+            break;
+        }
         out->len += (size_t)got;
         out->s[out->len] = '\0';
     }
-    return !out->failed;
+    return str_status(&sample->reason);
 }
 
-static bool read_opened(str_t *out, int fd, const char *path, size_t max_bytes, bool only_pictures,
-                        raw_sample_t *sample) {
+static lens_status read_opened(str_t *out, int fd, const char *path, size_t max_bytes, bool only_pictures,
+                               raw_sample_t *sample) {
     struct stat info;
-    if (fstat(fd, &info) != 0) {
-        reject_file(sample, path, errno);
-        return false;
-    }
+    if (fstat(fd, &info) != 0) return reject_file(sample, path, errno);
     size_t n = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : 0;
-    size_t n_magic = n < IMAGE_MAGIC_BYTES ? n : IMAGE_MAGIC_BYTES;
-    if (!S_ISREG(info.st_mode))
+    if (!S_ISREG(info.st_mode)) {
         raw_sample_reject(sample, REJECT_UNREADABLE, "%s: not a regular file", path);
-    else if (!read_up_to(out, n_magic, fd, path, sample))
-        return false;
-    else if (only_pictures && !source_is_picture(out->s, out->len))
-        return true;
-    else if (n > max_bytes)
-        raw_sample_reject(sample, REJECT_TOO_LARGE, "%s: %zu bytes, at most %zu expected", path, n, max_bytes);
-    else
-        return read_up_to(out, n, fd, path, sample);
-    return false;
+        return str_status(&sample->reason);
+    }
+    LENS_TRY(read_up_to(out, n < IMAGE_MAGIC_BYTES ? n : IMAGE_MAGIC_BYTES, fd, path, sample));
+    if (sample->reject != REJECT_NONE || (only_pictures && !source_is_picture(out->s, out->len))) return LENS_OK;
+    if (n <= max_bytes) return read_up_to(out, n, fd, path, sample);
+    raw_sample_reject(sample, REJECT_TOO_LARGE, "%s: %zu bytes, at most %zu expected", path, n, max_bytes);
+    return str_status(&sample->reason);
 }
 
-bool source_read_file(str_t *out, const char *path, size_t max_bytes, bool only_pictures, raw_sample_t *sample) {
+int source_open_to_read(const char *path) {
+    int fd;
+    do {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its writer */
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+lens_status source_read_file(str_t *out, const char *path, size_t max_bytes, bool only_pictures, raw_sample_t *sample) {
     str_clear(out);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its writer */
-    if (fd < 0) {
-        reject_file(sample, path, errno);
-        return false;
-    }
-    bool good = read_opened(out, fd, path, max_bytes, only_pictures, sample);
+    int fd = source_open_to_read(path);
+    if (fd < 0) return reject_file(sample, path, errno);
+    lens_status st = read_opened(out, fd, path, max_bytes, only_pictures, sample);
     close(fd);
-    return good;
+    return st;
 }
 
 lens_status source_check(const char *path) {

@@ -80,7 +80,9 @@ LENS_CHECKED lens_status source_check(const char *path);
 /* All of one path: the single unit of data/source_units.h, with the options that are set there to nothing. */
 LENS_CHECKED lens_status source_open(source_t **out, const char *path);
 /* END after the last. A sample that cannot be read is OK with its reject filled in, and so is the place where a tar is
- * cut short, damaged or no tar at all: the last thing before END. */
+ * cut short, damaged or no tar at all: the last thing before END. IO where storage fails under a tar or a manifest,
+ * which would cost all the samples that follow; MEMORY where memory or open files run out: what has failed is the run.
+ */
 LENS_CHECKED lens_status source_next(source_t *s, raw_sample_t *out);
 void source_close(source_t *s); /* NULL is allowed */
 

@@ -12,12 +12,13 @@ typedef struct {
     int64_t next, end;
 } source_dataset_t;
 
-bool source_path_is_dataset(const char *path) {
+lens_status source_path_is_dataset(bool *out, const char *path) {
     str_t shard = {0};
     str_addf(&shard, "%s/base/shard-00000.h5", path);
-    bool there = !shard.failed && file_exists(shard.s);
+    lens_status st = str_status(&shard);
+    *out = st == LENS_OK && file_exists(shard.s);
     str_free(&shard);
-    return there;
+    return st;
 }
 
 lens_status source_dataset_cut(source_input_t *in, source_cuts_t *c) {

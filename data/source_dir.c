@@ -152,68 +152,74 @@ static size_t dir_stem_len(const source_dir_t *d) {
     return dot && dot > name ? (size_t)(dot - d->path.s) : d->path.len;
 }
 
-/* ending: ".txt"; where there is none, ".TXT". */
-static bool dir_read_sidecar(str_t *out, const source_dir_t *d, const char *ending, const char *ending_upper,
-                             raw_sample_t *sample) {
+/* endings: ".txt", and ".TXT" where there is none. */
+static lens_status dir_read_sidecar(str_t *out, bool *there, const source_dir_t *d, const char *const endings[2],
+                                    raw_sample_t *sample) {
     str_t path = {0};
-    raw_sample_t scratch = {0};
-    size_t n = dir_stem_len(d);
-    const char *const endings[] = {ending, ending_upper};
-    bool read = false;
-    for (int i = 0; i < 2 && !read && !path.failed && (i == 0 || scratch.reject == REJECT_VANISHED); i++) {
+    raw_sample_t scratch = {.reject = REJECT_VANISHED};
+    lens_status st = LENS_OK;
+    for (int i = 0; i < 2 && scratch.reject == REJECT_VANISHED; i++) {
         raw_sample_clear(&scratch);
         str_clear(&path);
-        str_add_n(&path, d->path.s, n);
+        str_add_n(&path, d->path.s, dir_stem_len(d));
         str_add(&path, endings[i]);
-        read = !path.failed && source_read_file(out, path.s, SOURCE_TEXT_MAX_BYTES, false, &scratch);
+        LENS_GO(str_status(&path));
+        LENS_GO(source_read_file(out, path.s, SOURCE_TEXT_MAX_BYTES, false, &scratch));
     }
-    bool absent = scratch.reject == REJECT_VANISHED;
-    if (!read && !absent) raw_sample_reject(sample, REJECT_TEXT, "%s", str_text(&scratch.reason));
-    sample->alt.failed |= path.failed || out->failed;
+    *there = scratch.reject != REJECT_VANISHED;
+    if (*there && scratch.reject != REJECT_NONE)
+        raw_sample_reject(sample, REJECT_TEXT, "%s", str_text(&scratch.reason));
+done:
     raw_sample_free(&scratch);
     str_free(&path);
-    return !absent;
+    return st;
 }
 
-static void dir_read_sidecars(source_dir_t *d, raw_sample_t *out) {
+static lens_status dir_read_sidecars(source_dir_t *d, raw_sample_t *out) {
+    static const char *const txt[2] = {".txt", ".TXT"}, *const json[2] = {".json", ".JSON"};
     raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
     sidecar_clear(&d->sidecar);
-    d->sidecar.has_txt = dir_read_sidecar(&d->sidecar.txt, d, ".txt", ".TXT", out);
-    d->sidecar.has_json = dir_read_sidecar(&d->sidecar.json, d, ".json", ".JSON", out);
-    if (out->reject == REJECT_NONE && !out->alt.failed) sidecar_apply(&d->sidecar, d->input->options, out);
+    LENS_TRY(dir_read_sidecar(&d->sidecar.txt, &d->sidecar.has_txt, d, txt, out));
+    LENS_TRY(dir_read_sidecar(&d->sidecar.json, &d->sidecar.has_json, d, json, out));
+    if (out->reject == REJECT_NONE) sidecar_apply(&d->sidecar, d->input->options, out);
+    return LENS_OK;
 }
 
 /* A .json without a picture: the record of a failed download, or nothing to us. */
-static void dir_read_failure(source_dir_t *d, raw_sample_t *out) {
+static lens_status dir_read_failure(source_dir_t *d, raw_sample_t *out) {
     sidecar_clear(&d->sidecar);
     raw_sample_t scratch = {0};
-    d->sidecar.has_json = source_read_file(&d->sidecar.json, d->path.s, SOURCE_TEXT_MAX_BYTES, false, &scratch);
+    lens_status st = source_read_file(&d->sidecar.json, d->path.s, SOURCE_TEXT_MAX_BYTES, false, &scratch);
+    d->sidecar.has_json = scratch.reject == REJECT_NONE;
     raw_sample_free(&scratch);
+    LENS_TRY(st);
     raw_sample_set_key(out, d->path.s + d->root_len, dir_stem_len(d) - d->root_len);
     sidecar_apply_failure(&d->sidecar, out);
-    out->alt.failed |= d->sidecar.json.failed;
+    return LENS_OK;
 }
 
 /* Says more of what could not be read: a folder that is a link or could not be listed, a link to nowhere. */
-static void dir_explain(const source_dir_t *d, raw_sample_t *out) {
+static lens_status dir_explain(const source_dir_t *d, raw_sample_t *out) {
     struct stat info, target;
     char **names = NULL;
     int64_t n = 0;
     const char *path = d->path.s;
     bool there = lstat(path, &info) == 0, is_link = there && S_ISLNK(info.st_mode);
     bool is_folder = there && stat(path, &target) == 0 && S_ISDIR(target.st_mode);
-    if (!is_folder && !(is_link && out->reject == REJECT_VANISHED)) return;
+    lens_status st = LENS_OK;
+    if (!is_folder && !(is_link && out->reject == REJECT_VANISHED)) return LENS_OK;
     out->reject = REJECT_NONE;
     if (!is_folder)
         raw_sample_reject(out, REJECT_UNREADABLE, "%s: link to nowhere: No such file or directory", path);
     else if (is_link) /* it may lead back to where the walk comes from */
         raw_sample_reject(out, REJECT_UNREADABLE, "%s: link to a folder: not followed", path);
-    else if (dir_list(&names, &n, path) != LENS_OK)
+    else if ((st = dir_list(&names, &n, path)) != LENS_OK)
         raw_sample_reject(out, REJECT_UNREADABLE, "%s", lens_error());
     else
         raw_sample_reject(out, REJECT_UNREADABLE, "%s: could not be listed, or is nested deeper than %d", path,
                           SOURCE_DIR_MAX_DEPTH);
     dir_list_free(names, n);
+    return st == LENS_MEMORY ? st : LENS_OK;
 }
 
 /* False: nothing to us. */
@@ -226,20 +232,20 @@ static bool dir_reject_file(const char *path, raw_sample_t *out) {
     return out->reject != REJECT_NONE;
 }
 
-/* Looks at d->path. False: nothing to us. */
-static bool dir_visit(source_dir_t *d, raw_sample_t *out) {
+/* Looks at d->path. *ours: it is a sample, or a reject. */
+static lens_status dir_visit(source_dir_t *d, raw_sample_t *out, bool *ours) {
+    *ours = true;
     if (name_is_json(d->path.s)) {
-        dir_read_failure(d, out);
-        return out->reject != REJECT_NONE || raw_sample_status(out) != LENS_OK;
+        LENS_TRY(dir_read_failure(d, out));
+        *ours = out->reject != REJECT_NONE;
+        return raw_sample_status(out);
     }
     raw_sample_set_key(out, d->path.s + d->root_len, d->path.len - d->root_len);
-    if (!source_read_file(&out->image, d->path.s, SOURCE_IMAGE_MAX_BYTES, true, out))
-        dir_explain(d, out);
-    else if (source_is_picture(out->image.s, out->image.len))
-        dir_read_sidecars(d, out);
-    else
-        return dir_reject_file(d->path.s, out);
-    return true;
+    LENS_TRY(source_read_file(&out->image, d->path.s, SOURCE_IMAGE_MAX_BYTES, true, out));
+    if (out->reject != REJECT_NONE) return dir_explain(d, out);
+    if (source_is_picture(out->image.s, out->image.len)) return dir_read_sidecars(d, out);
+    *ours = dir_reject_file(d->path.s, out);
+    return LENS_OK;
 }
 
 static lens_status dir_next(source_t *s, raw_sample_t *out) {
@@ -252,7 +258,9 @@ static lens_status dir_next(source_t *s, raw_sample_t *out) {
         str_add_n(&d->path, name, n);
         LENS_TRY(str_status(&d->path));
         raw_sample_clear(out);
-        if (dir_visit(d, out)) return LENS_OK;
+        bool ours;
+        LENS_TRY(dir_visit(d, out, &ours));
+        if (ours) return LENS_OK;
     }
     return LENS_END;
 }

@@ -69,7 +69,7 @@ LENS_CHECKED lens_status source_unpack(int *fd, const char *path);
 
 void manifest_free(manifest_t *m); /* NULL is allowed */
 bool source_path_is_manifest(const char *path);
-bool source_path_is_dataset(const char *path);
+LENS_CHECKED lens_status source_path_is_dataset(bool *out, const char *path);
 
 /* ---- pictures ---- */
 
@@ -79,10 +79,13 @@ bool source_is_picture(const void *bytes, size_t n);
 bool source_name_is_picture(const char *name);
 bool source_name_ends(const char *name, const char *const *ends, size_t n_ends); /* in whatever case */
 
-/* Reads the file, at most max_bytes, into `out`, without waiting for a pipe or a device. only_pictures: of another file
- * the first bytes alone. False: rejected as VANISHED (there is none), UNREADABLE, TOO_LARGE or CUT_SHORT, or
- * out->failed for want of memory. */
-bool source_read_file(str_t *out, const char *path, size_t max_bytes, bool only_pictures, raw_sample_t *sample);
+/* The file, opened without waiting for a pipe or a device; -1 with errno. */
+int source_open_to_read(const char *path);
+/* Reads the file, at most max_bytes, into `out`. only_pictures: of another file the first bytes alone. sample: not yet
+ * rejected; OK with it rejected as VANISHED (there is none), UNREADABLE or TOO_LARGE; MEMORY also where too many files
+ * are open. */
+LENS_CHECKED lens_status source_read_file(str_t *out, const char *path, size_t max_bytes, bool only_pictures,
+                                          raw_sample_t *sample);
 
 /* LENS_MEMORY where a text of the sample could not be held. */
 LENS_CHECKED lens_status raw_sample_status(const raw_sample_t *s);

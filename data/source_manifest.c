@@ -3,13 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "data/columns_known.h"
 #include "data/source_rows.h"
 
@@ -31,14 +31,13 @@ static const char *const packed_ends[] = {".gz", ".zst"};
 
 /* -1: no manifest. */
 static int path_format(const char *path, bool *packed) {
-    str_t plain = {0};
-    int format = -1;
     *packed = source_name_ends(path, packed_ends, 2);
-    str_add_n(&plain, path, *packed ? (size_t)(strrchr(path, '.') - path) : strlen(path));
-    for (int i = 0; i < 3 && !plain.failed; i++)
-        if (source_name_ends(str_text(&plain), &plain_ends[i], 1)) format = i;
-    str_free(&plain);
-    return format;
+    const size_t n = *packed ? (size_t)(strrchr(path, '.') - path) : strlen(path);
+    for (int i = 0; i < 3; i++) {
+        const size_t n_end = strlen(plain_ends[i]);
+        if (n >= n_end && strncasecmp(path + n - n_end, plain_ends[i], n_end) == 0) return i;
+    }
+    return -1;
 }
 
 bool source_path_is_manifest(const char *path) {
@@ -133,11 +132,12 @@ static lens_status manifest_open(source_input_t *in) {
     str_add_n(&m->folder, in->path, slash ? (size_t)(slash - in->path) + 1 : 0);
     LENS_TRY(str_status(&m->folder));
     if (packed) LENS_TRY(source_unpack(&m->fd, in->path));
-    if (!packed && (m->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0)
-        return lens_fail(LENS_IO, "%s: %s", in->path, strerror(errno));
+    if (!packed && (m->fd = source_open_to_read(in->path)) < 0)
+        return lens_fail(file_error_kind(errno), "%s: %s", in->path, strerror(errno));
     char mark[3];
-    if (pread(m->fd, mark, 3, 0) == 3 && memcmp(mark, "\xEF\xBB\xBF", 3) == 0) m->begin = 3;
-    return LENS_OK;
+    lens_status st = file_read_at(m->fd, mark, 3, 0, in->path);
+    if (st == LENS_OK && memcmp(mark, "\xEF\xBB\xBF", 3) == 0) m->begin = 3;
+    return st == LENS_FORMAT ? LENS_OK : st; /* FORMAT: shorter than that */
 }
 
 /* ---- a row's sample ---- */
@@ -186,21 +186,17 @@ static void set_path_key(const char *path, raw_sample_t *out) {
     raw_sample_set_key(out, path, dot && dot > name ? (size_t)(dot - path) : strlen(path));
 }
 
-static void read_picture(const manifest_t *m, const str_t *path, raw_sample_t *out) {
+static lens_status read_picture(const manifest_t *m, const str_t *path, raw_sample_t *out) {
     str_t full = {0};
     if (path->s[0] != '/') str_add_n(&full, str_text(&m->folder), m->folder.len);
     str_add_n(&full, path->s, path->len);
-    out->image.failed |= full.failed;
-    raw_sample_t scratch = {0};
-    if (full.failed || source_read_file(&out->image, full.s, SOURCE_IMAGE_MAX_BYTES, true, &scratch)) {
-        if (!full.failed && !source_is_picture(out->image.s, out->image.len))
-            raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", full.s);
-    } else {
-        raw_sample_reject(out, scratch.reject == REJECT_VANISHED ? REJECT_MISSING : scratch.reject, "%s",
-                          str_text(&scratch.reason));
-    }
-    raw_sample_free(&scratch);
+    lens_status st = str_status(&full);
+    if (st == LENS_OK) st = source_read_file(&out->image, full.s, SOURCE_IMAGE_MAX_BYTES, true, out);
+    if (st == LENS_OK && out->reject == REJECT_NONE && !source_is_picture(out->image.s, out->image.len))
+        raw_sample_reject(out, REJECT_NO_PICTURE, "%s: not a JPEG, PNG or WebP picture", full.s);
+    if (out->reject == REJECT_VANISHED) out->reject = REJECT_MISSING;
     str_free(&full);
+    return st;
 }
 
 /* The fields under their columns' names, without the empty ones. NULL: rejected, or no memory. */
@@ -227,29 +223,30 @@ static json_t *row_object(const manifest_t *m, const rows_t *r, raw_sample_t *ou
 }
 
 /* Files and keys may be called by numbers: what the row holds is the text again. */
-static void number_to_text(json_t *row, const char *column) {
+static lens_status number_to_text(json_t *row, const char *column) {
     const json_t *value = column ? json_object_get(row, column) : NULL;
     char digits[32];
-    if (!json_is_integer(value)) return;
+    if (!json_is_integer(value)) return LENS_OK;
     int n = snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    json_object_set_new(row, column, json_stringn(digits, (size_t)n)); /* no memory: rejected as no text */
+    const int failed = json_object_set_new(row, column, json_stringn(digits, (size_t)n));
+    return failed ? lens_fail(LENS_MEMORY, "out of memory for column %s", column) : LENS_OK;
 }
 
-static void read_row(const manifest_t *m, const rows_t *r, const source_options_t *given, raw_sample_t *out) {
+static lens_status read_row(const manifest_t *m, const rows_t *r, const source_options_t *given, raw_sample_t *out) {
     source_options_t o = *given;
     json_t *row = row_object(m, r, out);
     str_t path = {0};
-    if (!row) return;
+    if (!row) return LENS_OK; /* for want of memory, out says so */
     if (!o.key_column) o.key_column = columns_find(row, "key");
-    number_to_text(row, o.picture_column ? o.picture_column : columns_find(row, "picture"));
-    if (take_picture(&path, row, &o, out) && !path.failed) {
+    lens_status st = number_to_text(row, o.picture_column ? o.picture_column : columns_find(row, "picture"));
+    if (st == LENS_OK && take_picture(&path, row, &o, out) && (st = str_status(&path)) == LENS_OK) {
         set_path_key(path.s, out);
         source_json_apply(row, NULL, &o, out);
-        if (out->reject == REJECT_NONE) read_picture(m, &path, out);
+        if (out->reject == REJECT_NONE) st = read_picture(m, &path, out);
     }
-    out->key.failed |= path.failed;
     str_free(&path);
     json_decref(row);
+    return st;
 }
 
 /* Whether the first row has a URL where a file is expected: then all rows have, and one line is said instead of
@@ -261,10 +258,13 @@ static lens_status check_first_row(const manifest_t *m, const source_input_t *in
     const char *column = in->options->picture_column ? in->options->picture_column : columns_find(row, "picture");
     const char *text = column ? json_string_value(json_object_get(row, column)) : NULL;
     bool is_url = text ? !take_file_url(&path, text) : !column && columns_find(row, "url");
+    lens_status st = str_status(&path);
+    if (st == LENS_OK) st = raw_sample_status(&scratch);
+    if (st == LENS_OK && is_url) st = fail_url(in->path, r->line);
     json_decref(row);
     str_free(&path);
     raw_sample_free(&scratch);
-    return is_url ? fail_url(in->path, r->line) : LENS_OK;
+    return st;
 }
 
 /* ---- the source ---- */
@@ -314,7 +314,7 @@ static lens_status manifest_next(source_t *s, raw_sample_t *out) {
     if (t->rows.fault)
         raw_sample_reject(out, REJECT_ROW, "%s", t->rows.fault);
     else
-        read_row(t->input->manifest, &t->rows, t->input->options, out);
+        LENS_TRY(read_row(t->input->manifest, &t->rows, t->input->options, out));
     if (out->reject == REJECT_NONE) return LENS_OK;
     str_t reason = {0}; /* with the place before it */
     str_addf(&reason, "%s: line %" PRId64 ": %s", t->input->path, t->rows.line, str_text(&out->reason));

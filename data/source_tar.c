@@ -6,7 +6,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "base/file.h"
 #include "data/image_codecs.h"
 #include "data/source_tar_index.h"
 
@@ -26,6 +26,7 @@ typedef struct {
     bool stream;
     uint64_t at, end, size; /* size: of the file */
     bool ended;             /* the end of an archive, which a part of one lacks, was given */
+    int error;              /* errno of a read that failed, 0: none has */
     uint8_t buffer[TAR_READ_BYTES];
 } tar_file_t;
 
@@ -39,6 +40,7 @@ typedef struct {
     bool is_link;                /* that member */
     str_t sample_key;            /* of the sample that is being read */
     str_t trouble;               /* where and why reading ended early; reported once */
+    lens_status st;              /* not OK: of the run, which fails with that trouble */
     bool reported;
     int64_t n_samples; /* whole ones so far */
     /* the sample that is being read */
@@ -64,7 +66,7 @@ static la_ssize_t tar_file_read(struct archive *a, void *data, const void **out)
     do {
         n = f->stream ? read(f->fd, f->buffer, TAR_READ_BYTES) : pread(f->fd, f->buffer, wanted, (off_t)f->at);
     } while (n < 0 && errno == EINTR);
-    if (n < 0) archive_set_error(a, errno, "%s", strerror(errno));
+    if (n < 0) archive_set_error(a, f->error = errno, "%s", strerror(errno));
     if (n > 0) f->at += (uint64_t)n;
     return n < 0 ? ARCHIVE_FATAL : n;
 }
@@ -101,9 +103,15 @@ static void tar_stop(source_tar_t *t, const char *why) {
              (int64_t)t->range.begin + (read_bytes > 0 ? read_bytes : 0), t->range.first + t->n_samples);
 }
 
-static const char *tar_error(const source_tar_t *t) {
-    const char *why = archive_error_string(t->archive);
-    return why ? why : "cannot be read";
+/* libarchive has failed: over what it read, or because it could not read, whatever it then says of that. */
+static void tar_fail(source_tar_t *t) {
+    const int error = t->file.error;
+    const char *why = error ? strerror(error) : archive_error_string(t->archive);
+    if (error)
+        t->st = file_error_kind(error);
+    else if (archive_errno(t->archive) == ENOMEM)
+        t->st = LENS_MEMORY;
+    tar_stop(t, why ? why : "cannot be read");
 }
 
 /* ---- members ---- */
@@ -137,7 +145,7 @@ static lens_status tar_advance(source_tar_t *t) {
             return str_status(&t->trouble);
         }
         if (code != ARCHIVE_OK && code != ARCHIVE_WARN) {
-            tar_stop(t, tar_error(t));
+            tar_fail(t);
             return str_status(&t->trouble);
         }
         const char *path = archive_entry_pathname(t->entry);
@@ -154,7 +162,7 @@ static bool tar_read(source_tar_t *t, str_t *out, size_t max_bytes) {
         if (out->failed) break;
         la_ssize_t n = archive_read_data(t->archive, out->s + out->len, TAR_READ_BYTES);
         if (n < 0) {
-            tar_stop(t, tar_error(t));
+            tar_fail(t);
             return false;
         }
         out->len += (size_t)n;
@@ -178,7 +186,7 @@ static void tar_read_other(source_tar_t *t, raw_sample_t *out) {
     uint8_t magic[IMAGE_MAGIC_BYTES];
     la_ssize_t n = archive_read_data(t->archive, magic, sizeof magic);
     if (n < 0) {
-        tar_stop(t, tar_error(t));
+        tar_fail(t);
         return;
     }
     if (!source_is_picture(magic, (size_t)n)) {
@@ -211,6 +219,7 @@ static void tar_read_member(source_tar_t *t, raw_sample_t *out) {
 }
 
 static lens_status tar_report(source_tar_t *t, raw_sample_t *out) {
+    if (t->st != LENS_OK) return lens_fail(t->st, "%s", str_text(&t->trouble));
     if (!t->trouble.len || t->reported) return LENS_END;
     t->reported = true;
     raw_sample_clear(out);
@@ -263,24 +272,25 @@ lens_status source_tar_cut(source_input_t *in, source_cuts_t *c) {
     return LENS_OK;
 }
 
-/* False: t->trouble tells why. */
-static bool tar_open_file(source_tar_t *t) {
+/* What lies in the file itself is t->trouble. */
+static lens_status tar_open_file(source_tar_t *t) {
     tar_file_t *f = &t->file;
     struct stat now;
     f->at = t->range.begin;
     f->end = t->range.end;
     f->stream = t->input->kind == SOURCE_STDIN;
-    f->fd = f->stream ? STDIN_FILENO : open(t->input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (f->stream) return true;
-    if (f->fd < 0 || fstat(f->fd, &now) != 0) {
+    f->fd = f->stream ? STDIN_FILENO : source_open_to_read(t->input->path);
+    if (f->stream) return LENS_OK;
+    if (f->fd < 0 && errno == ENOENT) {
         str_addf(&t->trouble, "%s: %s", t->input->path, strerror(errno));
+    } else if (f->fd < 0 || fstat(f->fd, &now) != 0) {
+        return lens_fail(file_error_kind(errno), "%s: %s", t->input->path, strerror(errno));
     } else if (!source_input_unchanged(t->input, &now)) {
         str_addf(&t->trouble, "%s: changed since it was listed", t->input->path);
     } else {
         f->size = (uint64_t)now.st_size;
-        return true;
     }
-    return false;
+    return str_status(&t->trouble);
 }
 
 /* No filter that starts another program, and none at all where the file begins like a tar: its parts must read like the
@@ -288,7 +298,9 @@ static bool tar_open_file(source_tar_t *t) {
 static lens_status tar_open_archive(source_tar_t *t) {
     struct archive *a = t->archive;
     int code = ARCHIVE_OK;
-    if (t->file.stream || !tar_index_begins(t->file.fd)) {
+    bool plain = false;
+    if (!t->file.stream) LENS_TRY(tar_index_begins(&plain, t->file.fd, t->input->path));
+    if (!plain) {
         code |= archive_read_support_filter_gzip(a) < ARCHIVE_WARN;
         code |= archive_read_support_filter_bzip2(a) < ARCHIVE_WARN;
         code |= archive_read_support_filter_xz(a) < ARCHIVE_WARN;
@@ -298,7 +310,7 @@ static lens_status tar_open_archive(source_tar_t *t) {
     if (code || archive_read_support_format_tar(a) != ARCHIVE_OK)
         return lens_fail(LENS_MEMORY, "%s: cannot create a reader", t->input->path);
     if (archive_read_open2(a, &t->file, NULL, tar_file_read, tar_file_skip, NULL) == ARCHIVE_OK) return tar_advance(t);
-    tar_stop(t, tar_error(t));
+    tar_fail(t);
     return str_status(&t->trouble);
 }
 
@@ -311,7 +323,8 @@ lens_status source_tar_open(source_t **out, const source_input_t *in, source_ran
     t->file.fd = -1;
     t->archive = archive_read_new();
     lens_status st = t->archive ? LENS_OK : lens_fail(LENS_MEMORY, "%s: cannot create a reader", in->path);
-    if (st == LENS_OK) st = tar_open_file(t) ? tar_open_archive(t) : str_status(&t->trouble);
+    if (st == LENS_OK) st = tar_open_file(t);
+    if (st == LENS_OK && !t->trouble.len) st = tar_open_archive(t);
     if (st != LENS_OK)
         tar_close(&t->base);
     else

@@ -16,8 +16,10 @@
 
 typedef struct {
     int fd;
+    const char *path;
     uint64_t size;
-    uint64_t at; /* of the next header */
+    uint64_t at;    /* of the next header */
+    lens_status st; /* what reading has failed with; the end of the file is no failure */
     uint8_t window[TAR_WINDOW];
     uint64_t window_begin;
     size_t window_len;
@@ -36,10 +38,10 @@ typedef struct {
 static const uint8_t *block_at(tar_headers_t *h, uint64_t at) {
     if (at > h->size || h->size - at < TAR_BLOCK) return NULL;
     if (at < h->window_begin || at + TAR_BLOCK > h->window_begin + h->window_len) {
-        ssize_t n = pread(h->fd, h->window, TAR_WINDOW, (off_t)at);
         h->window_begin = at;
-        h->window_len = n > 0 ? (size_t)n : 0;
-        if (h->window_len < TAR_BLOCK) return NULL;
+        h->window_len = h->size - at < TAR_WINDOW ? (size_t)(h->size - at) : TAR_WINDOW;
+        h->st = file_read_at(h->fd, h->window, h->window_len, at, h->path);
+        if (h->st != LENS_OK) return NULL;
     }
     return h->window + (at - h->window_begin);
 }
@@ -72,9 +74,11 @@ static bool checksum_fits(const uint8_t *block) {
     return parse_number(&said, block + 148, 8) && said == sum;
 }
 
-bool tar_index_begins(int fd) {
+lens_status tar_index_begins(bool *out, int fd, const char *path) {
     uint8_t block[TAR_BLOCK];
-    return pread(fd, block, TAR_BLOCK, 0) == TAR_BLOCK && checksum_fits(block);
+    lens_status st = file_read_at(fd, block, TAR_BLOCK, 0, path);
+    *out = st == LENS_OK && checksum_fits(block);
+    return st == LENS_FORMAT ? LENS_OK : st; /* FORMAT: shorter than a block */
 }
 
 static void add_field(str_t *out, const uint8_t *p, size_t n) {
@@ -140,7 +144,9 @@ static bool take_extension(tar_headers_t *h, tar_member_t *m, uint8_t type, uint
     if (type == 'g' || type == 'K' || type == 'V') return true; /* nothing about the member's name or size */
     if (n > TAR_NAME_MAX) return false;
     char *bytes = malloc((size_t)n + 1);
-    bool good = bytes && file_read_at(h->fd, bytes, (size_t)n, body, "tar") == LENS_OK;
+    h->st = bytes ? file_read_at(h->fd, bytes, (size_t)n, body, h->path)
+                  : lens_fail(LENS_MEMORY, "%s: out of memory for a name", h->path);
+    bool good = h->st == LENS_OK;
     if (good) bytes[n] = '\0';
     if (good && type == 'L') {
         str_clear(&m->path);
@@ -208,7 +214,8 @@ static lens_status cut_members(tar_headers_t *h, source_cuts_t *c) {
         last = key;
         key = swap;
     }
-    st = m.path.failed ? str_status(&m.path) : LENS_OK;
+    st = h->st == LENS_FORMAT ? LENS_OK : h->st; /* FORMAT: a name beyond the end of the file */
+    if (st == LENS_OK) st = str_status(&m.path);
 done:
     str_free(&m.path);
     str_free(&key);
@@ -219,16 +226,17 @@ done:
 
 lens_status tar_index_cut(const char *path, source_cuts_t *c) {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = source_open_to_read(path);
     tar_headers_t *h = calloc(1, sizeof *h);
     lens_status st = LENS_OK;
     if (!h) {
         st = lens_fail(LENS_MEMORY, "%s: out of memory", path);
     } else if (fd < 0 || fstat(fd, &info) != 0) {
-        st = lens_fail(LENS_IO, "%s: %s", path, strerror(errno));
+        st = lens_fail(file_error_kind(errno), "%s: %s", path, strerror(errno));
     } else {
         posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM); /* bodies between the headers are not wanted */
         h->fd = fd;
+        h->path = path;
         h->size = (uint64_t)info.st_size;
         st = cut_members(h, c);
     }

@@ -9,7 +9,8 @@
 
 #include "data/source_kinds.h"
 
-bool tar_index_begins(int fd); /* whether the file's first block is the header of a tar */
+LENS_CHECKED lens_status tar_index_begins(bool *out, int fd,
+                                          const char *path); /* whether the file's first block is the header of a tar */
 
 /* Adds a cut before every samples_per_unit-th sample but the first; none where it is no plain tar. */
 LENS_CHECKED lens_status tar_index_cut(const char *path, source_cuts_t *c);

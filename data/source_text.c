@@ -158,7 +158,7 @@ json_t *source_json_parse(const char *bytes, size_t n, reject_class c, raw_sampl
     if (!text.failed) add_strict_json(&strict, str_text(&text), &out->repaired);
     json_error_t error;
     json_t *value = json_loadb(str_text(&strict), strict.len, 0, &error);
-    if (text.failed || strict.failed)
+    if (text.failed || strict.failed || (!value && json_error_code(&error) == json_error_out_of_memory))
         out->meta.failed = true;
     else if (!value)
         raw_sample_reject(out, c, "json: line %d, column %d: %s", error.line, error.column, error.text);
@@ -295,5 +295,6 @@ void sidecar_apply_failure(const sidecar_t *s, raw_sample_t *out) {
         str_free(&reason);
     }
     json_decref(object);
+    out->meta.failed |= scratch.meta.failed;
     raw_sample_free(&scratch);
 }

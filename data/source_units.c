@@ -81,11 +81,13 @@ static lens_status input_kind(source_input_t *in) {
         in->kind = SOURCE_STDIN;
         return LENS_OK;
     }
-    if (stat(path, &in->listed) != 0) return lens_fail(LENS_IO, "%s: %s", path, strerror(errno));
+    if (stat(path, &in->listed) != 0) return lens_fail(file_error_kind(errno), "%s: %s", path, strerror(errno));
     if (!S_ISDIR(in->listed.st_mode) && !S_ISREG(in->listed.st_mode))
         return lens_fail(LENS_ARGUMENT, "%s: a pipe or a device: give it on standard input, as -", path);
+    bool is_dataset = false;
+    if (S_ISDIR(in->listed.st_mode)) LENS_TRY(source_path_is_dataset(&is_dataset, path));
     if (S_ISDIR(in->listed.st_mode))
-        in->kind = source_path_is_dataset(path) ? SOURCE_DATASET : SOURCE_FOLDER;
+        in->kind = is_dataset ? SOURCE_DATASET : SOURCE_FOLDER;
     else if (source_name_ends(path, parquet, 1))
         return lens_fail(LENS_ARGUMENT, "%s: Parquet is not read: expected the tars beside it, or .jsonl, .tsv or .csv",
                          path);
@@ -212,6 +214,10 @@ int64_t source_units_n(const source_units_t *u) {
 static const unit_t *unit_at(const source_units_t *u, int64_t unit) {
     LENS_ASSERT(unit >= 0 && unit < u->n, "unit %lld of %lld", (long long)unit, (long long)u->n);
     return &u->units[unit];
+}
+
+int source_units_input(const source_units_t *u, int64_t unit) {
+    return unit_at(u, unit)->input;
 }
 
 const char *source_units_path(const source_units_t *u, int64_t unit) {

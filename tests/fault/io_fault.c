@@ -8,7 +8,7 @@
  *
  *     open read write fsync rename close
  *                families of calls: with open come openat, creat and fopen, with read pread, readv and what stdio reads
- *     ENOSPC EIO EROFS ESTALE EACCES ENOENT EMFILE EDQUOT
+ *     ENOSPC EIO EROFS ESTALE EACCES ENOENT EMFILE ENFILE ENOMEM EDQUOT
  *                the call fails with that error. A failing close has closed all the same, as it does on Linux
  *     short      read and write: half of what was asked for, at least one byte
  *     eintr      open, read, write, fsync: every other call fails with EINTR
@@ -69,8 +69,8 @@ static const char *const family_names[N_FAMILIES] = {"open", "read", "write", "f
 static const struct {
     const char *name;
     int how;
-} causes[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EROFS", EROFS},          {"ESTALE", ESTALE},
-              {"EACCES", EACCES}, {"ENOENT", ENOENT}, {"EMFILE", EMFILE},        {"EDQUOT", EDQUOT},
+} causes[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EROFS", EROFS},          {"ESTALE", ESTALE}, {"EACCES", EACCES},
+              {"ENOENT", ENOENT}, {"EMFILE", EMFILE}, {"ENFILE", ENFILE},        {"ENOMEM", ENOMEM}, {"EDQUOT", EDQUOT},
               {"short", SHORT},   {"eof", EOF_NOW},   {"eintr", ALTERNATE_EINTR}};
 enum { N_CAUSES = sizeof causes / sizeof *causes };
 

@@ -65,7 +65,7 @@ static void plan_three(const char *yaml, int64_t max_samples, uint64_t max_bytes
     char *text = NULL;
     size_t n = 0;
     FILE *rejects = open_memstream(&text, &n);
-    assert_int_equal(ingest_plan_new(&p, &options, units, filters, rejects), LENS_OK);
+    assert_int_equal(ingest_plan_new(&p, &options, units, filters, NULL, rejects), LENS_OK);
     check(p);
     ingest_plan_free(p);
     fclose(rejects);
