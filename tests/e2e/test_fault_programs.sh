@@ -105,7 +105,8 @@ for rules in 'read:short:path=*' 'read:eintr:path=*'; do
     under "$rules" "$lens" shards cat set 30 --image picture
     [ "$status" = 0 ] && [ ! -s err ] || fail "$rules: cat"
 done
-# A file that was read is read, whatever its close says.
+# A file that was read is read, whatever its close says. (HDF5 then leaks what it held.)
+echo 'leak:libhdf5' >>leaks
 under 'close:EIO:path=*/set/*' "$lens" shards verify set
 [ -s log ] && [ "$status" = 0 ] && [ ! -s err ] || fail 'close:EIO: verify'
 for rules in open:ESTALE read:EIO read:EIO:nth=3 read:EIO:nth=9 read:EIO:nth=30 read:eof:after=2000; do
