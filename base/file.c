@@ -129,17 +129,23 @@ lens_status file_write(const char *path, const void *bytes, size_t n) {
     return atomic_file_commit(f);
 }
 
-lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const char *path) {
-    for (size_t done = 0; done < n;) {
-        ssize_t got = pread(fd, (char *)out + done, n - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return io_error("read", path);
-        if (got == 0)
-            return lens_fail(LENS_IO, "%s: cut short: %zu bytes wanted at %llu, %zu there", path, n,
-                             (unsigned long long)offset, done);
-        done += (size_t)got;
+lens_status file_read_some(int fd, void *out, size_t n, uint64_t offset, size_t *got, const char *path) {
+    for (*got = 0; *got < n;) {
+        ssize_t part = pread(fd, (char *)out + *got, n - *got, (off_t)(offset + *got));
+        if (part < 0 && errno == EINTR) continue;
+        if (part < 0) return io_error("read", path);
+        if (part == 0) break;
+        *got += (size_t)part;
     }
     return LENS_OK;
+}
+
+lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const char *path) {
+    size_t got;
+    LENS_TRY(file_read_some(fd, out, n, offset, &got, path));
+    if (got == n) return LENS_OK;
+    return lens_fail(LENS_IO, "%s: cut short: %zu bytes wanted at %llu, %zu there", path, n, (unsigned long long)offset,
+                     got);
 }
 
 lens_status file_write_at(int fd, const void *bytes, size_t n, uint64_t offset, const char *path) {

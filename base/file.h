@@ -28,6 +28,8 @@ LENS_CHECKED lens_status file_write(const char *path, const void *bytes, size_t 
 LENS_CHECKED lens_status file_read(char **out, size_t *n, const char *path, size_t max_bytes);
 /* Opens for reading (a folder too), whatever signals come; *fd is the caller's to close, -1 on failure. */
 LENS_CHECKED lens_status file_open(int *fd, const char *path);
+/* Up to n bytes: *got is less where the file ends before. */
+LENS_CHECKED lens_status file_read_some(int fd, void *out, size_t n, uint64_t offset, size_t *got, const char *path);
 /* All n bytes or an error; IO also where the file ends before. */
 LENS_CHECKED lens_status file_read_at(int fd, void *out, size_t n, uint64_t offset, const char *path);
 LENS_CHECKED lens_status file_write_at(int fd, const void *bytes, size_t n, uint64_t offset,

@@ -256,7 +256,7 @@ const command_t cmd_ingest = {
         "\n"
         "What cannot be taken is counted and named with its reason in DIR/rejects.jsonl. A tar that is cut short gives "
         "its\n"
-        "samples up to the cut, with a warning.\n"
+        "samples up to the cut, with a warning; a disk or a network that fails under it ends the run.\n"
         "\n"
         "A run that was interrupted goes on where the same command is given again. Under mpirun or srun the ranks "
         "share\n"

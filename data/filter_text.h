@@ -2,13 +2,14 @@
  *
  *   min_chars (0), max_chars (no limit)   length of the text in characters
  *   min_words (0), max_words (no limit)   runs of characters that are no white space
- *   min_letters (0)                       share of letters among the characters that are no white space, 0..1. Letters:
- *                                         ASCII letters and all characters beyond U+00BF but general punctuation,
- * symbols and emoji (U+2000..U+2BFF, U+3000..U+3004, U+FE00..U+FE0F, from U+1F000 to U+1FAFF): what is written in any
- * script is language-like boilerplate (true)                    refuses texts that say nothing: the built-in list
- * ("image", "stock photo", "click to enlarge", ...), names of files ("sunset_final.jpg") and of cameras' files
- * ("IMG_1234", "DSC 0042", "Screenshot 2021-03-04 at 10.21") boilerplate_file (none)               further texts, one a
- * line; lines that begin with # are comments
+ *   min_letters (0)                       share of letters among the characters that are no white space, 0..1
+ *   boilerplate (true)                    refuses texts that say nothing: the built-in list ("image", "stock photo",
+ *                                         "click to enlarge", ...), names of files ("sunset_final.jpg") and of cameras'
+ *                                         files ("IMG_1234", "DSC 0042", "Screenshot 2021-03-04 at 10.21")
+ *   boilerplate_file (none)               further texts, one a line; lines that begin with # are comments
+ *
+ * Letters are ASCII letters and all characters beyond U+00BF but general punctuation, symbols and emoji
+ * (U+2000..U+2BFF, U+3000..U+3004, U+FE00..U+FE0F, from U+1F000 to U+1FAFF): what is written in any script is language.
  *
  * A text is compared with a list in its normal form: ASCII letters small, every run of ASCII punctuation and white
  * space one space, digits at the end dropped: "Stock Photo (12)" is "stock photo". The whole text must match, no part

@@ -252,6 +252,7 @@ lens_status ingest(ingest_report_t *report, const ingest_options_t *options, com
     if (st == LENS_OK) {
         st = work(&r);
         if (first && st == LENS_OK) st = complete(&r, report);
+        if (st != LENS_OK) ingest_report_reset(report);
         const lens_status parted = first ? ingest_link_let_go(&r.link) : ingest_link_goodbye(&r.link);
         if (parted != LENS_OK) comm_abort(comm, 1);
     } else if (!first) {

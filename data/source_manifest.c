@@ -135,9 +135,10 @@ static lens_status manifest_open(source_input_t *in) {
     if (!packed && (m->fd = source_open_to_read(in->path)) < 0)
         return lens_fail(file_error_kind(errno), "%s: %s", in->path, strerror(errno));
     char mark[3];
-    lens_status st = file_read_at(m->fd, mark, 3, 0, in->path);
-    if (st == LENS_OK && memcmp(mark, "\xEF\xBB\xBF", 3) == 0) m->begin = 3;
-    return st == LENS_FORMAT ? LENS_OK : st; /* FORMAT: shorter than that */
+    size_t n;
+    LENS_TRY(file_read_some(m->fd, mark, 3, 0, &n, in->path));
+    if (n == 3 && memcmp(mark, "\xEF\xBB\xBF", 3) == 0) m->begin = 3;
+    return LENS_OK;
 }
 
 /* ---- a row's sample ---- */

@@ -39,9 +39,8 @@ static const uint8_t *block_at(tar_headers_t *h, uint64_t at) {
     if (at > h->size || h->size - at < TAR_BLOCK) return NULL;
     if (at < h->window_begin || at + TAR_BLOCK > h->window_begin + h->window_len) {
         h->window_begin = at;
-        h->window_len = h->size - at < TAR_WINDOW ? (size_t)(h->size - at) : TAR_WINDOW;
-        h->st = file_read_at(h->fd, h->window, h->window_len, at, h->path);
-        if (h->st != LENS_OK) return NULL;
+        h->st = file_read_some(h->fd, h->window, TAR_WINDOW, at, &h->window_len, h->path);
+        if (h->st != LENS_OK || h->window_len < TAR_BLOCK) return NULL; /* cut short meanwhile, or unreadable */
     }
     return h->window + (at - h->window_begin);
 }
@@ -76,9 +75,11 @@ static bool checksum_fits(const uint8_t *block) {
 
 lens_status tar_index_begins(bool *out, int fd, const char *path) {
     uint8_t block[TAR_BLOCK];
-    lens_status st = file_read_at(fd, block, TAR_BLOCK, 0, path);
-    *out = st == LENS_OK && checksum_fits(block);
-    return st == LENS_FORMAT ? LENS_OK : st; /* FORMAT: shorter than a block */
+    size_t n;
+    *out = false;
+    LENS_TRY(file_read_some(fd, block, TAR_BLOCK, 0, &n, path));
+    *out = n == TAR_BLOCK && checksum_fits(block);
+    return LENS_OK;
 }
 
 static void add_field(str_t *out, const uint8_t *p, size_t n) {
@@ -144,9 +145,10 @@ static bool take_extension(tar_headers_t *h, tar_member_t *m, uint8_t type, uint
     if (type == 'g' || type == 'K' || type == 'V') return true; /* nothing about the member's name or size */
     if (n > TAR_NAME_MAX) return false;
     char *bytes = malloc((size_t)n + 1);
-    h->st = bytes ? file_read_at(h->fd, bytes, (size_t)n, body, h->path)
+    size_t got = 0;
+    h->st = bytes ? file_read_some(h->fd, bytes, (size_t)n, body, &got, h->path)
                   : lens_fail(LENS_MEMORY, "%s: out of memory for a name", h->path);
-    bool good = h->st == LENS_OK;
+    bool good = h->st == LENS_OK && got == n;
     if (good) bytes[n] = '\0';
     if (good && type == 'L') {
         str_clear(&m->path);
@@ -214,7 +216,7 @@ static lens_status cut_members(tar_headers_t *h, source_cuts_t *c) {
         last = key;
         key = swap;
     }
-    st = h->st == LENS_FORMAT ? LENS_OK : h->st; /* FORMAT: a name beyond the end of the file */
+    st = h->st;
     if (st == LENS_OK) st = str_status(&m.path);
 done:
     str_free(&m.path);

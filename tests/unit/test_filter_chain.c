@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "data/columns_known.h"
 #include "data/filter_chain.h"
 #include "data/filter_counts.h"
 
@@ -257,6 +258,17 @@ static void test_scores(void **state) {
     assert_passes("filters: [aesthetic, nsfw]", &s); /* the first that has a value */
     assert_fails("filters: [aesthetic: {column: NSFW}]", &s,
                  "aesthetic: column \"NSFW\": expected a number, got \"unlikely\"");
+    static const char *const scores[] = {"aesthetic", "nsfw", "watermark"}; /* every name that is known for one */
+    static const char *const reasons[] = {"aesthetic 0, expected at least 3", "nsfw 1, expected at most 0.3",
+                                          "watermark 1, expected at most 0.5"};
+    for (int i = 0; i < 3; i++)
+        for (const char *const *name = columns_known(scores[i]); *name; name++) {
+            char meta[64], yaml[32];
+            snprintf(meta, sizeof meta, "{\"%s\": %s}", *name, i == 0 ? "0" : "1");
+            snprintf(yaml, sizeof yaml, "filters: [%s]", scores[i]);
+            s.meta = meta;
+            assert_refused(yaml, &s, i == 0 ? 0 : 1, reasons[i]);
+        }
     s.meta = "{\"aesthetic\": [1]}";
     assert_fails("filters: [aesthetic]", &s, "aesthetic: column \"aesthetic\": expected a number");
     s.meta = "{\"aesthetic\": true}";
