@@ -390,6 +390,7 @@ static lens_status clean_segment(str_t *out, const char *segment, bool was_file_
     trim(&kept, was_file_name);
     squeeze(out, str_text(&kept));
     lens_status st = str_status(&kept);
+    if (st == LENS_OK) st = str_status(out);
     str_free(&kept);
     settle_case(out);
     return st;
