@@ -142,8 +142,9 @@ static void add_rejects_place(str_t *out, const ingest_values_t *v) {
 static void print_text(const ingest_report_t *r, const ingest_values_t *v, const char *rejects_place) {
     const int64_t n_rejected = ingest_n_rejected(r);
     if (!v->dry_run)
-        printf("accepted  %" PRId64 " samples in %" PRId64 " shards: %.1f MiB of %s from %.1f MiB\n", r->n_accepted,
-               r->n_shards, mib(r->picture_bytes), r->n_kept ? "pictures" : "WebP", mib(r->source_bytes));
+        printf("accepted  %" PRId64 " samples in %" PRId64 " shard%s: %.1f MiB of %s from %.1f MiB\n", r->n_accepted,
+               r->n_shards, r->n_shards == 1 ? "" : "s", mib(r->picture_bytes), r->n_kept ? "pictures" : "WebP",
+               mib(r->source_bytes));
     else
         printf("accepted  %" PRId64 " samples of %.1f MiB; no dataset was written\n", r->n_accepted,
                mib(r->source_bytes));

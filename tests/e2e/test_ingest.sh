@@ -42,7 +42,7 @@ head -c 600 in/red_car.jpg >in/cut.jpg
 printf '\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\0\0\0\0' >in/huge.png
 echo 'GIF89a' >in/moving.gif
 cp in/red_car.jpg in/red_car.png
-expect 0 'accepted  3 samples in 1 shards' '' "$lens" ingest in -o set --threads 2
+expect 0 'accepted  3 samples in 1 shard:' '' "$lens" ingest in -o set --threads 2
 [ "$(wc -l <set/rejects.jsonl)" = 4 ] || fail 'four rejects expected'
 rejected set cut 'cannot decode' 'Premature end of JPEG'
 rejected set huge 'cannot decode' '60000 x 60000 px is too large'
