@@ -2,23 +2,8 @@
 # lens shards: what each action prints, what it says to mistakes, damage found, a full disk borne.
 set -u
 lens=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-complain() {
-    echo "FAILED: $1"
-    failures=$((failures + 1))
-}
-# expect STATUS PATTERN COMMAND...: PATTERN (extended) is somewhere in stdout or stderr; stderr has one line at most.
-expect() {
-    local status=$1 pattern=$2 got
-    shift 2
-    "$@" >"$work/out" 2>"$work/err" </dev/null
-    got=$?
-    [ $got = "$status" ] || complain "$*: exit status $got, expected $status: $(cat "$work/err")"
-    cat "$work/out" "$work/err" | grep -qE -- "$pattern" || complain "$*: no \"$pattern\" in: $(cat "$work/out" "$work/err")"
-    [ "$(wc -l <"$work/err")" -le 1 ] || complain "$*: several lines: $(cat "$work/err")"
-}
+# shellcheck source-path=SCRIPTDIR source=shards.sh
+. "$(dirname "$0")/shards.sh"
 
 set_=$work/set
 "$lens" scenes -n 90 --captions --shard-samples 40 --size 32 -o "$set_" >/dev/null || exit 1
@@ -62,13 +47,6 @@ expect 1 'no such folder' "$lens" shards stat "$work/nothing"
 expect 1 'no dataset' "$lens" shards verify "$work"
 
 # Damage: each fault one line, the rest is still checked.
-# flip FILE OFFSET: every bit of that byte.
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    # shellcheck disable=SC2059  # the format is the byte
-    printf "\\x$(printf %02x $((255 - byte)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
 cp -r "$set_" "$work/hurt"
 flip "$work/hurt/base/shard-00001.h5" 5000
 flip "$work/hurt/truth-dense/shard-00000.h5" 300

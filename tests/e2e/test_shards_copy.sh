@@ -2,23 +2,8 @@
 # lens shards index, merge, select, split, repair: samples go over with all their layers; damage is left behind and told.
 set -u
 lens=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-complain() {
-    echo "FAILED: $1"
-    failures=$((failures + 1))
-}
-# expect STATUS PATTERN COMMAND...: PATTERN (extended) is somewhere in stdout or stderr; stderr has one line at most.
-expect() {
-    local status=$1 pattern=$2 got
-    shift 2
-    "$@" >"$work/out" 2>"$work/err" </dev/null
-    got=$?
-    [ $got = "$status" ] || complain "$*: exit status $got, expected $status: $(cat "$work/err")"
-    cat "$work/out" "$work/err" | grep -qE -- "$pattern" || complain "$*: no \"$pattern\" in: $(cat "$work/out" "$work/err")"
-    [ "$(wc -l <"$work/err")" -le 1 ] || complain "$*: several lines: $(cat "$work/err")"
-}
+# shellcheck source-path=SCRIPTDIR source=shards.sh
+. "$(dirname "$0")/shards.sh"
 whole() {
     expect 0 'no faults$' "$lens" shards verify "$1"
 }
@@ -29,12 +14,6 @@ samples() {
     # shellcheck disable=SC2046  # one index a word
     "$lens" shards cat "$1" --json $(seq 0 $((n - 1))) |
         sed -E 's/"index":[0-9]+,//; s/,"shard":"[^"]*","shard_index":[0-9]+//; s/"key":"(one|two)\//"key":"/'
-}
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    # shellcheck disable=SC2059  # the format is the byte
-    printf "\\x$(printf %02x $((255 - byte)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 "$lens" scenes -n 60 --captions --shard-samples 25 --size 32 -o "$work/one" >/dev/null || exit 1
