@@ -203,7 +203,8 @@ static lens_status add_caption(str_t *out, const dataset_t *d, int64_t i, int ki
     str_add_html(out, dataset_kind(d, kind));
     str_add(out, "</span>");
     if (st == LENS_OK && text->len > 0) {
-        str_addf(out, " <small>%" PRId64 " words</small></h4><p>", data_figures_count_words(str_text(text)));
+        int64_t n_words = data_figures_count_words(str_text(text));
+        str_addf(out, " <small>%" PRId64 " word%s</small></h4><p>", n_words, n_words == 1 ? "" : "s");
         str_add_html(out, str_text(text));
         str_add(out, "</p>\n");
         return LENS_OK;
