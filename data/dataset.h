@@ -129,19 +129,6 @@ LENS_CHECKED lens_status dataset_writer_add(dataset_writer_t *w, const sample_t 
 LENS_CHECKED lens_status dataset_writer_close(dataset_writer_t *w);
 void dataset_writer_abort(dataset_writer_t *w); /* drops the open shard and frees w; NULL is allowed */
 
-/* One base shard by its number, so that many writers make one set: no two may write the same number or the same key,
- * and the numbers must have no gap in the end, when dataset_write_index is called. */
-typedef struct dataset_shard_writer dataset_shard_writer_t;
-/* STATE where that shard is there already. zstd_level as above. */
-LENS_CHECKED lens_status dataset_shard_writer_open(dataset_shard_writer_t **out, const char *dir, int64_t number,
-                                                   const char *provenance, int zstd_level);
-LENS_CHECKED lens_status dataset_shard_writer_add(dataset_shard_writer_t *w, const sample_t *sample); /* copies */
-int64_t dataset_shard_writer_n_samples(const dataset_shard_writer_t *w);
-uint64_t dataset_shard_writer_image_bytes(const dataset_shard_writer_t *w);
-/* Publishes; frees w in every case. STATE where it holds no sample. */
-LENS_CHECKED lens_status dataset_shard_writer_close(dataset_shard_writer_t *w);
-void dataset_shard_writer_abort(dataset_shard_writer_t *w); /* NULL is allowed */
-
 /* DIR/index.h5 of the base shards that stand in the folder, all of them opened and checked; replaces an older one.
  * buckets NULL: without counts. */
 LENS_CHECKED lens_status dataset_write_index(const char *dir, const bucket_list_t *buckets);

@@ -127,63 +127,6 @@ lens_status dataset_writer_close(dataset_writer_t *w) {
     return st;
 }
 
-/* ---- one shard by its number ---- */
-
-struct dataset_shard_writer {
-    shard_writer_t *shard;
-};
-
-lens_status dataset_shard_writer_open(dataset_shard_writer_t **out, const char *dir, int64_t number,
-                                      const char *provenance, int zstd_level) {
-    *out = NULL;
-    if (number < 0) return lens_fail(LENS_ARGUMENT, "%s: shard number %lld", dir, (long long)number);
-    str_t base = {0}, path = {0};
-    dataset_shard_writer_t *w = calloc(1, sizeof *w);
-    lens_status st = w ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", dir);
-    const shard_identity_t identity = {.kind = "base", .provenance = provenance, .zstd_level = zstd_level};
-    if (st != LENS_OK) goto done;
-    str_addf(&base, "%s/base", dir);
-    LENS_GO(str_status(&base));
-    LENS_GO(shard_path(&path, base.s, number));
-    if (file_exists(path.s)) {
-        st = lens_fail(LENS_STATE, "%s: is there already", path.s);
-        goto done;
-    }
-    LENS_GO(dir_make(base.s));
-    LENS_GO(shard_writer_open(&w->shard, path.s, &identity));
-    *out = w;
-    w = NULL;
-done:
-    free(w);
-    str_free(&base);
-    str_free(&path);
-    return st;
-}
-
-lens_status dataset_shard_writer_add(dataset_shard_writer_t *w, const sample_t *sample) {
-    return shard_writer_add_sample(w->shard, sample);
-}
-
-int64_t dataset_shard_writer_n_samples(const dataset_shard_writer_t *w) {
-    return shard_writer_n_samples(w->shard);
-}
-
-uint64_t dataset_shard_writer_image_bytes(const dataset_shard_writer_t *w) {
-    return shard_writer_image_bytes(w->shard);
-}
-
-lens_status dataset_shard_writer_close(dataset_shard_writer_t *w) {
-    shard_writer_t *shard = w->shard;
-    free(w);
-    return shard_writer_close(shard);
-}
-
-void dataset_shard_writer_abort(dataset_shard_writer_t *w) {
-    if (!w) return;
-    shard_writer_abort(w->shard);
-    free(w);
-}
-
 /* ---- the index of what stands there ---- */
 
 lens_status dataset_write_index(const char *dir, const bucket_list_t *buckets) {

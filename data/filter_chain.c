@@ -71,12 +71,6 @@ int filter_chain_find(const filter_chain_t *c, const char *name) {
     return -1;
 }
 
-bool filter_chain_needs_pixels(const filter_chain_t *c) {
-    for (int i = 0; i < c->n; i++)
-        if (kind_of(c, i)->pixels) return true;
-    return false;
-}
-
 bool filter_chain_near_duplicate(const filter_chain_t *c, filter_near_duplicate_t *out) {
     *out = (filter_near_duplicate_t){.stage = filter_chain_find(c, filter_kinds[FILTER_NEAR_DUPLICATE].name)};
     if (out->stage < 0) return false;

@@ -51,7 +51,6 @@ void filter_chain_free(filter_chain_t *c); /* NULL is allowed */
 int filter_chain_n(const filter_chain_t *c);
 const char *filter_chain_name(const filter_chain_t *c, int stage); /* "area" */
 int filter_chain_find(const filter_chain_t *c, const char *name);  /* the stage, -1: not in this chain */
-bool filter_chain_needs_pixels(const filter_chain_t *c);           /* some stage needs image_stats */
 /* Appends the stage's limits ("min 3, max 8") and all that decides: one line a stage, the same text for the same
  * decisions, texts of files by their hashes. For provenance, and to tell whether a run goes on with the chain it began
  * with. */

@@ -1,5 +1,4 @@
-/* How many samples a chain kept and dropped: by part, summed, kept as JSON, shown as a table. Plain data; one thread
- * each. */
+/* How many samples a chain kept and dropped, and the table that shows it. Plain data; one thread each. */
 #ifndef LENS_DATA_FILTER_COUNTS_H
 #define LENS_DATA_FILTER_COUNTS_H
 
@@ -15,14 +14,7 @@ typedef struct {
  * near-duplicate with filter_counts_drop after its verdict was added as passed. */
 void filter_counts_add(filter_counts_t *c, const filter_verdict_t *v);
 void filter_counts_drop(filter_counts_t *c, int stage, bool was_passed);
-void filter_counts_sum(filter_counts_t *into, const filter_counts_t *from);
 int64_t filter_counts_total(const filter_counts_t *c); /* passed and dropped */
-
-/* Appends {"passed": 12, "stages": [{"stage": "area", "dropped": 3, "missing": 0}, ...]}. */
-void filter_counts_write(const filter_counts_t *c, const filter_chain_t *chain, str_t *out);
-/* FORMAT: no such object, of another chain, or a count below 0. */
-LENS_CHECKED lens_status filter_counts_read(filter_counts_t *out, const filter_chain_t *chain, const char *json,
-                                            size_t n);
 
 /* Appends a table for people: a line a stage with its limits, what it dropped, as a share of what reached it, what is
  * left. */

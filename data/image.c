@@ -102,11 +102,6 @@ image_format image_format_of(const uint8_t *bytes, size_t n) {
     return IMAGE_UNKNOWN;
 }
 
-bool image_is_readable(const uint8_t *bytes, size_t n) {
-    image_format format = image_format_of(bytes, n);
-    return format != IMAGE_UNKNOWN && format != IMAGE_GIF;
-}
-
 lens_status image_read_header(image_header_t *out, image_format format, const uint8_t *bytes, size_t n) {
     switch (format) {
     case IMAGE_JPEG:

@@ -23,8 +23,6 @@ typedef enum { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP, IMAGE_GIF } ima
 
 #define IMAGE_MAGIC_BYTES 12 /* as many bytes of a file's beginning tell its format */
 image_format image_format_of(const uint8_t *bytes, size_t n);
-/* Whether a file that begins so is of a format that image_decode reads: not UNKNOWN, not GIF. */
-bool image_is_readable(const uint8_t *bytes, size_t n);
 
 /* What a file's header says; nothing is decoded. */
 typedef struct {

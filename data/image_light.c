@@ -7,10 +7,6 @@ double image_light_of_srgb(double code) {
     return code <= 0.04045 ? code / 12.92 : pow((code + 0.055) / 1.055, 2.4);
 }
 
-double image_light_as_srgb(double light) {
-    return light <= 0.0031308 ? light * 12.92 : 1.055 * pow(light, 1 / 2.4) - 0.055;
-}
-
 lens_status image_light_new(image_light_t **out) {
     image_light_t *t = *out = malloc(sizeof *t);
     if (!t) return lens_fail(LENS_MEMORY, "%zu bytes for tables of light", sizeof *t);

@@ -17,7 +17,6 @@ typedef struct {
 LENS_CHECKED lens_status image_light_new(image_light_t **out); /* released with free */
 
 double image_light_of_srgb(double code); /* both 0 to 1 */
-double image_light_as_srgb(double light);
 
 /* The code nearest to `light` in sRGB's own scale; light outside 0 to 1 gives its ends. */
 static inline uint8_t image_light_to_srgb(const image_light_t *t, float light) {

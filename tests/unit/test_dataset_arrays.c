@@ -418,9 +418,14 @@ static void counts_buckets(void **state) {
 static void numbered_shards(void **state) {
     char dir[128];
     snprintf(dir, sizeof dir, "%s/many", (char *)*state);
-    dataset_shard_writer_t *w;
+    char path[160], other[160];
+    snprintf(path, sizeof path, "%s/base", dir);
+    ok(dir_make(path));
+    const shard_identity_t identity = {.kind = "base", .provenance = "{}", .zstd_level = 9};
+    shard_writer_t *w;
     for (int number = 2; number >= 0; number--) {
-        ok(dataset_shard_writer_open(&w, dir, number, "{}", 9));
+        snprintf(path, sizeof path, "%s/base/shard-%05d.h5", dir, number);
+        ok(shard_writer_open(&w, path, &identity));
         char key[] = {(char)('a' + number), '\0'};
         sample_t s = {.key = key,
                       .picture = "p",
@@ -429,13 +434,13 @@ static void numbered_shards(void **state) {
                       .height = 1,
                       .original_width = 1,
                       .original_height = 1};
-        ok(dataset_shard_writer_add(w, &s));
-        assert_int_equal(dataset_shard_writer_n_samples(w), 1);
-        ok(dataset_shard_writer_close(w));
+        ok(shard_writer_add_sample(w, &s));
+        assert_int_equal(shard_writer_n_samples(w), 1);
+        ok(shard_writer_close(w));
     }
-    assert_fails(dataset_shard_writer_open(&w, dir, 1, NULL, 0), LENS_STATE, "is there already");
-    ok(dataset_shard_writer_open(&w, dir, 3, NULL, 0));
-    assert_fails(dataset_shard_writer_close(w), LENS_STATE, "closed with 0 samples");
+    snprintf(path, sizeof path, "%s/base/shard-00003.h5", dir);
+    ok(shard_writer_open(&w, path, &identity));
+    assert_fails(shard_writer_close(w), LENS_STATE, "closed with 0 samples");
     ok(dataset_write_index(dir, NULL));
     dataset_t *d;
     ok(dataset_open(&d, dir));
@@ -444,7 +449,6 @@ static void numbered_shards(void **state) {
     assert_string_equal(key.s, "b");
     dataset_close(d);
     /* Another shard of the same size under the name of one. */
-    char path[160], other[160];
     snprintf(path, sizeof path, "%s/base/shard-00002.h5", dir);
     snprintf(other, sizeof other, "%s/base/shard-00000.h5", dir);
     assert_int_equal(unlink(path), 0);
