@@ -58,6 +58,7 @@ refused 1 "set/base" data "$work/set" --make -n 1
 # From the disk. A round of this tiny set may be over before the time is: then it says so.
 "$lens" bench data "$work/set" --cold --buckets 64x64 --batch 4 --seconds 0.01 --rounds 1 >"$work/text" 2>"$work/err" ||
     grep -q "a larger set" "$work/err" || fail "--cold: $(cat "$work/err")"
+[ -s "$work/err" ] || grep -q "page cache cold" "$work/text" || fail "--cold: $(head -1 "$work/text")"
 
 # A loader that is killed leaves nothing that the next one meets: no shared memory, no files.
 names() { ls -A /dev/shm "$work/set" "$work/set/base"; }
