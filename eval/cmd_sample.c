@@ -142,7 +142,7 @@ static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample
     LENS_GO(weights_dir(&dir, checkpoint, v->raw));
     LENS_GO(pipeline_load_config(&d->config, dir.s));
     LENS_GO(kernels_cpu_new(&d->k, (int)v->threads, 1));
-    LENS_GO(pipeline_tensors_init(&d->tensors, &d->config));
+    LENS_GO(pipeline_tensors_init(&d->tensors, &d->config, 0));
     LENS_GO(load_weights(d, dir.s));
     st = generator_new(&d->generator, d->k, &d->config, batch);
 done:

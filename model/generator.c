@@ -38,7 +38,8 @@ lens_status generator_new(generator_t **out, kernels_t *k, const pipeline_config
                        .w = pipeline_grid_w(c),
                        .C = c->mmdit.in_channels};
     lens_status st = LENS_OK;
-    mmdit_limits_t limits = {.B = max_batch, .N = g->h * g->w, .T = c->text.max_tok};
+    mmdit_shape_t shape = {.B = max_batch, .N = g->h * g->w, .T = c->text.max_tok};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1};
     g->streams = calloc((size_t)max_batch, sizeof *g->streams);
     g->host_t = calloc((size_t)max_batch, sizeof *g->host_t);
     if (!g->streams || !g->host_t) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for the sampler"));
@@ -68,7 +69,7 @@ static lens_status velocity(generator_t *g, const pipeline_tensors_t *t, mmdit_i
     int64_t R = in->B * g->h * g->w, n = R * g->C, T = in->T;
     act_t *v;
     k->to_act(k, g->x_act, g->x, n);
-    LENS_TRY(mmdit_forward(g->model, &t->mmdit, in, &v));
+    LENS_TRY(mmdit_forward(g->model, &t->mmdit, in, NULL, &v));
     k->to_float(k, g->v, v, n);
     if (guidance == 1.0 || T == 0) return LENS_OK;
     k->to_act(k, g->v_cond, g->v, n); /* the next pass overwrites v */

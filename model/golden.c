@@ -311,9 +311,9 @@ static lens_status one_step(golden_t *r, const adamw_t *o, float *loss) {
     act_t *v;
     double each[64], sum = 0;
     k->zero(k, r->g, sizeof(float) * (size_t)r->n);
-    LENS_TRY(mmdit_forward(r->model, &r->weights, &r->input, &v));
+    LENS_TRY(mmdit_forward(r->model, &r->weights, &r->input, NULL, &v));
     k->flow_loss(k, r->loss, r->dv, v, r->data, r->noise, 1.0f / (float)B, B, n);
-    mmdit_backward(r->model, &r->weights, &r->grads, &r->input, r->dv, NULL);
+    mmdit_backward(r->model, &r->weights, &r->grads, &r->input, r->dv, NULL, NULL);
     if (o->step == 1) {
         LENS_TRY(compare_activations(r));
         LENS_TRY(compare_flat(r, GOLDEN_GRADIENTS, r->g, "grad."));
@@ -371,11 +371,12 @@ lens_status golden_run(golden_result_t results[GOLDEN_N_GROUPS], kernels_t *k, c
     LENS_GO(read_config(&r));
     LENS_GO(load_weights(&r));
     LENS_GO(load_inputs(&r));
-    mmdit_limits_t limits = {r.input.B, r.input.h * r.input.w, r.input.T, .backward = true, .last_text = true};
+    mmdit_shape_t shape = {r.input.B, r.input.h * r.input.w, r.input.T};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1, .backward = true, .last_text = true};
     LENS_GO(mmdit_new(&r.model, k, &r.config, &limits));
-    LENS_GO(k->alloc(k, &r.dv, k->act_bytes * (size_t)(limits.B * limits.N * mmdit_out_width(&r.config)),
-                     "output gradient"));
-    LENS_GO(k->alloc(k, &loss, sizeof(double) * (size_t)limits.B, "losses"));
+    LENS_GO(
+        k->alloc(k, &r.dv, k->act_bytes * (size_t)(shape.B * shape.N * mmdit_out_width(&r.config)), "output gradient"));
+    LENS_GO(k->alloc(k, &loss, sizeof(double) * (size_t)shape.B, "losses"));
     r.loss = loss;
     st = run_steps(&r);
 done:

@@ -105,18 +105,26 @@ lens_status mmdit_new(mmdit_t **out, kernels_t *k, const mmdit_config_t *c, cons
     *out = NULL;
     LENS_TRY(mmdit_config_check(c));
     lens_status st = LENS_OK;
-    int64_t larger = limits->N > limits->T ? limits->N : limits->T;
+    mmdit_shape_t most = {0};
+    for (int i = 0; i < limits->n_shapes; i++) {
+        const mmdit_shape_t *s = &limits->shapes[i];
+        most = (mmdit_shape_t){s->B > most.B ? s->B : most.B, s->N > most.N ? s->N : most.N,
+                               s->T > most.T ? s->T : most.T};
+    }
+    int64_t larger = most.N > most.T ? most.N : most.T;
     mmdit_t *m = calloc(1, sizeof *m);
     if (!m) return lens_fail(LENS_MEMORY, "out of memory for a model");
     *m = (mmdit_t){.k = k,
                    .config = *c,
-                   .limits = *limits,
+                   .limits = most,
+                   .keeps_gradients = limits->backward,
+                   .last_text = limits->last_text,
                    .D = mmdit_dim(c),
                    .M = mmdit_mlp_dim(c),
                    .out_width = mmdit_out_width(c),
                    .plan = {.act_bytes = k->act_bytes}};
     m->blocks = calloc((size_t)c->num_layers, sizeof *m->blocks);
-    m->host_n_keys = calloc((size_t)limits->B, sizeof *m->host_n_keys);
+    m->host_n_keys = calloc((size_t)most.B, sizeof *m->host_n_keys);
     m->host_rope = calloc((size_t)(larger * c->head_dim), sizeof *m->host_rope);
     if (!m->blocks || !m->host_n_keys || !m->host_rope) {
         mmdit_free(m);
@@ -258,15 +266,21 @@ static void block_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_inpu
         stream_from_attention(m, &w->blocks[i].txt, &b->txt, last ? m->y_end : m->blocks[i + 1].txt.x0, in->B, in->T);
 }
 
-lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in, act_t **v) {
+lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in, const mmdit_watch_t *watch,
+                          act_t **v) {
     LENS_TRY(check_input(m, in));
     kernels_t *k = m->k;
     int64_t B = in->B, N = in->h * in->w, D = m->D;
     set_rope(m, in->h, in->w);
     for (int64_t b = 0; b < B; b++) m->host_n_keys[b] = (int32_t)N + (in->T > 0 ? in->text_len[b] : 0);
     k->upload(k, m->n_keys, m->host_n_keys, sizeof(int32_t) * (size_t)B);
+    mmdit_begin_part(watch, MMDIT_PART_INPUTS);
     embed_inputs(m, w, in);
-    for (int64_t i = 0; i < m->config.num_layers; i++) block_forward(m, w, in, i);
+    for (int64_t i = 0; i < m->config.num_layers; i++) {
+        mmdit_begin_part(watch, mmdit_part_of_block(i));
+        block_forward(m, w, in, i);
+    }
+    mmdit_begin_part(watch, mmdit_n_parts(&m->config) - 1);
     k->linear_fwd(k, m->final_mod, m->s, w->norm_out_w, w->norm_out_b, B, 2 * D, D);
     k->layer_mod_fwd(k, m->final_norm, m->final_stats, m->x_end, slice_at(m->final_mod, 2 * D, D),
                      slice_at(m->final_mod, 2 * D, 0), B, N, D, (float)m->config.eps);

@@ -50,16 +50,42 @@ typedef struct {
     mmdit_block_t *blocks;                       /* [num_layers], owned */
 } mmdit_tensors_t;
 
-/* Adds a PLAN_F32 row for every tensor, with its released name; slots are the fields of *t, whose blocks are allocated
- * here and freed by mmdit_tensors_free. plan_bind_as then fills *t. */
+/* The model in parts, in the order of the forward pass: inputs, blocks, output. The weights of a part are one group of
+ * the plan (plan_begin_group): what is sent between ranks together, while other parts compute. */
+#define MMDIT_PART_INPUTS 0
+static inline int64_t mmdit_part_of_block(int64_t block) {
+    return 1 + block;
+}
+static inline int64_t mmdit_n_parts(const mmdit_config_t *c) { /* the last one is the output */
+    return c->num_layers + 2;
+}
+
+/* Adds a PLAN_F32 row for every tensor, with its released name, in groups by part; slots are the fields of *t, whose
+ * blocks are allocated here and freed by mmdit_tensors_free. plan_bind_as then fills *t. */
 LENS_CHECKED lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config_t *c);
 void mmdit_tensors_free(mmdit_tensors_t *t);
 
+/* A batch, or the largest of its kind: B samples, N image tokens, T text tokens. */
 typedef struct {
-    int64_t B, N, T; /* the largest batch, image grid and text that will come */
-    bool backward;   /* plan gradients of activations too */
-    bool last_text;  /* compute the last block's text path, which reaches no output: for tests */
+    int64_t B, N, T;
+} mmdit_shape_t;
+
+typedef struct {
+    const mmdit_shape_t
+        *shapes; /* [n_shapes] that will come; an input must fit into one of them. Borrowed by mmdit_new */
+    int n_shapes;
+    bool backward;  /* plan gradients of activations too */
+    bool last_text; /* compute the last block's text path, which reaches no output: for tests */
 } mmdit_limits_t;
+
+/* Told of the model's progress, part by part, on the driving thread; NULL functions are not called.
+ * begin: before the part's weights are first read (forward), or its gradients first written (backward).
+ * end: when its gradients are complete (backward only). Backward ends parts from the last to the first. */
+typedef struct {
+    void (*begin)(void *arg, int64_t part);
+    void (*end)(void *arg, int64_t part);
+    void *arg;
+} mmdit_watch_t;
 
 typedef struct {
     int64_t B, h, w, T;                       /* N = h * w; T may be 0: no text at all */
@@ -74,11 +100,12 @@ LENS_CHECKED lens_status mmdit_new(mmdit_t **out, kernels_t *k, const mmdit_conf
 void mmdit_free(mmdit_t *m);                       /* NULL is allowed */
 const plan_t *mmdit_activations(const mmdit_t *m); /* for the memory table and for tests, which find rows by name */
 
-/* *v: act [B, N, Cout], the model's until the next forward. */
-LENS_CHECKED lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in, act_t **v);
+/* *v: act [B, N, Cout], the model's until the next forward. watch: NULL for none. */
+LENS_CHECKED lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in,
+                                       const mmdit_watch_t *watch, act_t **v);
 /* After mmdit_forward of the same input. Adds to the gradients g; dtext[i] act [B, T, e] is overwritten, NULL entries
  * (or a NULL array) mean frozen features. dv is act [B, N, Cout]. */
 void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
-                    const act_t *dv, act_t *const *dtext);
+                    const act_t *dv, act_t *const *dtext, const mmdit_watch_t *watch);
 
 #endif

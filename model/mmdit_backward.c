@@ -94,15 +94,24 @@ static void inputs_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_te
 }
 
 void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
-                    const act_t *dv, act_t *const *dtext) {
-    LENS_ASSERT(m->limits.backward, "planned for forward only: limits.backward = %d", (int)m->limits.backward);
+                    const act_t *dv, act_t *const *dtext, const mmdit_watch_t *watch) {
+    LENS_ASSERT(m->keeps_gradients, "planned for forward only: limits.backward = %d", (int)m->keeps_gradients);
     kernels_t *k = m->k;
+    int64_t last = mmdit_n_parts(&m->config) - 1;
+    mmdit_begin_part(watch, last);
     output_backward(m, w, g, in, dv);
+    mmdit_end_part(watch, last);
     if (in->T > 0) {
         /* The last block's text sends nothing back from behind attention. */
         k->zero(k, m->d.txt.dx, k->act_bytes * (size_t)(in->B * in->T * m->D));
         k->zero(k, m->d.txt.dmod, k->act_bytes * (size_t)(in->B * MOD_N * m->D));
     }
-    for (int64_t i = m->config.num_layers - 1; i >= 0; i--) block_backward(m, w, g, in, i);
+    for (int64_t i = m->config.num_layers - 1; i >= 0; i--) {
+        mmdit_begin_part(watch, mmdit_part_of_block(i));
+        block_backward(m, w, g, in, i);
+        mmdit_end_part(watch, mmdit_part_of_block(i));
+    }
+    mmdit_begin_part(watch, MMDIT_PART_INPUTS);
     inputs_backward(m, w, g, in, dtext);
+    mmdit_end_part(watch, MMDIT_PART_INPUTS);
 }

@@ -42,7 +42,8 @@ typedef struct {
 struct mmdit {
     kernels_t *k;
     mmdit_config_t config;
-    mmdit_limits_t limits;
+    mmdit_shape_t limits; /* the largest of each */
+    bool keeps_gradients, last_text;
     int64_t D, M, out_width;
     plan_t plan; /* of everything below */
     void *buffer;
@@ -70,9 +71,16 @@ static inline slice_t mmdit_mod(const mmdit_t *m, act_t *mod, int part) {
     return slice_at(mod, MOD_N * m->D, part * m->D);
 }
 
+static inline void mmdit_begin_part(const mmdit_watch_t *watch, int64_t part) {
+    if (watch && watch->begin) watch->begin(watch->arg, part);
+}
+static inline void mmdit_end_part(const mmdit_watch_t *watch, int64_t part) {
+    if (watch && watch->end) watch->end(watch->arg, part);
+}
+
 /* Whether block i has text that is computed past attention. */
 static inline bool mmdit_text_goes_on(const mmdit_t *m, const mmdit_input_t *in, int64_t i) {
-    return in->T > 0 && (i + 1 < m->config.num_layers || m->limits.last_text);
+    return in->T > 0 && (i + 1 < m->config.num_layers || m->last_text);
 }
 
 static inline attention_shape_t mmdit_attention_shape(const mmdit_t *m, const mmdit_input_t *in, int64_t i) {

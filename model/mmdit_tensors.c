@@ -114,6 +114,7 @@ lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config
     int64_t D = mmdit_dim(c), text = c->num_text_layers * c->enc_hidden_dim, out = mmdit_out_width(c);
     *t = (mmdit_tensors_t){.blocks = calloc((size_t)c->num_layers, sizeof *t->blocks)};
     if (!t->blocks) return lens_fail(LENS_MEMORY, "out of memory for %lld blocks", (long long)c->num_layers);
+    plan_begin_group(p, MMDIT_PART_INPUTS);
     add_matrix(p, &t->img_in_w, D, c->in_channels, fan_in_std(c->in_channels), "", "img_in");
     add_bias(p, &t->img_in_b, D, "", "img_in");
     for (int64_t i = 0; i < c->num_text_layers; i++)
@@ -129,14 +130,17 @@ lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config
     add_bias(p, &t->time2_b, D, time, "linear_2");
     for (int64_t i = 0; i < c->num_layers; i++) {
         char block[PLAN_NAME_MAX];
+        plan_begin_group(p, mmdit_part_of_block(i));
         snprintf(block, sizeof block, "transformer_blocks.%lld.", (long long)i);
         add_stream(p, &t->blocks[i].img, c, block, &image_names);
         add_stream(p, &t->blocks[i].txt, c, block, &text_names);
     }
+    plan_begin_group(p, mmdit_n_parts(c) - 1);
     add_matrix(p, &t->norm_out_w, 2 * D, D, 0, "", "norm_out.linear");
     add_bias(p, &t->norm_out_b, 2 * D, "", "norm_out.linear");
     add_matrix(p, &t->proj_out_w, out, D, 0, "", "proj_out");
     add_bias(p, &t->proj_out_b, out, "", "proj_out");
+    plan_end_groups(p);
     lens_status st = plan_status(p);
     if (st != LENS_OK) mmdit_tensors_free(t);
     return st;

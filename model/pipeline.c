@@ -44,14 +44,14 @@ lens_status pipeline_config_check(const pipeline_config_t *c) {
     return LENS_OK;
 }
 
-lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t *c) {
-    *t = (pipeline_tensors_t){.plan = {.act_bytes = sizeof(float)}};
+lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t *c, size_t group_align) {
+    *t = (pipeline_tensors_t){.plan = {.act_bytes = sizeof(float), .group_align = group_align}};
     LENS_TRY(pipeline_config_check(c));
-    LENS_TRY(mmdit_plan_tensors(&t->plan, &t->mmdit, &c->mmdit));
+    plan_begin_group(&t->plan, MMDIT_PART_INPUTS);
     plan_row_t *row = plan_add(&t->plan, &t->embedding, PLAN_F32, PLAN_NO_DECAY, PLAN_2D(c->text.n_rows, c->text.dim),
                                TEXT_PREFIX "embedding.weight");
     row->init_std = 0.577f; /* three rows a word: features of variance 1 */
-    return plan_status(&t->plan);
+    return mmdit_plan_tensors(&t->plan, &t->mmdit, &c->mmdit);
 }
 
 void pipeline_tensors_free(pipeline_tensors_t *t) {

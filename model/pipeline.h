@@ -30,7 +30,8 @@ typedef struct {
     void *embedding; /* [n_rows, e] */
 } pipeline_tensors_t;
 
-LENS_CHECKED lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t *c);
+/* group_align: of the plan, bytes (plan.h); 0: none. The embedding is of the model's part of inputs. */
+LENS_CHECKED lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t *c, size_t group_align);
 void pipeline_tensors_free(pipeline_tensors_t *t);
 
 /* weights: host f32 [plan_n_floats]. Writes into `dir`, which the caller makes and publishes. */

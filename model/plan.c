@@ -41,7 +41,7 @@ static plan_row_t *new_row(plan_t *p) {
 plan_row_t *plan_add(plan_t *p, void *slot, plan_type type, unsigned flags, plan_shape_t shape, const char *name, ...) {
     LENS_ASSERT(type != PLAN_ACT || p->act_bytes, "act_bytes %zu", p->act_bytes);
     plan_row_t *row = new_row(p);
-    *row = (plan_row_t){.type = type, .n_dims = shape.n_dims, .n = 1, .slot = slot, .flags = flags};
+    *row = (plan_row_t){.type = type, .n_dims = shape.n_dims, .n = 1, .group = p->group, .slot = slot, .flags = flags};
     for (int i = 0; i < shape.n_dims; i++) {
         row->shape[i] = shape.dims[i];
         row->n *= shape.dims[i];
@@ -54,6 +54,16 @@ plan_row_t *plan_add(plan_t *p, void *slot, plan_type type, unsigned flags, plan
     row->offset_bytes = (p->bytes + align - 1) / align * align;
     p->bytes = row->offset_bytes + type_bytes(p, type) * (size_t)row->n;
     return row;
+}
+
+void plan_end_groups(plan_t *p) {
+    if (p->group_align) p->bytes = (p->bytes + p->group_align - 1) / p->group_align * p->group_align;
+}
+
+void plan_begin_group(plan_t *p, int64_t group) {
+    LENS_ASSERT(p->n == 0 || group >= p->group, "group %lld after %lld", (long long)group, (long long)p->group);
+    plan_end_groups(p);
+    p->group = group;
 }
 
 lens_status plan_status(const plan_t *p) {
@@ -102,5 +112,5 @@ void plan_init_weights(const plan_t *p, float *host, uint64_t seed) {
 
 void plan_free(plan_t *p) {
     free(p->rows);
-    *p = (plan_t){.act_bytes = p->act_bytes};
+    *p = (plan_t){.act_bytes = p->act_bytes, .group_align = p->group_align};
 }

@@ -26,6 +26,7 @@ typedef struct {
     int n_dims;
     int64_t shape[PLAN_MAX_DIMS];
     int64_t n;                 /* elements */
+    int64_t group;             /* of rows that lie together (plan_begin_group) */
     size_t offset_bytes;       /* in the buffer */
     float init_mean, init_std; /* of a weight before training */
     void *slot;                /* where plan_bind writes the address: a pointer variable; NULL: nowhere */
@@ -34,8 +35,10 @@ typedef struct {
 typedef struct {
     plan_row_t *rows;
     int n, cap;
-    size_t bytes;     /* of the buffer */
-    size_t act_bytes; /* of one PLAN_ACT element */
+    size_t bytes;       /* of the buffer */
+    size_t act_bytes;   /* of one PLAN_ACT element */
+    size_t group_align; /* bytes: where a group may begin and a plan may end; 0: anywhere */
+    int64_t group;      /* of the rows to come */
     bool failed;
 } plan_t;
 
@@ -52,6 +55,10 @@ typedef struct {
  * memory is kept for plan_status). */
 plan_row_t *plan_add(plan_t *p, void *slot, plan_type type, unsigned flags, plan_shape_t shape, const char *name, ...)
     __attribute__((format(printf, 6, 7)));
+/* Rows from here on belong to `group`, and lie together; groups come in ascending order. The buffer is padded to
+ * group_align, so that each group begins, and the plan ends, at a multiple of it. */
+void plan_begin_group(plan_t *p, int64_t group);
+void plan_end_groups(plan_t *p);
 LENS_CHECKED lens_status plan_status(const plan_t *p);
 /* Writes base + offset to every slot. */
 void plan_bind(const plan_t *p, void *base);

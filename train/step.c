@@ -44,7 +44,8 @@ lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, 
                      .C = p->mmdit.in_channels,
                      .mu = train_config_mu(c)};
     lens_status st = LENS_OK;
-    mmdit_limits_t limits = {.B = local_batch, .N = s->h * s->w, .T = p->text.max_tok, .backward = true};
+    mmdit_shape_t shape = {.B = local_batch, .N = s->h * s->w, .T = p->text.max_tok};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1, .backward = true};
     s->streams = calloc((size_t)local_batch, sizeof *s->streams);
     s->host_t = calloc((size_t)local_batch, sizeof *s->host_t);
     s->host_loss = calloc((size_t)local_batch, sizeof *s->host_loss);
@@ -107,9 +108,9 @@ static lens_status forward_backward(stepper_t *s, train_state_t *state, const st
         text_encoder_forward(s->text, state->weights.embedding, batch->caption, B, &features, &in.text_len, &in.T));
     in.text[0] = features;
     *text_len = in.text_len;
-    LENS_TRY(mmdit_forward(s->model, &state->weights.mmdit, &in, &v));
+    LENS_TRY(mmdit_forward(s->model, &state->weights.mmdit, &in, NULL, &v));
     k->flow_loss(k, s->loss, s->dv, v, s->data, s->noise, 1.0f / (float)s->config->train.global_batch, B, n);
-    mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &in, s->dv, dtext);
+    mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &in, s->dv, dtext, NULL);
     if (in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
     k->download(k, s->host_loss, s->loss, sizeof(double) * (size_t)B);
     return LENS_OK;

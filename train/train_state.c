@@ -31,9 +31,9 @@ static lens_status alloc_buffers(train_state_t *s) {
 lens_status train_state_init(train_state_t *s, kernels_t *k, const pipeline_config_t *c) {
     *s = (train_state_t){.k = k};
     lens_status st = LENS_OK;
-    LENS_GO(pipeline_tensors_init(&s->weights, c));
-    LENS_GO(pipeline_tensors_init(&s->grads, c));
-    LENS_GO(pipeline_tensors_init(&s->average, c));
+    LENS_GO(pipeline_tensors_init(&s->weights, c, 0));
+    LENS_GO(pipeline_tensors_init(&s->grads, c, 0));
+    LENS_GO(pipeline_tensors_init(&s->average, c, 0));
     s->n = plan_n_floats(&s->weights.plan);
     LENS_GO(alloc_buffers(s));
     plan_bind_as(&s->weights.plan, s->acts, k->act_bytes);

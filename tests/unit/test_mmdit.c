@@ -68,7 +68,8 @@ static model_t *model_of(const mmdit_config_t *config, bool last_text) {
     f->config = *config;
     rng_t r = rng_stream(3, 0, 0, RNG_TEST);
     assert_int_equal(kernels_cpu_new(&f->k, 1, 1), LENS_OK);
-    mmdit_limits_t limits = {.B = MAX_B, .N = MAX_N, .T = MAX_T, .backward = true, .last_text = last_text};
+    mmdit_shape_t shape = {.B = MAX_B, .N = MAX_N, .T = MAX_T};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1, .backward = true, .last_text = last_text};
     assert_int_equal(mmdit_new(&f->m, f->k, config, &limits), LENS_OK);
     assert_int_equal(mmdit_plan_tensors(&f->weight_plan, &f->weights, config), LENS_OK);
     assert_int_equal(mmdit_plan_tensors(&f->grad_plan, &f->grads, config), LENS_OK);
@@ -104,7 +105,7 @@ static int64_t out_floats(const model_t *f) {
 
 static const float *forward(model_t *f) {
     act_t *v;
-    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, &v), LENS_OK);
+    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, NULL, &v), LENS_OK);
     return v;
 }
 
@@ -120,7 +121,7 @@ static void backward(model_t *f) {
     act_t *dtext[2] = {f->dtext[0], f->dtext[1]};
     memset(f->g, 0, sizeof(float) * (size_t)plan_n_floats(&f->weight_plan));
     forward(f);
-    mmdit_backward(f->m, &f->weights, &f->grads, &f->in, f->dv, dtext);
+    mmdit_backward(f->m, &f->weights, &f->grads, &f->in, f->dv, dtext, NULL);
     assert_int_equal(f->k->finish(f->k), LENS_OK);
 }
 
@@ -214,7 +215,7 @@ static void gradients_add_up(void **state) {
     int64_t n = plan_n_floats(&f->weight_plan);
     float *once = malloc(sizeof(float) * (size_t)n);
     memcpy(once, f->g, sizeof(float) * (size_t)n);
-    mmdit_backward(f->m, &f->weights, &f->grads, &f->in, f->dv, NULL);
+    mmdit_backward(f->m, &f->weights, &f->grads, &f->in, f->dv, NULL, NULL);
     for (int64_t i = 0; i < n; i++) assert_true(fabsf(f->g[i] - 2 * once[i]) <= 2e-6f * (1 + fabsf(once[i])));
     free(once);
     model_free(f);
@@ -350,20 +351,21 @@ static void limits_are_kept(void **state) {
     act_t *v;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         set_size(f, sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3]);
-        assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, &v), LENS_STATE);
+        assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, NULL, &v), LENS_STATE);
     }
     set_size(f, 2, 2, 3, 3);
     f->text_len[1] = 4;
-    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, &v), LENS_STATE);
+    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, NULL, &v), LENS_STATE);
     f->text_len[1] = -1;
-    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, &v), LENS_STATE);
+    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, NULL, &v), LENS_STATE);
     f->text_len[1] = 0;
-    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, &v), LENS_OK);
+    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, NULL, &v), LENS_OK);
     model_free(f);
 }
 
 static void expect_refused(const mmdit_config_t *c, const char *named) {
-    mmdit_limits_t limits = {.B = 1, .N = 1, .T = 1};
+    mmdit_shape_t shape = {.B = 1, .N = 1, .T = 1};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1};
     mmdit_t *m;
     kernels_t *k;
     assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);

@@ -45,7 +45,7 @@ static fixture_t *fixture_of(const pipeline_config_t *c) {
     f->config = *c;
     snprintf(f->dir, sizeof f->dir, "/tmp/lens-pipe-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    assert_int_equal(pipeline_tensors_init(&f->tensors, c), LENS_OK);
+    assert_int_equal(pipeline_tensors_init(&f->tensors, c, 0), LENS_OK);
     int64_t n = plan_n_floats(&f->tensors.plan);
     f->weights = calloc((size_t)n, sizeof *f->weights);
     rng_t r = rng_stream(2, 0, 0, RNG_TEST);

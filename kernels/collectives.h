@@ -1,0 +1,50 @@
+/* Collectives on device buffers, beside the compute. NCCL's way of working, whatever is behind it.
+ *
+ * There is one communication stream. A start call returns at once; the collective begins when those started before it
+ * are done and the compute that was asked for before the call is done with its buffer, and runs while later compute
+ * does. `wait` makes compute that is asked for after it see the result. Nothing here reads a result on the host.
+ *
+ * Every rank starts the same collectives in the same order with the same sizes. Between a start and its wait nobody
+ * else touches the buffer. Buffers are device memory of the op table. One thread drives it. A failure is kept, makes
+ * later calls do nothing, and is reported by `finish`. The same ranks get the same bits, run after run; after
+ * all_reduce and all_gather all ranks hold the same. */
+#ifndef LENS_KERNELS_COLLECTIVES_H
+#define LENS_KERNELS_COLLECTIVES_H
+
+#include "base/comm.h"
+
+typedef enum { REDUCE_F32, REDUCE_F64 } reduce_type;
+
+/* Times of this rank since the last call, for the share of communication that compute hides. */
+typedef struct {
+    double busy_s;    /* the stream had a collective under way */
+    double exposed_s; /* the driving thread stood in wait or finish */
+    double n_bytes;   /* sent by this rank */
+} collectives_times_t;
+
+typedef int64_t ticket_t; /* of a started collective; later ones are larger. 0: done long ago */
+
+typedef struct collectives collectives_t;
+struct collectives {
+    const char *name; /* "none", "mpi", "nccl" */
+    int rank, world;
+    void *context; /* of the implementation */
+
+    /* x[n] in place, n a multiple of world. Afterwards part r, x[r n / world, (r + 1) n / world), of rank r is the sum
+     * over ranks of theirs; what its other parts hold is undefined. what: for messages, not copied. */
+    ticket_t (*reduce_scatter)(collectives_t *c, void *x, int64_t n, reduce_type type, const char *what);
+    /* x in place, n_bytes a multiple of world: part r of rank r comes to all. */
+    ticket_t (*all_gather)(collectives_t *c, void *x, size_t n_bytes, const char *what);
+    ticket_t (*all_reduce)(collectives_t *c, void *x, int64_t n, reduce_type type, const char *what); /* any n */
+    void (*wait)(collectives_t *c, ticket_t ticket);
+    lens_status (*finish)(collectives_t *c);        /* waits for all; the first error since the last call */
+    collectives_times_t (*times)(collectives_t *c); /* after finish; starts anew */
+    void (*free)(collectives_t *c);
+};
+
+/* On host memory, over the ranks of comm; in a world of 1 all are no-ops. comm is borrowed and may be used for other
+ * things meanwhile. */
+LENS_CHECKED lens_status collectives_host_new(collectives_t **out, comm_t *comm);
+void collectives_free(collectives_t *c); /* NULL is allowed; not while one is under way, unless after a failure */
+
+#endif
