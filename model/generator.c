@@ -74,7 +74,7 @@ static lens_status velocity(generator_t *g, const pipeline_tensors_t *t, mmdit_i
     if (guidance == 1.0 || T == 0) return LENS_OK;
     k->to_act(k, g->v_cond, g->v, n); /* the next pass overwrites v */
     in->T = 0;
-    lens_status st = mmdit_forward(g->model, &t->mmdit, in, &v);
+    lens_status st = mmdit_forward(g->model, &t->mmdit, in, NULL, &v);
     in->T = T;
     if (st == LENS_OK) k->guide(k, g->v, g->v_cond, v, (float)guidance, R, g->C);
     return st;
