@@ -74,7 +74,7 @@ lens_status preview_new(preview_t **out, kernels_t *k, const train_config_t *c, 
                           c->sample.prompts, PREVIEW_MAX_PROMPTS, (long long)v->prompts.n));
     LENS_GO(save_prompts(v));
     LENS_GO(generator_new(&v->generator, k, p, v->prompts.n));
-    LENS_GO(pipeline_tensors_init(&v->tensors, p));
+    LENS_GO(pipeline_tensors_init(&v->tensors, p, 0));
     LENS_GO(k->alloc(k, &v->acts, k->act_bytes * (size_t)plan_n_floats(&v->tensors.plan), "averaged weights"));
     plan_bind_as(&v->tensors.plan, v->acts, k->act_bytes);
     v->pixels = malloc((size_t)(v->prompts.n * p->height * p->width * 3));
