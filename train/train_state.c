@@ -31,19 +31,14 @@ static lens_status alloc_buffers(train_state_t *s) {
 lens_status train_state_init(train_state_t *s, kernels_t *k, const pipeline_config_t *c) {
     *s = (train_state_t){.k = k};
     lens_status st = LENS_OK;
-    LENS_GO(pipeline_tensors_init(&s->weights, c, partition_group_align(1)));
-    LENS_GO(pipeline_tensors_init(&s->grads, c, partition_group_align(1)));
-    LENS_GO(pipeline_tensors_init(&s->average, c, partition_group_align(1)));
+    LENS_GO(pipeline_tensors_init(&s->weights, c, 0));
+    LENS_GO(pipeline_tensors_init(&s->grads, c, 0));
+    LENS_GO(pipeline_tensors_init(&s->average, c, 0));
     s->n = plan_n_floats(&s->weights.plan);
     LENS_GO(alloc_buffers(s));
     plan_bind_as(&s->weights.plan, s->acts, k->act_bytes);
     plan_bind(&s->grads.plan, s->g);
     plan_bind(&s->average.plan, s->ema);
-    LENS_GO(partition_init(&s->partition, &s->weights.plan, 1, 0, 1 << 20));
-    s->field[0] = (train_field_t){"w", s->master};
-    s->field[1] = (train_field_t){"m", s->m};
-    s->field[2] = (train_field_t){"v", s->v};
-    s->field[3] = (train_field_t){"ema.0.9", s->ema};
 done:
     if (st != LENS_OK) train_state_free(s);
     return st;

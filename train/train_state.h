@@ -5,7 +5,6 @@
 
 #include "base/comm.h"
 #include "model/pipeline.h"
-#include "train/state_view.h"
 
 typedef struct {
     kernels_t *k;
@@ -16,8 +15,6 @@ typedef struct {
     float *scale;                               /* device: of the gradient, from clipping */
     double *sum_sq;                             /* device */
     float *host;                                /* host f32 [n]: staging for files and messages between ranks */
-    partition_t partition;
-    train_field_t field[4];
 } train_state_t;
 
 LENS_CHECKED lens_status train_state_init(train_state_t *s, kernels_t *k, const pipeline_config_t *c);

@@ -32,7 +32,6 @@ typedef struct {
     metrics_t *metrics; /* rank 0 */
     preview_t *preview; /* rank 0, where samples are asked for */
     checkpoint_position_t position;
-    checkpointer_t *checkpointer;
     run_record_t record;
     int64_t first_step; /* steps that a checkpoint holds */
     double begin_s;
@@ -82,7 +81,8 @@ static lens_status open_data(trainer_t *t) {
     if (dataset_n_samples(t->dataset) == 0) return lens_fail(LENS_FORMAT, "%s: no samples", c->data.dataset);
     loader_options_t o;
     LENS_TRY(loader_options(&o, t));
-    t->position = (checkpoint_position_t){.seed = c->run.seed, .n_samples = dataset_n_samples(t->dataset)};
+    t->position = (checkpoint_position_t){
+        .seed = c->run.seed, .global_batch = c->train.global_batch, .n_samples = dataset_n_samples(t->dataset)};
     return loader_identity(&t->position.data_hash, t->dataset, &o);
 }
 
@@ -95,9 +95,7 @@ static lens_status start_state(trainer_t *t, bool resume) {
                          "%s holds checkpoints: --resume goes on from the newest, another run.dir starts anew",
                          c->run.dir);
     if (!found) return train_state_start(&t->state, (uint64_t)c->run.seed);
-    checkpoint_position_t at;
-    LENS_TRY(checkpoint_load(&at, &t->state, c, &t->position, t->comm));
-    t->first_step = at.step;
+    LENS_TRY(checkpoint_load(&t->first_step, &t->state, c, &t->position));
     if (t->first_step >= c->train.steps)
         return lens_fail(LENS_STATE, "%s: the newest checkpoint is of step %lld; train.steps is %lld", c->run.dir,
                          (long long)t->first_step, (long long)c->train.steps);
@@ -129,7 +127,6 @@ static lens_status set_up(trainer_t *t, bool resume) {
     LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
-    LENS_TRY(checkpointer_new(&t->checkpointer, c, &t->pipeline, t->comm));
     LENS_TRY(stepper_new(&t->stepper, t->k, c, &t->pipeline, c->train.global_batch / world));
     LENS_TRY(open_loader(t));
     return open_outputs(t);
@@ -182,13 +179,13 @@ static lens_status record_step(trainer_t *t, int64_t step, const step_result_t *
 static lens_status save_if_due(trainer_t *t, int64_t step) {
     const train_config_t *c = t->c;
     bool last = step == c->train.steps, due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
-    if (is_root(t) && t->preview && (last || step % c->sample.every == 0))
+    if (!is_root(t)) return LENS_OK;
+    if (t->preview && (last || step % c->sample.every == 0))
         LENS_TRY(preview_draw(t->preview, &t->state, t->metrics, step));
     if (!last && !due) return LENS_OK;
     t->position.step = step;
-    if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
-    LENS_TRY(checkpointer_start(t->checkpointer, &t->state, &t->position));
-    return last ? checkpointer_finish(t->checkpointer) : LENS_OK;
+    LENS_TRY(metrics_sync(t->metrics));
+    return checkpoint_save(&t->state, c, &t->pipeline, &t->position);
 }
 
 /* How many of the last steps are traced: their products only, for a record of all would grow without end. */
@@ -278,7 +275,6 @@ static lens_status run(trainer_t *t) {
 }
 
 static void tear_down(trainer_t *t) {
-    checkpointer_free(t->checkpointer);
     preview_free(t->preview);
     metrics_close(t->metrics);
     loader_close(t->loader);
