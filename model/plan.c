@@ -110,6 +110,12 @@ void plan_init_weights(const plan_t *p, float *host, uint64_t seed) {
     }
 }
 
+void plan_clear(plan_t *p) {
+    p->n = 0;
+    p->bytes = 0;
+    p->group = 0;
+}
+
 void plan_free(plan_t *p) {
     free(p->rows);
     *p = (plan_t){.act_bytes = p->act_bytes, .group_align = p->group_align};

@@ -70,6 +70,7 @@ const plan_row_t *plan_find(const plan_t *p, const char *name);
 /* Values before training: normal with a row's init_mean and init_std; they depend on the seed and the row's name alone.
  * host: f32 [plan_n_floats]. For a plan of PLAN_F32 rows. */
 void plan_init_weights(const plan_t *p, float *host, uint64_t seed);
-void plan_free(plan_t *p); /* and resets */
+void plan_clear(plan_t *p); /* no rows any more; room for as many is kept, so that adding them allocates nothing */
+void plan_free(plan_t *p);  /* and resets */
 
 #endif
