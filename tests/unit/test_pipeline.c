@@ -174,7 +174,7 @@ static void wrong_values_are_refused(void **state) {
         {"transformer/config.json", "\"num_layers\": 1", "\"num_layers\": 99999999999999999999", "transformer"},
         {"transformer/config.json", "\"num_layers\"", "\"number_of_layers\"", "num_layers"},
         {"transformer/config.json", "\"patch_size\": 2", "\"patch_size\": 2, \"patch_size\": 2", "duplicate"},
-        {"transformer/config.json", "\"patch_size\": 2", "\"patch_size\": 4", "patch"},
+        {"transformer/config.json", "\"patch_size\": 2", "\"patch_size\": 4", "tokens of 4 x 4 cells"},
         {"transformer/config.json", "\"enc_hidden_dim\": 8", "\"enc_hidden_dim\": 9", "embedding"},
         {"transformer/config.json", "\"attention_head_dim\": 6", "\"attention_head_dim\": 7", "axes_dims_rope"},
         {"transformer/config.json", "\"rope_theta\": 10000.0", "\"rope_theta\": true", "rope_theta"},
