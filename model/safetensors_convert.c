@@ -2,27 +2,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "model/safetensors.h"
-
-static float f32_from_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
 
 static uint32_t bits_of(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof(bits));
     return bits;
-}
-
-/* Exact: every half is a float. A subnormal half is its 10 bits times 2^-24. */
-static float f32_from_f16(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 0x3ffu;
-    if (exponent == 31) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
-    if (exponent > 0) return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    float x = (float)fraction * 0x1p-24f;
-    return sign ? -x : x;
 }
 
 /* To nearest, ties to even; what is too large becomes an infinity, a NaN stays one. */
@@ -61,9 +47,9 @@ lens_status safetensors_read_f32_range(const st_tensor_t *t, int64_t first, int6
     case ST_F64:
         READ_LOOP(double, (float)x) return LENS_OK;
     case ST_F16:
-        READ_LOOP(uint16_t, f32_from_f16(x)) return LENS_OK;
+        READ_LOOP(uint16_t, half_from_f16(x)) return LENS_OK;
     case ST_BF16:
-        READ_LOOP(uint16_t, f32_from_bits((uint32_t)x << 16)) return LENS_OK;
+        READ_LOOP(uint16_t, half_from_bf16(x)) return LENS_OK;
     case ST_I32:
         READ_LOOP(int32_t, (float)x) return LENS_OK;
     case ST_U8:

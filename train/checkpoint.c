@@ -12,8 +12,7 @@ lens_status checkpointer_new(checkpointer_t **out, const train_config_t *c, cons
     *out = NULL;
     checkpointer_t *ck = calloc(1, sizeof *ck);
     if (!ck) return lens_fail(LENS_MEMORY, "%s: out of memory for checkpoints", c->run.dir);
-    ck->run_dir = c->run.dir;
-    ck->keep = c->train.keep;
+    ck->c = c;
     ck->pipeline = *p;
     ck->comm = comm;
     options_write_yaml(&ck->yaml, train_config_table(), c);
@@ -128,13 +127,13 @@ static lens_status copy_state(checkpointer_t *ck, const state_view_t *v) {
 /* Rank 0 makes the temporary folder; all learn whether there is one. */
 static lens_status begin_folder(checkpointer_t *ck, bool *made) {
     int st = LENS_OK;
-    if (comm_rank(ck->comm) == 0) st = (int)checkpoint_begin(ck->run_dir, ck->at.step);
+    if (comm_rank(ck->comm) == 0) st = (int)checkpoint_begin(ck->c->run.dir, ck->at.step);
     str_clear(&ck->message);
     if (st != LENS_OK) str_add(&ck->message, lens_error());
     LENS_TRY(comm_broadcast(ck->comm, &st, sizeof st, 0, "checkpoint"));
     ck->last = (lens_status)st;
     *made = st == LENS_OK;
-    if (*made) return checkpoint_temporary_path(&ck->dir, ck->run_dir, ck->at.step);
+    if (*made) return checkpoint_temporary_path(&ck->dir, ck->c->run.dir, ck->at.step);
     if (comm_rank(ck->comm) != 0) str_add(&ck->message, "rank 0 has no folder for it");
     count_failure(ck);
     return LENS_OK;

@@ -21,7 +21,7 @@
 /* One a rank; every rank makes every call, in the same order. */
 typedef struct checkpointer checkpointer_t;
 
-/* comm is borrowed; checkpoints go below c->run.dir, c->train.keep of them stay. */
+/* c and comm are borrowed; checkpoints go below c->run.dir, c->train.keep of them stay. */
 LENS_CHECKED lens_status checkpointer_new(checkpointer_t **out, const train_config_t *c, const pipeline_config_t *p,
                                           comm_t *comm);
 /* Waits for the checkpoint before, copies the state to host memory, allocated at the first call, and returns; a thread
@@ -49,5 +49,9 @@ LENS_CHECKED lens_status checkpoint_load(checkpoint_position_t *at, train_state_
 /* The same without the acts. */
 LENS_CHECKED lens_status checkpoint_load_view(checkpoint_position_t *at, const state_view_t *v, const char *run_dir,
                                               const checkpoint_position_t *expected, comm_t *comm);
+/* Every rank: master weights and averages of a state that has started become those of a folder or file
+ * (model/weights.h: train.init_from); what it does not hold of text embedding and adapters stays. The state is no good
+ * after a failure. */
+LENS_CHECKED lens_status checkpoint_init_from(train_state_t *s, const char *path, comm_t *comm);
 
 #endif

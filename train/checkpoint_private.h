@@ -10,9 +10,8 @@
 
 /* The thread owns all of it between its start and the join, but comm, which any thread may use. */
 struct checkpointer {
-    const char *run_dir; /* borrowed from the configuration */
-    int64_t keep;
-    str_t yaml; /* config.yaml */
+    const train_config_t *c; /* borrowed */
+    str_t yaml;              /* config.yaml */
     pipeline_config_t pipeline;
     comm_t *comm;
 

@@ -146,8 +146,8 @@ done:
 static lens_status publish(checkpointer_t *ck) {
     ck->manifest.step = ck->at.step;
     LENS_TRY(checkpoint_manifest_write(&ck->manifest, ck->dir.s));
-    LENS_TRY(checkpoint_publish(ck->run_dir, ck->at.step));
-    if (checkpoint_prune(ck->run_dir, ck->at.step, ck->keep) != LENS_OK)
+    LENS_TRY(checkpoint_publish(ck->c->run.dir, ck->at.step));
+    if (checkpoint_prune(ck->c->run.dir, ck->at.step, ck->c->train.keep) != LENS_OK)
         log_warn("old checkpoints stay: %s", lens_error()); /* the new one stands */
     return LENS_OK;
 }
@@ -221,7 +221,7 @@ static lens_status lead(checkpointer_t *ck) {
     st = collect(ck, st, message);
     if (st == LENS_OK) st = publish(ck);
     keep_error(st, message);
-    if (st != LENS_OK && checkpoint_discard(ck->run_dir, ck->at.step) != LENS_OK) log_warn("%s", lens_error());
+    if (st != LENS_OK && checkpoint_discard(ck->c->run.dir, ck->at.step) != LENS_OK) log_warn("%s", lens_error());
     answer_all(ck, st, message);
     return st;
 }

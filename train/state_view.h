@@ -4,12 +4,7 @@
 #ifndef LENS_TRAIN_STATE_VIEW_H
 #define LENS_TRAIN_STATE_VIEW_H
 
-#include "train/partition.h"
-
-typedef struct {
-    const char *name; /* "w": master weights; "ema.DECAY": an average of them; others ("m", "v") are the optimiser's */
-    float *own;       /* device f32 [partition.n_own] */
-} train_field_t;
+#include "train/train_state.h"
 
 typedef struct {
     kernels_t *k;
@@ -18,7 +13,7 @@ typedef struct {
     int zero;              /* stage, for the record */
     const char *optimizer; /* whose fields these are */
     double adapter_alpha;  /* of the tensors of an adapter, where there are any */
-    int n_fields;
+    int n_fields;          /* "w": master weights; "ema.DECAY": an average of them; others are the optimiser's */
     const train_field_t *field;
     /* Collective: all values of one group of a field, device f32 [group.n], valid until the next call. */
     lens_status (*gather)(void *context, const train_field_t *f, int group, const float **out);

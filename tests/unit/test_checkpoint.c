@@ -32,6 +32,7 @@ static const pipeline_config_t small = {.mmdit = {.num_layers = 3,
                                                   .eps = 1e-6,
                                                   .txt_norm_eps = 1e-5},
                                         .text = {.tokens = TEXT_WORDS, .n_rows = 300, .dim = 8, .max_tok = 6},
+                                        .downscale = 1,
                                         .height = 8,
                                         .width = 12,
                                         .sampling_mu_auto = true};
@@ -76,7 +77,7 @@ static void make_share(share_t *s, kernels_t *k, int n_pieces, int piece) {
         void *p;
         assert_int_equal(k->alloc(k, &p, sizeof(float) * (size_t)s->partition.n_own, names[i]), LENS_OK);
         s->field[i] = (train_field_t){.own = p};
-        s->field[i].name = names[i];
+        snprintf(s->field[i].name, sizeof s->field[i].name, "%s", names[i]);
     }
     s->view = (state_view_t){.k = k,
                              .plan = &s->tensors.plan,

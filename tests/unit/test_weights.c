@@ -27,6 +27,7 @@ static const pipeline_config_t small = {.mmdit = {.num_layers = 3,
                                                   .eps = 1e-6,
                                                   .txt_norm_eps = 1e-5},
                                         .text = {.tokens = TEXT_WORDS, .n_rows = 300, .dim = 8, .max_tok = 6},
+                                        .downscale = 1,
                                         .height = 8,
                                         .width = 12,
                                         .sampling_mu_auto = true};
