@@ -64,7 +64,13 @@ struct kernels {
     void (*linear_bwd_w)(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
                          int64_t n_in); /* db NULL where there is no bias */
 
-    /* ---- norms with modulation ---- */
+    /* ---- low-rank adapters: y += scale * xa b^T on n_out columns; xa = x a^T, act [R, r] (arXiv 2106.09685) ---- */
+    void (*lora_fwd)(kernels_t *k, slice_t y, const act_t *xa, const act_t *b, float scale, int64_t R, int64_t n_out,
+                     int64_t r); /* act b [n_out, r] */
+    void (*lora_bwd)(kernels_t *k, act_t *dxa, float *db, slice_t dy, const act_t *xa, const act_t *b, float scale,
+                     int64_t R, int64_t n_out, int64_t r); /* db NULL: not wanted */
+
+    /* ---- norms with modulation; a gradient of weights (dw, dwq, dwk) may be NULL: not wanted ---- */
     /* y = x / rms(x) * w * (1 + scale_b) + shift_b; rstd f32 [R] is kept for backward. */
     void (*rms_mod_fwd)(kernels_t *k, act_t *y, float *rstd, const act_t *x, const act_t *w, slice_t shift,
                         slice_t scale, int64_t B, int64_t L, int64_t D, float eps);
@@ -143,6 +149,13 @@ struct kernels {
     void (*adamw)(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
                   int64_t n, const adamw_t *o);
     void (*ema)(kernels_t *k, float *average, const float *master, int64_t n, float decay);
+    /* What train/muon.h needs beside products. m = momentum m + g *scale; u = momentum m + g *scale (Nesterov's). */
+    void (*nesterov)(kernels_t *k, act_t *u, float *m, const float *g, const float *scale, float momentum, int64_t n);
+    void (*normalize)(kernels_t *k, act_t *y, const act_t *x, int64_t n); /* y = x / |x|; 0 where |x| is. y may be x */
+    /* x[n, n] = a I + b s + c x: a polynomial of s, where x holds s^2. */
+    void (*polynomial)(kernels_t *k, act_t *x, const act_t *s, float a, float b, float c, int64_t n);
+    /* master = keep master - step u; writes weights too. */
+    void (*decay_step)(kernels_t *k, float *master, act_t *weights, const act_t *u, float keep, float step, int64_t n);
 
     /* ---- accounting: the matrix products a step made, and what they cost bare ---- */
     void (*trace_begin)(kernels_t *k);    /* forgets earlier ones */

@@ -6,10 +6,9 @@
 #ifndef LENS_TRAIN_STEP_H
 #define LENS_TRAIN_STEP_H
 
+#include "train/loss_bins.h"
 #include "train/train_config.h"
 #include "train/train_state.h"
-
-enum { STEP_T_BINS = 10 }; /* of [0, 1) */
 
 /* One rank's part of one batch, on the host; borrowed. */
 typedef struct {
@@ -32,18 +31,18 @@ typedef struct {
 } step_times_t;
 
 typedef struct {
-    double loss, grad_norm;     /* of the whole step, over all ranks */
-    double model_flop;          /* of the whole step: 3 x forward, products only, each caption at its own length */
-    double n_images;            /* of the whole step */
-    double t_loss[STEP_T_BINS]; /* mean loss of the samples whose t is in the bin; NaN where there is none */
-    bool skipped;               /* the gradient was not used */
+    double loss, grad_norm; /* of the whole step, over all ranks */
+    double model_flop;      /* of the whole step: 3 x forward, products only, each caption at its own length */
+    double n_images;        /* of the whole step */
+    loss_bins_t bins;       /* by t */
+    bool skipped;           /* the gradient was not used */
     double votes;
     step_times_t times;
 } step_result_t;
 
 typedef struct {
     adamw_t adamw; /* its step: updates so far, with this one */
-    /* Whether to take a step that is finite; the same answer on every rank. NULL: yes. */
+    /* Whether to take a step, the same answer on every rank; NULL: yes. What is not finite is never taken. */
     bool (*takes)(void *arg, double grad_norm, double loss);
     void *arg;
     double vote; /* of this rank, about anything: comes out summed over ranks */
@@ -62,6 +61,11 @@ LENS_CHECKED lens_status stepper_batch(stepper_t *s, train_state_t *state, const
 /* Sums over ranks; then, unless the step is skipped, the update. */
 LENS_CHECKED lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u,
                                      step_result_t *out);
+
+/* Between steps: the loss of each row at noise level t, with noise by the streams [n], without gradients. The batch is
+ * no larger than the micro-batches of its size. w: bound to act weights that are all there. loss: host [n]. */
+LENS_CHECKED lens_status stepper_evaluate(stepper_t *s, const pipeline_tensors_t *w, const step_batch_t *batch,
+                                          const rng_t *noise, double t, double *loss);
 
 int64_t stepper_n_cut(const stepper_t *s);             /* captions longer than text.max_tok so far */
 const plan_t *stepper_activations(const stepper_t *s); /* for the memory table */

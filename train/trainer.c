@@ -7,12 +7,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "train/averaged.h"
 #include "train/checkpoint.h"
+#include "train/grad_guard.h"
 #include "train/preview.h"
 #include "train/run_record.h"
 #include "train/stop_signal.h"
 #include "train/train_input.h"
 #include "train/train_log.h"
+#include "train/validation.h"
 
 enum {
     TRACED_STEPS = 10, /* the last ones, whose products are replayed bare */
@@ -32,15 +35,18 @@ typedef struct {
     loader_t *loader;
     checkpointer_t *checkpointer;
     metrics_t *metrics; /* rank 0 */
-    preview_t *preview; /* where samples are asked for */
+    averaged_t averaged;
+    preview_t *preview;     /* where samples are asked for */
+    validator_t *validator; /* where there is a held-out set */
     checkpoint_position_t at;
+    schedule_t schedule;
+    guard_t guard;
     int64_t first_step; /* steps that a checkpoint holds */
     train_log_t log;
     run_record_t record;
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */
     double first_loss, last_loss;
-    int64_t n_skipped_in_row;
     bool stops; /* some rank was told to */
 } trainer_t;
 
@@ -119,11 +125,13 @@ static lens_status open_loader(trainer_t *t) {
 }
 
 static lens_status open_outputs(trainer_t *t) {
-    LENS_TRY(checkpointer_new(&t->checkpointer, t->c, &t->pipeline, t->comm));
-    if (!is_root(t)) return LENS_OK;
-    LENS_TRY(dir_make(t->c->run.dir));
-    LENS_TRY(metrics_open(&t->metrics, t->c->run.dir, t->first_step + 1));
-    if (t->c->sample.every > 0) LENS_TRY(preview_new(&t->preview, t->k, t->c, &t->pipeline, t->dataset));
+    const train_config_t *c = t->c;
+    LENS_TRY(checkpointer_new(&t->checkpointer, c, &t->pipeline, t->comm));
+    LENS_TRY(averaged_init(&t->averaged, &t->state, &t->pipeline));
+    if (c->valid.dataset) LENS_TRY(validator_new(&t->validator, c, &t->pipeline, t->comm));
+    if (is_root(t)) LENS_TRY(dir_make(c->run.dir));
+    if (is_root(t)) LENS_TRY(metrics_open(&t->metrics, c->run.dir, t->first_step + 1));
+    if (c->sample.every > 0) LENS_TRY(preview_new(&t->preview, t->k, c, &t->pipeline, t->dataset, t->comm));
     return LENS_OK;
 }
 
@@ -136,6 +144,12 @@ static lens_status set_up(trainer_t *t, bool resume) {
     LENS_TRY(collectives_host_new(&t->coll, t->comm));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
+    t->guard = (guard_t){.max_zscore = c->train.skip_zscore,
+                         .max_skips = c->train.max_skips,
+                         .mean = t->at.guard_mean,
+                         .var = t->at.guard_var,
+                         .n = t->at.guard_n};
+    LENS_TRY(train_config_schedule(&t->schedule, c));
     LENS_TRY(open_stepper(t));
     LENS_TRY(open_loader(t));
     return open_outputs(t);
@@ -178,6 +192,10 @@ static void trace_step(trainer_t *t, int64_t step) {
         t->k->trace_continue(t->k);
 }
 
+static bool takes_step(void *guard, double grad_norm, double loss) {
+    return guard_judge(guard, grad_norm, loss) == GUARD_ACCEPT;
+}
+
 /* All of this rank's batches, and the update. */
 static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) {
     const train_config_t *c = t->c;
@@ -191,12 +209,14 @@ static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) 
         LENS_TRY(stepper_batch(t->stepper, &t->state, &batch, i + 1 == n));
         t->n_empty += b->n_empty;
     }
-    step_update_t u = {.adamw = {.lr = (float)train_config_lr(c, step),
+    step_update_t u = {.adamw = {.lr = (float)schedule_lr(&t->schedule, step),
                                  .beta1 = (float)c->train.beta1,
                                  .beta2 = (float)c->train.beta2,
                                  .eps = (float)c->train.eps,
                                  .weight_decay = (float)c->train.weight_decay,
                                  .step = t->at.n_updates + 1},
+                       .takes = takes_step,
+                       .arg = &t->guard,
                        .vote = stop_signal_received() != 0};
     return stepper_end(t->stepper, &t->state, t->comm, &u, out);
 }
@@ -207,22 +227,38 @@ static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     t->at.n_images += (int64_t)r->n_images;
     t->at.n_updates += !r->skipped;
     t->at.n_skipped += r->skipped;
-    t->n_skipped_in_row = r->skipped ? t->n_skipped_in_row + 1 : 0;
+    t->at.guard_mean = t->guard.mean;
+    t->at.guard_var = t->guard.var;
+    t->at.guard_n = t->guard.n;
     t->stops = r->votes > 0;
     if (step == t->first_step + 1) t->first_loss = r->loss;
     t->last_loss = r->loss;
-    if (t->n_skipped_in_row >= t->c->train.max_skips)
-        return lens_fail(LENS_STATE, "step %lld: %lld steps in a row were skipped; the last had loss %g, norm %g",
-                         (long long)step, (long long)t->n_skipped_in_row, r->loss, r->grad_norm);
-    return LENS_OK;
+    return guard_check(&t->guard, step, r->grad_norm, r->loss);
+}
+
+static bool is_due(const trainer_t *t, int64_t step, int64_t every) {
+    return step % every == 0 || step == t->c->train.steps;
+}
+
+/* The held-out loss of the weights and of their average, and a sheet of samples; *told is what the log says of it. */
+static lens_status evaluate_if_due(trainer_t *t, int64_t step, train_log_valid_t *told) {
+    bool validates = t->validator && is_due(t, step, t->c->valid.every),
+         draws = t->preview && is_due(t, step, t->c->sample.every);
+    const pipeline_tensors_t *average;
+    *told = (train_log_valid_t){.is_there = validates};
+    if (!validates && !draws) return LENS_OK;
+    LENS_TRY(t->coll->finish(t->coll)); /* weights may still be on their way */
+    if (validates) LENS_TRY(validator_run(t->validator, t->stepper, &t->state.weights, &told->weights));
+    LENS_TRY(averaged_begin(&t->averaged, &average));
+    if (validates) LENS_TRY(validator_run(t->validator, t->stepper, average, &told->average));
+    if (draws) LENS_TRY(preview_draw(t->preview, average, t->metrics, step));
+    return averaged_end(&t->averaged);
 }
 
 static lens_status save_if_due(trainer_t *t, int64_t step) {
     const train_config_t *c = t->c;
     bool last = step == c->train.steps || t->stops,
          due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
-    if (t->preview && (step == c->train.steps || step % c->sample.every == 0))
-        LENS_TRY(preview_draw(t->preview, &t->state, t->metrics, step));
     if (!last && !due) return LENS_OK;
     if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
     return checkpointer_start(t->checkpointer, &t->state, &t->at);
@@ -231,18 +267,21 @@ static lens_status save_if_due(trainer_t *t, int64_t step) {
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
     step_result_t result;
+    train_log_valid_t valid;
     trace_step(t, step);
     LENS_TRY(compute_step(t, step, &result));
-    t->k->trace_end(t->k); /* sheets of samples are no part of a step */
+    t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
     if (is_traced(t, step)) t->traced_s += step_s;
     LENS_TRY(move_on(t, step, &result));
+    LENS_TRY(evaluate_if_due(t, step, &valid));
     train_log_step_t told = {.step = step,
                              .n_images = t->at.n_images,
-                             .lr = train_config_lr(t->c, step),
+                             .lr = schedule_lr(&t->schedule, step),
                              .step_s = step_s,
                              .wait_s = loader_wait_s(t->loader),
-                             .result = &result};
+                             .result = &result,
+                             .valid = &valid};
     LENS_TRY(train_log_step(&t->log, t->metrics, &told));
     return save_if_due(t, step);
 }
@@ -334,6 +373,8 @@ static lens_status run(trainer_t *t) {
 
 static void tear_down(trainer_t *t) {
     preview_free(t->preview);
+    validator_free(t->validator);
+    averaged_free(&t->averaged);
     metrics_close(t->metrics);
     checkpointer_free(t->checkpointer);
     loader_close(t->loader);

@@ -13,12 +13,14 @@ sed -i 's/buckets: 16x12/buckets: 12x12,16x20,28x24/; s/  batch: 8/  batch: 8,4,
 run() { # RANKS ZERO ACCUMULATE CHECKPOINTING
     train_ranks "$1" 0 "run-$1-$2-$3-$4" train.zero="$2" train.accumulate="$3" train.checkpointing="$4"
 }
-train 0 run-1-0-1-none
+run 1 0 1 none
 if [ -n "${LENS_LONG:-}" ]; then
     for ranks in 1 2 3 4; do
         for zero in 0 1 2; do
             for accumulate in 1 2; do
-                for mode in none selective full; do run $ranks $zero $accumulate $mode; done
+                for mode in none selective full; do
+                    [ -d "run-$ranks-$zero-$accumulate-$mode" ] || run $ranks $zero $accumulate $mode
+                done
             done
         done
     done
