@@ -88,11 +88,14 @@ static float *stage_of(const train_state_t *s, int group) {
     return s->g + (group % 2) * s->partition.n_largest_group;
 }
 
-/* At zero 2 to the stages, though they hold nothing yet: to the model, a gradient without a place is of a frozen
- * weight. */
+/* At zero 2 a group is bound anew whenever it gets its stage; but what is bound says what is trained, from the first
+ * step on. */
 static void bind_gradients(train_state_t *s) {
-    if (s->zero < 2) plan_bind(&s->grads.plan, s->g);
-    for (int i = 0; i < s->partition.n_groups && s->zero == 2; i++) {
+    if (s->zero < 2) {
+        plan_bind(&s->grads.plan, s->g);
+        return;
+    }
+    for (int i = 0; i < s->partition.n_groups; i++) {
         const partition_group_t *g = &s->partition.group[i];
         plan_bind_group(&s->grads.plan, g->first_part, g->last_part, stage_of(s, i), g->first);
     }
