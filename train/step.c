@@ -10,7 +10,7 @@
 /* Over one step, this rank's; added up over ranks in one message. */
 typedef struct {
     double loss, flop, n_images, votes; /* loss: with each sample's weight */
-    double t_loss[STEP_T_BINS], t_count[STEP_T_BINS];
+    loss_bins_t bins;
 } step_sums_t;
 
 struct stepper {
@@ -199,13 +199,10 @@ static lens_status set_input(stepper_t *s, const pipeline_tensors_t *w, micro_t 
 
 static void add_sums(stepper_t *s, const micro_t *u) {
     for (int64_t i = 0; i < u->n; i++) {
-        int bin = (int)(s->host_t[i] * STEP_T_BINS);
-        if (bin >= STEP_T_BINS) bin = STEP_T_BINS - 1;
         s->sums.loss += u->weight * s->host_loss[i];
         s->sums.flop += 3 * mmdit_forward_flop(&s->pipeline.mmdit, u->h * u->w, u->in.text_len[i]);
         s->sums.n_images++;
-        s->sums.t_loss[bin] += s->host_loss[i];
-        s->sums.t_count[bin]++;
+        loss_bins_add(&s->sums.bins, (double)s->host_t[i], s->host_loss[i], u->weight);
     }
 }
 
@@ -288,8 +285,7 @@ static void set_result(const step_sums_t *sums, step_result_t *out) {
     out->model_flop = sums->flop;
     out->n_images = sums->n_images;
     out->votes = sums->votes;
-    for (int i = 0; i < STEP_T_BINS; i++)
-        out->t_loss[i] = sums->t_count[i] > 0 ? sums->t_loss[i] / sums->t_count[i] : NAN;
+    out->bins = sums->bins;
 }
 
 lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u, step_result_t *out) {
@@ -299,8 +295,8 @@ lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const 
     s->sums.votes = u->vote;
     LENS_TRY(comm_sum_f64(comm, (double *)&s->sums, sizeof s->sums / sizeof(double), "losses"));
     set_result(&s->sums, out);
-    out->skipped =
-        !isfinite(out->loss) || !isfinite(out->grad_norm) || (u->takes && !u->takes(u->arg, out->grad_norm, out->loss));
+    out->skipped = u->takes && !u->takes(u->arg, out->grad_norm, out->loss);
+    out->skipped |= !isfinite(out->loss) || !isfinite(out->grad_norm);
     lap(&s->times.update_s, &clock);
     if (!out->skipped) train_state_update(state, &u->adamw, s->config->train.clip);
     LENS_TRY(s->k->finish(s->k));

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- buffers ---- */
 
@@ -77,6 +78,7 @@ lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll
     LENS_GO(alloc_weights(s));
     LENS_GO(alloc_gradients(s));
     LENS_GO(alloc_moments(s, c));
+    if (strcmp(c->train.optimizer, "muon") == 0) LENS_GO(muon_new(&s->muon, k, coll, &s->weights.plan, &s->partition));
     plan_bind_as(&s->weights.plan, s->acts, k->act_bytes);
     if (s->zero < 2) plan_bind(&s->grads.plan, s->g);
 done:
@@ -90,6 +92,7 @@ void train_state_free(train_state_t *s) {
     void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) s->k->free(s->k, device[i]);
     for (int i = 0; i < TRAIN_MAX_EMA; i++) s->k->free(s->k, s->ema[i]);
+    muon_free(s->muon);
     pipeline_tensors_free(&s->weights);
     pipeline_tensors_free(&s->grads);
     partition_free(&s->partition);
@@ -263,18 +266,46 @@ static void update_slices(train_state_t *s, const adamw_t *o, int first, int end
              s->v + a->own_at, own_grads(s, g) + (a->own_at - g->own_at), s->scale, n, &mine);
 }
 
+static muon_piece_t muon_piece(const train_state_t *s, int i) {
+    const partition_group_t *g = &s->partition.group[i];
+    return (muon_piece_t){.master = s->w + g->own_at,
+                          .acts = (char *)s->acts + (size_t)g->own_first * s->k->act_bytes,
+                          .m = s->m + g->own_at,
+                          .v = s->v + g->own_at,
+                          .g = own_grads(s, g),
+                          .scale = s->scale};
+}
+
+/* The momentum of the next group comes together while this one's products are made. */
+static void update_by_muon(train_state_t *s, const adamw_t *o, int i) {
+    bool ahead = is_shared_out(s) && i + 1 < s->partition.n_groups;
+    muon_piece_t piece = muon_piece(s, i), next = muon_piece(s, ahead ? i + 1 : i);
+    if (i == 0 || !is_shared_out(s)) muon_begin_group(s->muon, i, &piece, o);
+    if (ahead) muon_begin_group(s->muon, i + 1, &next, o);
+    muon_end_group(s->muon, i, &piece, o);
+}
+
+static void update_by_adamw(train_state_t *s, const adamw_t *o, int *slice, int i) {
+    const partition_t *p = &s->partition;
+    while (*slice < p->n_slices && p->slice[*slice].group == i) {
+        int end = end_of_run(p, *slice);
+        update_slices(s, o, *slice, end);
+        *slice = end;
+    }
+}
+
 void train_state_update(train_state_t *s, const adamw_t *o, double clip) {
     kernels_t *k = s->k;
     const partition_t *p = &s->partition;
     double ramp = (1.0 + (double)o->step) / (10.0 + (double)o->step); /* a short history has a short average */
+    int slice = 0;
     k->clip_scale(k, s->scale, s->sum_sq, clip);
-    for (int i = 0, slice = 0; i < p->n_groups; i++) {
+    for (int i = 0; i < p->n_groups; i++) {
         const partition_group_t *g = &p->group[i];
-        while (slice < p->n_slices && p->slice[slice].group == i) {
-            int end = end_of_run(p, slice);
-            update_slices(s, o, slice, end);
-            slice = end;
-        }
+        if (s->muon)
+            update_by_muon(s, o, i);
+        else
+            update_by_adamw(s, o, &slice, i);
         for (int e = 0; e < s->n_ema; e++)
             k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, g->own_n,
                    (float)(s->ema_decay[e] < ramp ? s->ema_decay[e] : ramp));

@@ -12,6 +12,7 @@
 #define LENS_TRAIN_TRAIN_STATE_H
 
 #include "kernels/collectives.h"
+#include "train/muon.h"
 #include "train/partition.h"
 #include "train/train_config.h"
 
@@ -36,6 +37,7 @@ typedef struct {
     float *w, *m, *v, *ema[TRAIN_MAX_EMA]; /* the fields; w is acts itself where both are float and nothing is shared */
     int n_ema;
     double ema_decay[TRAIN_MAX_EMA];
+    muon_t *muon;                 /* where the optimiser is Muon */
     float *scale;                 /* device: of the gradient, from clipping */
     double *sum_sq;               /* device */
     ticket_t *reduced, *gathered; /* [n_groups]: of the group's last gradients and weights */
@@ -63,8 +65,8 @@ mmdit_watch_t train_state_watch_backward(train_state_t *s); /* leaves out the en
 void train_state_end_inputs(train_state_t *s);
 /* Collective: waits for the gradients. *norm: the root of the sum of squares over all ranks' pieces. */
 LENS_CHECKED lens_status train_state_grad_norm(train_state_t *s, double *norm);
-/* Clips (0: not), one AdamW step of this rank's pieces, averages with decays that ramp up from the first update on, and
- * starts to send the new weights. o->step: updates so far, with this one. */
+/* Clips (0: not), one step of the optimiser for this rank's pieces, averages with decays that ramp up from the first
+ * update on, and starts to send the new weights. o->step: updates so far, with this one. */
 void train_state_update(train_state_t *s, const adamw_t *o, double clip);
 
 /* ---- between steps ---- */

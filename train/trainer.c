@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "train/averaged.h"
 #include "train/checkpoint.h"
+#include "train/grad_guard.h"
 #include "train/preview.h"
 #include "train/run_record.h"
 #include "train/stop_signal.h"
@@ -38,13 +39,14 @@ typedef struct {
     preview_t *preview;     /* where samples are asked for */
     validator_t *validator; /* where there is a held-out set */
     checkpoint_position_t at;
+    schedule_t schedule;
+    guard_t guard;
     int64_t first_step; /* steps that a checkpoint holds */
     train_log_t log;
     run_record_t record;
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */
     double first_loss, last_loss;
-    int64_t n_skipped_in_row;
     bool stops; /* some rank was told to */
 } trainer_t;
 
@@ -139,6 +141,12 @@ static lens_status set_up(trainer_t *t, bool resume) {
     LENS_TRY(collectives_host_new(&t->coll, t->comm));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
+    t->guard = (guard_t){.max_zscore = c->train.skip_zscore,
+                         .max_skips = c->train.max_skips,
+                         .mean = t->at.guard_mean,
+                         .var = t->at.guard_var,
+                         .n = t->at.guard_n};
+    LENS_TRY(train_config_schedule(&t->schedule, c));
     LENS_TRY(open_stepper(t));
     LENS_TRY(open_loader(t));
     return open_outputs(t);
@@ -181,6 +189,10 @@ static void trace_step(trainer_t *t, int64_t step) {
         t->k->trace_continue(t->k);
 }
 
+static bool takes_step(void *guard, double grad_norm, double loss) {
+    return guard_judge(guard, grad_norm, loss) == GUARD_ACCEPT;
+}
+
 /* All of this rank's batches, and the update. */
 static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) {
     const train_config_t *c = t->c;
@@ -194,12 +206,14 @@ static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) 
         LENS_TRY(stepper_batch(t->stepper, &t->state, &batch, i + 1 == n));
         t->n_empty += b->n_empty;
     }
-    step_update_t u = {.adamw = {.lr = (float)train_config_lr(c, step),
+    step_update_t u = {.adamw = {.lr = (float)schedule_lr(&t->schedule, step),
                                  .beta1 = (float)c->train.beta1,
                                  .beta2 = (float)c->train.beta2,
                                  .eps = (float)c->train.eps,
                                  .weight_decay = (float)c->train.weight_decay,
                                  .step = t->at.n_updates + 1},
+                       .takes = takes_step,
+                       .arg = &t->guard,
                        .vote = stop_signal_received() != 0};
     return stepper_end(t->stepper, &t->state, t->comm, &u, out);
 }
@@ -210,14 +224,13 @@ static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     t->at.n_images += (int64_t)r->n_images;
     t->at.n_updates += !r->skipped;
     t->at.n_skipped += r->skipped;
-    t->n_skipped_in_row = r->skipped ? t->n_skipped_in_row + 1 : 0;
+    t->at.guard_mean = t->guard.mean;
+    t->at.guard_var = t->guard.var;
+    t->at.guard_n = t->guard.n;
     t->stops = r->votes > 0;
     if (step == t->first_step + 1) t->first_loss = r->loss;
     t->last_loss = r->loss;
-    if (t->n_skipped_in_row >= t->c->train.max_skips)
-        return lens_fail(LENS_STATE, "step %lld: %lld steps in a row were skipped; the last had loss %g, norm %g",
-                         (long long)step, (long long)t->n_skipped_in_row, r->loss, r->grad_norm);
-    return LENS_OK;
+    return guard_check(&t->guard, step, r->grad_norm, r->loss);
 }
 
 static bool is_due(const trainer_t *t, int64_t step, int64_t every) {
@@ -261,7 +274,7 @@ static lens_status one_step(trainer_t *t, int64_t step) {
     LENS_TRY(evaluate_if_due(t, step, &valid));
     train_log_step_t told = {.step = step,
                              .n_images = t->at.n_images,
-                             .lr = train_config_lr(t->c, step),
+                             .lr = schedule_lr(&t->schedule, step),
                              .step_s = step_s,
                              .wait_s = loader_wait_s(t->loader),
                              .result = &result,
