@@ -123,7 +123,7 @@ same_checkpoint() {
     local file
     for file in transformer/diffusion_pytorch_model.safetensors text_encoder/model.safetensors \
         ema/transformer/diffusion_pytorch_model.safetensors ema/text_encoder/model.safetensors \
-        state/optimizer.safetensors; do
+        $(cd "$1/checkpoints/latest" && echo state/*.safetensors); do
         cmp "$1/checkpoints/latest/$file" "$2/checkpoints/latest/$file" || fail "$1 and $2 end with another $file"
     done
 }
