@@ -19,6 +19,7 @@ struct stepper {
     pipeline_config_t pipeline;
     int64_t side, C; /* px to a token's side; channels of a token */
     int64_t max_batch, max_elements;
+    bool trains_text;
     mmdit_t *model;
     text_encoder_t *text;                              /* NULL where features are given */
     void *features[MMDIT_MAX_TEXT_LAYERS];             /* device act [B, T, e]: given ones */
@@ -75,6 +76,7 @@ lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, 
         .k = k, .config = c, .pipeline = *p, .side = p->mmdit.patch_size * p->downscale, .C = p->mmdit.in_channels};
     lens_status st = LENS_OK;
     mmdit_limits_t limits = {.checkpointing = checkpointing_of(c->train.checkpointing),
+                             .lora_rank = c->lora.rank,
                              .shapes = shapes,
                              .n_shapes = n_shapes,
 
@@ -91,6 +93,7 @@ lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, 
         LENS_GO(lens_fail(LENS_MEMORY, "out of memory for a training step"));
     LENS_GO(mmdit_new(&s->model, k, &p->mmdit, &limits));
     LENS_GO(alloc_text(s));
+    s->trains_text = s->text && c->lora.rank == 0;
     LENS_GO(alloc_device(s));
     *out = s;
 done:
@@ -193,7 +196,7 @@ static lens_status set_input(stepper_t *s, const pipeline_tensors_t *w, micro_t 
     LENS_TRY(text_encoder_forward(s->text, w->embedding, u->batch->caption + u->first, u->n, &features, &u->in.text_len,
                                   &u->in.T));
     u->in.text[0] = features;
-    u->dtext[0] = text_encoder_dfeatures(s->text);
+    u->dtext[0] = s->trains_text ? text_encoder_dfeatures(s->text) : NULL;
     return LENS_OK;
 }
 
@@ -229,7 +232,7 @@ static lens_status run_micro(stepper_t *s, train_state_t *state, micro_t *u, boo
     k->download(k, s->host_loss, s->loss, sizeof(double) * (size_t)u->n);
     lap(&s->times.forward_s, &clock);
     mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &u->in, s->dv, u->dtext, &backward);
-    if (s->text && u->in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
+    if (s->trains_text && u->in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
     train_state_end_inputs(state);
     lap(&s->times.backward_s, &clock);
     add_sums(s, u);

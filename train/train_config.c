@@ -72,6 +72,9 @@ static lens_status check_train(const train_config_t *c) {
     for (int i = 0; i < n; i++)
         if (!(decay[i] >= 0 && decay[i] < 1))
             return lens_fail(LENS_ARGUMENT, "train.ema = \"%s\": expected decays of at least 0, below 1", c->train.ema);
+    if (c->lora.rank > 0 && (!c->train.init_from || strcmp(c->train.optimizer, "adamw") != 0))
+        return lens_fail(LENS_ARGUMENT, "lora.rank = %lld: expected train.init_from, the frozen weights, and adamw",
+                         (long long)c->lora.rank);
     schedule_t schedule;
     LENS_TRY(train_config_schedule(&schedule, c));
     return schedule_check(&schedule);

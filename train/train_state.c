@@ -63,24 +63,62 @@ static lens_status alloc_moments(train_state_t *s, const train_config_t *c) {
     return LENS_OK;
 }
 
+/* The rows that are trained, and their gradients' places in the model. */
+static lens_status plan_all(train_state_t *s, const pipeline_config_t *p, size_t align) {
+    LENS_TRY(pipeline_tensors_init(&s->weights, p, align));
+    LENS_TRY(pipeline_tensors_init(&s->grads, p, align));
+    s->plan = &s->weights.plan;
+    return LENS_OK;
+}
+
+static lens_status plan_adapters(train_state_t *s, const pipeline_config_t *p, size_t align) {
+    LENS_TRY(pipeline_tensors_init(&s->weights, p, 0));
+    s->adapters.group_align = s->grads.plan.group_align = align;
+    LENS_TRY(mmdit_plan_lora(&s->adapters, &s->weights.mmdit, &p->mmdit, &s->lora));
+    LENS_TRY(mmdit_plan_lora(&s->grads.plan, &s->grads.mmdit, &p->mmdit, &s->lora));
+    s->plan = &s->adapters;
+    void *frozen;
+    LENS_TRY(s->k->alloc(s->k, &frozen, s->k->act_bytes * (size_t)plan_n_floats(&s->weights.plan), "frozen weights"));
+    s->frozen = frozen;
+    plan_bind_as(&s->weights.plan, s->frozen, s->k->act_bytes);
+    return LENS_OK;
+}
+
+static float *stage_of(const train_state_t *s, int group) {
+    return s->g + (group % 2) * s->partition.n_largest_group;
+}
+
+/* At zero 2 to the stages, though they hold nothing yet: to the model, a gradient without a place is of a frozen
+ * weight. */
+static void bind_gradients(train_state_t *s) {
+    if (s->zero < 2) plan_bind(&s->grads.plan, s->g);
+    for (int i = 0; i < s->partition.n_groups && s->zero == 2; i++) {
+        const partition_group_t *g = &s->partition.group[i];
+        plan_bind_group(&s->grads.plan, g->first_part, g->last_part, stage_of(s, i), g->first);
+    }
+}
+
 lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll, const train_config_t *c,
                              const pipeline_config_t *p) {
-    *s = (train_state_t){.k = k, .coll = coll, .zero = coll->world > 1 ? (int)c->train.zero : 0, .staged = {-1, -1}};
+    *s = (train_state_t){.k = k,
+                         .coll = coll,
+                         .zero = coll->world > 1 ? (int)c->train.zero : 0,
+                         .lora = {.rank = c->lora.rank, .alpha = c->lora.alpha, .targets = c->lora.targets},
+                         .staged = {-1, -1}};
     int pieces = s->zero > 0 ? coll->world : 1, piece = s->zero > 0 ? coll->rank : 0;
     size_t align = partition_group_align(pieces), group_bytes = (size_t)(c->train.group_mb * (1 << 20));
     lens_status st = LENS_OK;
-    LENS_GO(pipeline_tensors_init(&s->weights, p, align));
-    LENS_GO(pipeline_tensors_init(&s->grads, p, align));
-    LENS_GO(partition_init(&s->partition, &s->weights.plan, pieces, piece, group_bytes));
+    LENS_GO(train_state_is_lora(s) ? plan_adapters(s, p, align) : plan_all(s, p, align));
+    LENS_GO(partition_init(&s->partition, s->plan, pieces, piece, group_bytes));
     s->reduced = calloc((size_t)s->partition.n_groups, sizeof *s->reduced);
     s->gathered = calloc((size_t)s->partition.n_groups, sizeof *s->gathered);
     if (!s->reduced || !s->gathered) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for the state of training"));
     LENS_GO(alloc_weights(s));
     LENS_GO(alloc_gradients(s));
     LENS_GO(alloc_moments(s, c));
-    if (strcmp(c->train.optimizer, "muon") == 0) LENS_GO(muon_new(&s->muon, k, coll, &s->weights.plan, &s->partition));
-    plan_bind_as(&s->weights.plan, s->acts, k->act_bytes);
-    if (s->zero < 2) plan_bind(&s->grads.plan, s->g);
+    if (strcmp(c->train.optimizer, "muon") == 0) LENS_GO(muon_new(&s->muon, k, coll, s->plan, &s->partition));
+    plan_bind_as(s->plan, s->acts, k->act_bytes);
+    bind_gradients(s);
 done:
     if (st != LENS_OK) train_state_free(s);
     return st;
@@ -89,12 +127,13 @@ done:
 void train_state_free(train_state_t *s) {
     if (!s->k) return;
     if ((act_t *)s->w != s->acts) s->k->free(s->k, s->w);
-    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq};
+    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq, s->frozen};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) s->k->free(s->k, device[i]);
     for (int i = 0; i < TRAIN_MAX_EMA; i++) s->k->free(s->k, s->ema[i]);
     muon_free(s->muon);
-    pipeline_tensors_free(&s->weights);
     pipeline_tensors_free(&s->grads);
+    pipeline_tensors_free(&s->weights);
+    plan_free(&s->adapters);
     partition_free(&s->partition);
     free(s->reduced);
     free(s->gathered);
@@ -105,7 +144,8 @@ size_t train_state_bytes(const train_state_t *s) {
     const partition_t *p = &s->partition;
     int64_t fields = s->n_fields - ((act_t *)s->w == s->acts), grads = p->n;
     if (s->zero == 2) grads = 2 * p->n_largest_group + p->n_own;
-    return s->k->act_bytes * (size_t)p->n + sizeof(float) * (size_t)(fields * p->n_own + grads);
+    size_t frozen = train_state_is_lora(s) ? s->k->act_bytes * (size_t)plan_n_floats(&s->weights.plan) : 0;
+    return frozen + s->k->act_bytes * (size_t)p->n + sizeof(float) * (size_t)(fields * p->n_own + grads);
 }
 
 /* ---- weights ---- */
@@ -161,10 +201,6 @@ void train_state_zero_grads(train_state_t *s) {
 
 void train_state_begin_micro(train_state_t *s, bool last) {
     s->sends = last || s->zero == 2;
-}
-
-static float *stage_of(const train_state_t *s, int group) {
-    return s->g + (group % 2) * s->partition.n_largest_group;
 }
 
 /* Adds what the group in this stage came to, once it has been summed over ranks. */

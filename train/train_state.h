@@ -28,10 +28,14 @@ typedef struct {
     collectives_t *coll; /* borrowed */
     int zero;            /* 0 in a world of 1 */
     partition_t partition;
-    pipeline_tensors_t weights, grads; /* equal plans; grads at zero 2: bound group by group */
-    act_t *acts;                       /* act [partition.n] */
-    float *g;                          /* device f32 [partition.n]; zero 2: two stages [2, n_largest_group] */
-    float *g_own;                      /* zero 2: device f32 [n_own] */
+    const plan_t *plan;                /* of what is trained: all weights, or the adapters of a frozen model (LoRA) */
+    pipeline_tensors_t weights, grads; /* grads.plan equals *plan; at zero 2 it is bound group by group */
+    mmdit_lora_t lora;
+    plan_t adapters; /* LoRA: theirs; weights.plan is the frozen model's then, and bound to: */
+    act_t *frozen;
+    act_t *acts;  /* act [partition.n] */
+    float *g;     /* device f32 [partition.n]; zero 2: two stages [2, n_largest_group] */
+    float *g_own; /* zero 2: device f32 [n_own] */
     int n_fields;
     train_field_t field[TRAIN_MAX_FIELDS];
     float *w, *m, *v, *ema[TRAIN_MAX_EMA]; /* the fields; w is acts itself where both are float and nothing is shared */
@@ -45,11 +49,16 @@ typedef struct {
     int staged[2];                /* zero 2: the group in each stage, -1: none */
 } train_state_t;
 
+static inline bool train_state_is_lora(const train_state_t *s) {
+    return s->lora.rank > 0;
+}
+
 LENS_CHECKED lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll, const train_config_t *c,
                                           const pipeline_config_t *p);
 void train_state_free(train_state_t *s);
 size_t train_state_bytes(const train_state_t *s); /* of all device buffers */
-/* Collective. Initial weights, a function of the seed and a tensor's name; averages equal them. */
+/* Collective. Initial values of what is trained, a function of the seed and a tensor's name; averages equal them. The
+ * frozen model of adapters has none before it is loaded (checkpoint_load_frozen). */
 LENS_CHECKED lens_status train_state_start(train_state_t *s, uint64_t seed);
 /* Collective. After the master weights were replaced: acts become them. */
 LENS_CHECKED lens_status train_state_refresh(train_state_t *s);

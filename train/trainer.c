@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/comm_watchdog.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "train/averaged.h"
@@ -79,6 +80,7 @@ static lens_status open_data(trainer_t *t) {
 static lens_status start_state(trainer_t *t, bool resume) {
     const train_config_t *c = t->c;
     LENS_TRY(train_state_init(&t->state, t->k, t->coll, c, &t->pipeline));
+    if (train_state_is_lora(&t->state)) LENS_TRY(checkpoint_load_frozen(&t->state, c->train.init_from, t->comm));
     bool found = checkpoint_exists(c);
     if (found && !resume)
         return lens_fail(LENS_STATE,
@@ -86,7 +88,8 @@ static lens_status start_state(trainer_t *t, bool resume) {
                          c->run.dir);
     if (!found) {
         LENS_TRY(train_state_start(&t->state, (uint64_t)c->run.seed));
-        return c->train.init_from ? checkpoint_init_from(&t->state, c->train.init_from, t->comm) : LENS_OK;
+        if (!c->train.init_from || train_state_is_lora(&t->state)) return LENS_OK;
+        return checkpoint_init_from(&t->state, c->train.init_from, t->comm);
     }
     checkpoint_position_t expected = t->at;
     LENS_TRY(checkpoint_load(&t->at, &t->state, c, &expected, t->comm));
@@ -261,20 +264,26 @@ static lens_status save_if_due(trainer_t *t, int64_t step) {
          due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
     if (!last && !due) return LENS_OK;
     if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
-    return checkpointer_start(t->checkpointer, &t->state, &t->at);
+    comm_watchdog_suspend(t->comm); /* a slow disk is not a hung rank */
+    lens_status st = checkpointer_start(t->checkpointer, &t->state, &t->at);
+    comm_watchdog_resume(t->comm);
+    return st;
 }
 
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
     step_result_t result;
     train_log_valid_t valid;
+    comm_watchdog_beat(t->comm, step);
     trace_step(t, step);
     LENS_TRY(compute_step(t, step, &result));
     t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
     if (is_traced(t, step)) t->traced_s += step_s;
     LENS_TRY(move_on(t, step, &result));
+    comm_watchdog_suspend(t->comm);
     LENS_TRY(evaluate_if_due(t, step, &valid));
+    comm_watchdog_resume(t->comm);
     train_log_step_t told = {.step = step,
                              .n_images = t->at.n_images,
                              .lr = schedule_lr(&t->schedule, step),
@@ -356,7 +365,7 @@ static lens_status ask_requeue(const trainer_t *t) {
 static lens_status run(trainer_t *t) {
     t->record.threads = kernels_cpu_threads();
     t->record.device = t->k->name;
-    t->record.parameters = plan_n_elements(&t->state.weights.plan);
+    t->record.parameters = plan_n_elements(t->state.plan);
     LENS_TRY(measure_peak(t));
     log_summary(t);
     if (is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
@@ -365,7 +374,10 @@ static lens_status run(trainer_t *t) {
                            .steps = t->c->train.steps,
                            .begin_s = log_clock_s(),
                            .peak_gflops = t->record.peak_gflops};
+    bool watched = t->c->train.watchdog_s > 0;
+    if (watched) LENS_TRY(comm_watchdog_start(t->comm, t->c->train.watchdog_s));
     for (int64_t step = t->first_step + 1; step <= t->c->train.steps && !t->stops; step++) LENS_TRY(one_step(t, step));
+    if (watched) comm_watchdog_stop(t->comm);
     LENS_TRY(checkpointer_finish(t->checkpointer));
     if (t->stops && t->at.step < t->c->train.steps) return is_root(t) ? ask_requeue(t) : LENS_OK;
     return finish(t);

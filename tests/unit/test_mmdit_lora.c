@@ -26,7 +26,8 @@ static lora_t lora_of(const char *targets, mmdit_checkpointing checkpointing, bo
     r.g = calloc((size_t)plan_n_floats(&r.plan), sizeof(float));
     plan_bind(&r.plan, r.p);
     plan_bind(&r.grad_plan, r.g);
-    plan_init_weights(&r.plan, r.p, 7);
+    for (int i = 0; i < r.plan.n; i++)
+        plan_init_row(&r.plan.rows[i], r.p + r.plan.rows[i].offset_bytes / sizeof(float), 7);
     return r;
 }
 
