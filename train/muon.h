@@ -12,7 +12,8 @@
  * Where state is sharded, a rank owns a flat piece of a group, which does not end where matrices do: each rank makes u
  * of its piece, an all-gather makes it whole for all, and each orthogonalises the matrices that its piece has a part
  * in. So 1 and N ranks get the same, and a matrix is computed as often as pieces share it. Where it is not sharded,
- * every rank computes all. Of the moments, "m" is used everywhere, "v" where AdamW is.
+ * every rank computes all: about 980 D^3 FLOP a block of width D, as much as training on 14 D tokens. Of the moments,
+ * "m" is used everywhere, "v" where AdamW is.
  *
  *     for each group i:    muon_begin_group(u, i, ...)    as soon as its gradients are reduced; starts the all-gather
  *                          muon_end_group(u, i, ...)      new masters and acts of the piece
