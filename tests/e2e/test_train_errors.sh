@@ -78,8 +78,8 @@ grep -qE '^lens train: step [0-9]+: the loss is ' diverged.err || fail "$(cat di
 
 # ---- the same, said once by several ranks, none of which waits for ever ----
 have_mpirun || { echo "skipped: mpirun is not installed"; exit 77; }
-train_ranks 4 2 ranks train.global_batch=10
-one_line_of_ranks 'train.global_batch = 10: expected a multiple of the 4 ranks' ranks
+train_ranks 4 2 ranks train.batch=10
+one_line_of_ranks 'train.batch = "10": expected multiples of 4' ranks
 train_ranks 2 2 ranks train.lr=fast
 one_line_of_ranks 'train.lr = "fast"' ranks
 train_ranks 2 1 ranks data.dataset=nowhere
