@@ -114,6 +114,12 @@ void plan_init_row(const plan_row_t *row, float *host, uint64_t seed) {
         host[i] = row->init_mean + (row->init_std > 0 ? row->init_std * (float)rng_normal(&r) : 0.0f);
 }
 
+void plan_clear(plan_t *p) {
+    p->n = 0;
+    p->bytes = 0;
+    p->group = 0;
+}
+
 void plan_free(plan_t *p) {
     free(p->rows);
     *p = (plan_t){.act_bytes = p->act_bytes, .group_align = p->group_align};

@@ -73,6 +73,7 @@ const plan_row_t *plan_find(const plan_t *p, const char *name);
 /* Values of a row before training: normal with its init_mean and init_std; they depend on the seed and the row's name
  * alone. host: f32 [row->n]. */
 void plan_init_row(const plan_row_t *row, float *host, uint64_t seed);
-void plan_free(plan_t *p); /* and resets */
+void plan_clear(plan_t *p); /* no rows any more; room for as many is kept, so that adding them allocates nothing */
+void plan_free(plan_t *p);  /* and resets */
 
 #endif

@@ -95,10 +95,16 @@ done:
 
 /* ---- a step's own ---- */
 
+static mmdit_checkpointing checkpointing(const train_config_t *c) {
+    int mode = 0;
+    while (strcmp(mmdit_checkpointing_name((mmdit_checkpointing)mode), c->train.checkpointing) != 0) mode++;
+    return (mmdit_checkpointing)mode;
+}
+
 static lens_status plan_activations(planner_t *p) {
     mmdit_limits_t limits = {.shapes = p->shape,
                              .n_shapes = p->buckets.n,
-                             .checkpointing = train_config_checkpointing(p->c),
+                             .checkpointing = checkpointing(p->c),
                              .backward = true};
     plan_t rows = {0};
     size_t most = 0;
@@ -106,7 +112,8 @@ static lens_status plan_activations(planner_t *p) {
         mmdit_limits_t one = limits;
         one.shapes = &p->shape[i];
         one.n_shapes = 1;
-        LENS_TRY(mmdit_plan_activations(&rows, &p->pipeline.mmdit, &one, p->m->act_bytes));
+        lens_status st = mmdit_plan_activations(&rows, &p->pipeline.mmdit, &one, p->m->act_bytes);
+        if (st != LENS_OK) return st;
         if (rows.bytes > most) p->out->largest = p->shape[i];
         most = rows.bytes > most ? rows.bytes : most;
         plan_free(&rows);
