@@ -102,10 +102,8 @@ static mmdit_checkpointing checkpointing(const train_config_t *c) {
 }
 
 static lens_status plan_activations(planner_t *p) {
-    mmdit_limits_t limits = {.shapes = p->shape,
-                             .n_shapes = p->buckets.n,
-                             .checkpointing = checkpointing(p->c),
-                             .backward = true};
+    mmdit_limits_t limits = {
+        .shapes = p->shape, .n_shapes = p->buckets.n, .checkpointing = checkpointing(p->c), .backward = true};
     plan_t rows = {0};
     size_t most = 0;
     for (int i = 0; i < p->buckets.n; i++) { /* to name the one that needs most */

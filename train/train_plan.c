@@ -1,7 +1,6 @@
 #include "train/train_plan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { MEAN_CAPTION_TOK = 160 };
 
@@ -145,11 +144,9 @@ void train_plan_print(str_t *out, const train_plan_t *p, const train_config_t *c
 }
 
 lens_status train_plan_dry_run(str_t *out, const train_config_t *c, int world) {
-    train_plan_t *p = NULL;
+    train_plan_t p;
     memory_machine_t cpu = {.world = world, .act_bytes = sizeof(float), .is_cpu = true};
-    if (!(p = calloc(1, sizeof *p))) return lens_fail(LENS_MEMORY, "out of memory for a plan");
-    lens_status st = train_plan_make(p, c, &cpu, 0);
-    if (st == LENS_OK) train_plan_print(out, p, c);
-    free(p);
-    return st == LENS_OK ? str_status(out) : st;
+    LENS_TRY(train_plan_make(&p, c, &cpu, 0));
+    train_plan_print(out, &p, c);
+    return str_status(out);
 }

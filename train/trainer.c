@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "train/checkpoint.h"
+#include "train/launch_check.h"
 #include "train/preview.h"
 #include "train/run_record.h"
 #include "train/stop_signal.h"
@@ -127,6 +128,7 @@ static lens_status open_outputs(trainer_t *t) {
 static lens_status set_up(trainer_t *t, bool resume) {
     const train_config_t *c = t->c;
     int64_t sharing, per_step;
+    LENS_TRY(launch_check_run(t->comm, c));
     LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
     LENS_TRY(train_config_pipeline(&t->pipeline, c));
     LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
