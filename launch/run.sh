@@ -148,6 +148,9 @@ start() {
     child=''
 }
 
+# Without --resume lens refuses a run.dir that is taken; a restart, which resumes, must not get around that.
+if [ "$resume" = no ] && [ -n "$(newest)" ]; then restarts=0; fi
+
 left=$restarts
 while :; do
     before=$(newest)
