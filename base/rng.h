@@ -9,16 +9,17 @@
 
 /* One number a use, never reused for another: it keeps streams apart. */
 typedef enum {
-    RNG_ORDER = 1,    /* sample order */
-    RNG_NOISE = 2,    /* flow noise */
-    RNG_TIMESTEP = 3, /* t */
-    RNG_CAPTION = 4,  /* which caption, dropout */
-    RNG_CROP = 5,     /* crop and flip */
-    RNG_INIT = 6,     /* parameter initialisation */
-    RNG_SAMPLER = 7,  /* initial latents of a sample */
-    RNG_SCENE = 8,    /* procedural scenes */
-    RNG_DESCRIBE = 9, /* wording of the built-in describer */
-    RNG_BENCH = 10,   /* pictures, texts and arrays to measure with */
+    RNG_ORDER = 1,     /* sample order */
+    RNG_NOISE = 2,     /* flow noise */
+    RNG_TIMESTEP = 3,  /* t */
+    RNG_CAPTION = 4,   /* which caption, dropout */
+    RNG_CROP = 5,      /* crop and flip */
+    RNG_INIT = 6,      /* parameter initialisation */
+    RNG_SAMPLER = 7,   /* initial latents of a sample */
+    RNG_SCENE = 8,     /* procedural scenes */
+    RNG_DESCRIBE = 9,  /* wording of the built-in describer */
+    RNG_BENCH = 10,    /* pictures, texts and arrays to measure with */
+    RNG_VALIDATE = 11, /* noise of held-out samples */
     RNG_TEST = 100,
 } rng_purpose;
 

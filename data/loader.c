@@ -149,7 +149,7 @@ static lens_status buffer_bytes(size_t *out, int64_t n, size_t row_bytes) {
 static lens_status size_buffers(loader_t *l) {
     const bucket_list_t *list = &l->options.buckets;
     for (int b = 0; b < list->n; b++) {
-        if (batch_plan_n_samples(l->plan, b) == 0) continue;
+        if (l->once ? !loader_once_uses(l->once, b) : batch_plan_n_samples(l->plan, b) == 0) continue;
         int64_t n = l->options.batch_of_area[list->bucket[b].area] / l->sharing;
         size_t bytes;
         if (n > l->max_rows) l->max_rows = n;
@@ -225,25 +225,46 @@ static void init(loader_t *l, const dataset_t *d, const loader_options_t *option
     pthread_cond_init(&l->batch_ready, NULL);
 }
 
-lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options, int64_t first_step) {
+static lens_status make_batches(loader_t *l, const int64_t *sample, int64_t n) {
+    LENS_TRY(sample ? loader_once_new(l, sample, n) : loader_make_plan(l));
+    LENS_TRY(make_ring(l));
+    return start_threads(l);
+}
+
+/* sample: NULL for all, without end. */
+static lens_status open_loader(loader_t **out, const dataset_t *d, const loader_options_t *options, int64_t first_step,
+                               const int64_t *sample, int64_t n) {
     lens_status st = LENS_OK;
     *out = NULL;
     LENS_TRY(loader_check_options(options, d));
-    if (first_step < 0 || first_step > (INT64_C(1) << 40)) /* batches ahead of it must not overflow */
-        return lens_fail(LENS_ARGUMENT, "loader: first step %lld", (long long)first_step);
     loader_t *l = calloc(1, sizeof *l);
     if (!l) return lens_fail(LENS_MEMORY, "loader");
     init(l, d, options, first_step);
     if (options->captions) LENS_GO(caption_mix_init(&l->mix, options->captions, d));
-    LENS_GO(loader_make_plan(l));
-    LENS_GO(make_ring(l));
-    LENS_GO(start_threads(l));
+    st = make_batches(l, sample, n);
 done:
     if (st == LENS_OK)
         *out = l;
     else
         loader_close(l);
     return st;
+}
+
+lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options, int64_t first_step) {
+    *out = NULL;
+    if (first_step < 0 || first_step > (INT64_C(1) << 40)) /* batches ahead of it must not overflow */
+        return lens_fail(LENS_ARGUMENT, "loader: first step %lld", (long long)first_step);
+    return open_loader(out, d, options, first_step, NULL, 0);
+}
+
+lens_status loader_open_once(loader_t **out, const dataset_t *d, const loader_options_t *options, const int64_t *sample,
+                             int64_t n) {
+    loader_options_t mine = *options;
+    mine.slots = mine.world = 1;
+    mine.rank = mine.window_shards = 0;
+    for (int64_t i = 0; i < n; i++)
+        LENS_ASSERT(sample[i] >= 0 && sample[i] < dataset_n_samples(d), "sample %lld", (long long)sample[i]);
+    return open_loader(out, d, &mine, 0, sample, n);
 }
 
 /* Gives the batch that the consumer holds back to the threads. The lock is held. */
@@ -299,6 +320,7 @@ void loader_close(loader_t *l) {
     free(l->slots);
     free(l->threads);
     free(l->places);
+    loader_once_free(l->once);
     bucket_map_free(l->map);
     batch_plan_free(l->plan);
     caption_mix_reset(&l->mix);

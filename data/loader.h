@@ -81,6 +81,11 @@ typedef struct loader loader_t;
  * one array shape: that of the bucket's first sample is taken for all. */
 LENS_CHECKED lens_status loader_open(loader_t **out, const dataset_t *d, const loader_options_t *options,
                                      int64_t first_step);
+/* Goes through the given samples once, those of a bucket together, in batches of up to batch_of_area rows; epoch is 0.
+ * Samples that fit no bucket are left out. slots, window_shards, rank and world are not looked at: which rank takes
+ * which samples is the caller's choice. After the last batch loader_next is END. */
+LENS_CHECKED lens_status loader_open_once(loader_t **out, const dataset_t *d, const loader_options_t *options,
+                                          const int64_t *sample, int64_t n);
 /* The next batch of this rank, owned by the loader until the next call. A sample that cannot be read or decoded is an
  * error that names it, again at every call (`lens shards verify` finds all). */
 LENS_CHECKED lens_status loader_next(loader_t *l, const loader_batch_t **out);

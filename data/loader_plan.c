@@ -54,17 +54,21 @@ done:
 
 /* ---- opening ---- */
 
-/* Of each bucket's first sample. */
-static lens_status find_shapes(loader_t *l, int bucket) {
-    int64_t shard = 0, sample;
-    while (batch_plan_shard_samples(l->plan, bucket, shard) == 0) shard++;
-    LENS_TRY(bucket_map_sample(l->map, bucket, shard, 0, &sample));
+lens_status loader_find_shapes(loader_t *l, int bucket, int64_t sample) {
     for (int a = 0; a < l->options.n_arrays; a++) {
         loader_array_t *s = &l->shapes[bucket][a];
         LENS_TRY(dataset_array_shape(l->dataset, sample, l->options.array[a], &s->shape));
         LENS_TRY(array_bytes(&s->shape, &s->bytes));
     }
     return LENS_OK;
+}
+
+/* Of each bucket's first sample. */
+static lens_status find_shapes(loader_t *l, int bucket) {
+    int64_t shard = 0, sample;
+    while (batch_plan_shard_samples(l->plan, bucket, shard) == 0) shard++;
+    LENS_TRY(bucket_map_sample(l->map, bucket, shard, 0, &sample));
+    return loader_find_shapes(l, bucket, sample);
 }
 
 lens_status loader_make_plan(loader_t *l) {
@@ -102,16 +106,13 @@ static void count_step(const loader_t *l, loader_batch_t *b, int64_t first_slot)
     }
 }
 
-static void shape_batch(const loader_t *l, loader_slot_t *slot, int bucket) {
+static void shape_batch(const loader_t *l, loader_slot_t *slot) {
     loader_batch_t *b = &slot->batch;
-    const bucket_t *size = &l->options.buckets.bucket[bucket];
-    b->bucket = bucket;
+    const bucket_t *size = &l->options.buckets.bucket[b->bucket];
     b->width = size->width;
     b->height = size->height;
-    b->n = l->options.batch_of_area[size->area] / l->sharing;
-    b->first = l->options.rank % l->sharing * b->n;
     for (int a = 0; a < l->options.n_arrays; a++) {
-        b->array[a] = l->shapes[bucket][a];
+        b->array[a] = l->shapes[b->bucket][a];
         b->array[a].values = slot->values[a];
     }
 }
@@ -124,15 +125,16 @@ static void fetch_batch(const loader_t *l, const loader_batch_t *b) {
     }
 }
 
-lens_status loader_plan_batch(loader_t *l, loader_slot_t *slot, int64_t q) {
-    loader_batch_t *b = &slot->batch;
+static lens_status plan_rows(loader_t *l, loader_batch_t *b, int64_t q) {
     int64_t first_slot, k;
     b->step = q / l->per_step;
     b->slot = l->options.rank / l->sharing * l->per_step + q % l->per_step;
     b->n_empty = 0;
     if (__builtin_mul_overflow(b->step, l->options.slots, &first_slot) || first_slot > INT64_MAX / 2)
         return lens_fail(LENS_ARGUMENT, "step %lld: too far", (long long)b->step + 1);
-    shape_batch(l, slot, batch_plan_bucket(l->plan, first_slot + b->slot, &k));
+    b->bucket = batch_plan_bucket(l->plan, first_slot + b->slot, &k);
+    b->n = l->options.batch_of_area[l->options.buckets.bucket[b->bucket].area] / l->sharing;
+    b->first = l->options.rank % l->sharing * b->n;
     count_step(l, b, first_slot);
     LENS_TRY(lens_context(batch_plan_places(l->plan, b->bucket, k, b->first, b->n, l->places), "step %lld",
                           (long long)b->step + 1));
@@ -140,6 +142,13 @@ lens_status loader_plan_batch(loader_t *l, loader_slot_t *slot, int64_t q) {
         b->epoch[i] = l->places[i].epoch;
         LENS_TRY(bucket_map_sample(l->map, b->bucket, l->places[i].shard, l->places[i].ordinal, &b->sample[i]));
     }
+    return LENS_OK;
+}
+
+lens_status loader_plan_batch(loader_t *l, loader_slot_t *slot, int64_t q) {
+    loader_batch_t *b = &slot->batch;
+    LENS_TRY(l->once ? loader_once_batch(l, b, q) : plan_rows(l, b, q));
+    shape_batch(l, slot);
     fetch_batch(l, b);
     return LENS_OK;
 }

@@ -19,11 +19,24 @@ typedef struct {
     str_t message;
 } loader_slot_t;
 
+/* loader_open_once: samples in the order of their buckets, and the batches they are cut into. */
+typedef struct {
+    int bucket;
+    int64_t first, n; /* of once.sample */
+} once_batch_t;
+
+typedef struct {
+    int64_t *sample;
+    once_batch_t *batch;
+    int64_t n_batches;
+} loader_once_t;
+
 struct loader {
     const dataset_t *dataset; /* borrowed */
     loader_options_t options; /* captions is not kept: see mix */
     caption_mix_t mix;
-    batch_plan_t *plan; /* with map: of the thread that has `planning` */
+    loader_once_t *once; /* in place of the two below; NULL: goes on without end */
+    batch_plan_t *plan;  /* with map: of the thread that has `planning` */
     bucket_map_t *map;
     batch_place_t *places;                                /* [max_rows] */
     loader_array_t shapes[BUCKET_MAX][LOADER_MAX_ARRAYS]; /* of a sample, without values */
@@ -63,7 +76,15 @@ LENS_CHECKED lens_status loader_fill_row(const loader_t *l, loader_slot_t *slot,
 /* ---- loader_plan.c ---- */
 /* Makes the plan, and finds the array shape of each bucket. */
 LENS_CHECKED lens_status loader_make_plan(loader_t *l);
+/* Of a bucket that has this sample. */
+LENS_CHECKED lens_status loader_find_shapes(loader_t *l, int bucket, int64_t sample);
 /* Fills in the batch's samples, epochs and shapes: batch q of this rank. */
 LENS_CHECKED lens_status loader_plan_batch(loader_t *l, loader_slot_t *slot, int64_t q);
+
+/* ---- loader_once.c ---- */
+LENS_CHECKED lens_status loader_once_new(loader_t *l, const int64_t *sample, int64_t n); /* sets l->once */
+void loader_once_free(loader_once_t *once);                                              /* NULL is allowed */
+bool loader_once_uses(const loader_once_t *once, int bucket);
+LENS_CHECKED lens_status loader_once_batch(const loader_t *l, loader_batch_t *b, int64_t q); /* END after the last */
 
 #endif

@@ -28,6 +28,7 @@ struct stepper {
     rng_t *streams;                                    /* [B] */
     float *host_t;                                     /* [B] */
     double *host_loss;                                 /* [B] */
+    int64_t n_cut_evaluated;                           /* captions that were cut, but not trained on */
     step_sums_t sums;
     step_times_t times;
 };
@@ -112,7 +113,7 @@ void stepper_free(stepper_t *s) {
 }
 
 int64_t stepper_n_cut(const stepper_t *s) {
-    return s->text ? text_encoder_n_cut(s->text) : 0;
+    return s->text ? text_encoder_n_cut(s->text) - s->n_cut_evaluated : 0;
 }
 const plan_t *stepper_activations(const stepper_t *s) {
     return mmdit_activations(s->model);
@@ -132,20 +133,24 @@ typedef struct {
     act_t *dtext[MMDIT_MAX_TEXT_LAYERS];
 } micro_t;
 
-/* Noisy latents, each sample's noise and t keyed by (seed, epoch, sample). */
-static void make_noisy(stepper_t *s, micro_t *u) {
-    kernels_t *k = s->k;
-    const step_batch_t *b = u->batch;
-    int64_t n = u->h * u->w * s->C;
+/* Of each sample by (seed, epoch, sample). */
+static void draw_noise_and_t(stepper_t *s, const micro_t *u) {
     uint64_t seed = (uint64_t)s->config->run.seed;
     double mu = train_config_mu(s->config, u->h * u->w);
     for (int64_t i = 0; i < u->n; i++) {
-        uint32_t epoch = b->epoch[u->first + i];
-        uint64_t sample = (uint64_t)b->sample[u->first + i];
+        uint32_t epoch = u->batch->epoch[u->first + i];
+        uint64_t sample = (uint64_t)u->batch->sample[u->first + i];
         rng_t r = rng_stream(seed, epoch, sample, RNG_TIMESTEP);
         s->host_t[i] = (float)flow_draw_t(&r, mu, s->config->flow.spread);
         s->streams[i] = rng_stream(seed, epoch, sample, RNG_NOISE);
     }
+}
+
+/* Noisy latents, by host_t and streams. */
+static void make_noisy(stepper_t *s, const micro_t *u) {
+    kernels_t *k = s->k;
+    const step_batch_t *b = u->batch;
+    int64_t n = u->h * u->w * s->C;
     k->upload(k, s->t, s->host_t, sizeof(float) * (size_t)u->n);
     if (b->latents) {
         k->upload(k, s->data, b->latents + u->first * n, sizeof(float) * (size_t)(u->n * n));
@@ -178,15 +183,15 @@ static void upload_features(stepper_t *s, micro_t *u) {
     }
 }
 
-static lens_status set_input(stepper_t *s, const train_state_t *state, micro_t *u) {
+static lens_status set_input(stepper_t *s, const pipeline_tensors_t *w, micro_t *u) {
     act_t *features;
     u->in = (mmdit_input_t){.B = u->n, .h = u->h, .w = u->w, .x_t = s->x_t, .t = s->t};
     if (!s->text) {
         upload_features(s, u);
         return LENS_OK;
     }
-    LENS_TRY(text_encoder_forward(s->text, state->weights.embedding, u->batch->caption + u->first, u->n, &features,
-                                  &u->in.text_len, &u->in.T));
+    LENS_TRY(text_encoder_forward(s->text, w->embedding, u->batch->caption + u->first, u->n, &features, &u->in.text_len,
+                                  &u->in.T));
     u->in.text[0] = features;
     u->dtext[0] = text_encoder_dfeatures(s->text);
     return LENS_OK;
@@ -217,9 +222,10 @@ static lens_status run_micro(stepper_t *s, train_state_t *state, micro_t *u, boo
     act_t *v;
     mmdit_watch_t forward = train_state_watch_forward(state), backward = train_state_watch_backward(state);
     train_state_begin_micro(state, last);
+    draw_noise_and_t(s, u);
     make_noisy(s, u);
     forward.begin(forward.arg, MMDIT_PART_INPUTS); /* the embedding is of it too */
-    LENS_TRY(set_input(s, state, u));
+    LENS_TRY(set_input(s, &state->weights, u));
     lap(&s->times.input_s, &clock);
     LENS_TRY(mmdit_forward(s->model, &state->weights.mmdit, &u->in, &forward, &v));
     k->flow_loss(k, s->loss, s->dv, v, s->data, s->noise, (float)u->weight, u->n, u->h * u->w * s->C);
@@ -230,6 +236,26 @@ static lens_status run_micro(stepper_t *s, train_state_t *state, micro_t *u, boo
     train_state_end_inputs(state);
     lap(&s->times.backward_s, &clock);
     add_sums(s, u);
+    return LENS_OK;
+}
+
+lens_status stepper_evaluate(stepper_t *s, const pipeline_tensors_t *w, const step_batch_t *b, const rng_t *noise,
+                             double t, double *loss) {
+    kernels_t *k = s->k;
+    LENS_ASSERT(b->n <= s->max_batch, "%lld samples of at most %lld", (long long)b->n, (long long)s->max_batch);
+    micro_t u = {.batch = b, .n = b->n, .h = b->height / s->side, .w = b->width / s->side};
+    int64_t n_cut = stepper_n_cut(s);
+    act_t *v;
+    for (int64_t i = 0; i < u.n; i++) {
+        s->host_t[i] = (float)t;
+        s->streams[i] = noise[i];
+    }
+    make_noisy(s, &u);
+    LENS_TRY(set_input(s, w, &u));
+    s->n_cut_evaluated += stepper_n_cut(s) - n_cut;
+    LENS_TRY(mmdit_forward(s->model, &w->mmdit, &u.in, NULL, &v));
+    k->flow_loss(k, s->loss, s->dv, v, s->data, s->noise, 0, u.n, u.h * u.w * s->C);
+    k->download(k, loss, s->loss, sizeof(double) * (size_t)u.n);
     return LENS_OK;
 }
 

@@ -63,6 +63,11 @@ LENS_CHECKED lens_status stepper_batch(stepper_t *s, train_state_t *state, const
 LENS_CHECKED lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u,
                                      step_result_t *out);
 
+/* Between steps: the loss of each row at noise level t, with noise by the streams [n], without gradients. The batch is
+ * no larger than the micro-batches of its size. w: bound to act weights that are all there. loss: host [n]. */
+LENS_CHECKED lens_status stepper_evaluate(stepper_t *s, const pipeline_tensors_t *w, const step_batch_t *batch,
+                                          const rng_t *noise, double t, double *loss);
+
 int64_t stepper_n_cut(const stepper_t *s);             /* captions longer than text.max_tok so far */
 const plan_t *stepper_activations(const stepper_t *s); /* for the memory table */
 const mmdit_t *stepper_model(const stepper_t *s);

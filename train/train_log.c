@@ -5,25 +5,62 @@
 
 #include "base/log.h"
 
-enum { LOG_LINES = 20 }; /* of a run whose output is no terminal */
+enum {
+    LOG_LINES = 20,  /* of a run whose output is no terminal */
+    MAX_VALUES = 40, /* of a line of metrics.jsonl */
+};
+
+/* The numbers of one line. */
+typedef struct {
+    int n;
+    const char *name[MAX_VALUES];
+    double value[MAX_VALUES];
+    char bin_name[STEP_T_BINS + VALIDATION_LEVELS][20];
+} line_t;
+
+static void add(line_t *l, const char *name, double value) {
+    LENS_ASSERT(l->n < MAX_VALUES, "%d values of a step", l->n);
+    l->name[l->n] = name;
+    l->value[l->n++] = value;
+}
+
+static void add_bins(line_t *l, const char *prefix, char (*name)[20], const double *value, int n) {
+    for (int i = 0; i < n; i++) {
+        snprintf(name[i], sizeof name[i], "%s%d", prefix, i);
+        add(l, name[i], value[i]);
+    }
+}
+
+static void add_valid(line_t *l, const train_log_valid_t *v) {
+    add(l, "valid_loss", v->weights.loss);
+    add(l, "valid_loss_ema", v->average.loss);
+    add_bins(l, "valid_loss_t", l->bin_name + STEP_T_BINS, v->weights.loss_of_t, VALIDATION_LEVELS);
+}
 
 static lens_status write_metrics(metrics_t *m, const train_log_step_t *s, double images_per_s, double mfu) {
-    enum { N_FIXED = 11 };
-    static const char *const fixed[N_FIXED] = {"loss",   "lr",     "grad_norm", "images_per_s", "mfu",    "step_s",
-                                               "images", "wait_s", "comm_s",    "exposed_s",    "skipped"};
     const step_result_t *r = s->result;
-    const char *names[N_FIXED + STEP_T_BINS];
-    char bins[STEP_T_BINS][16];
-    double values[N_FIXED + STEP_T_BINS] = {
-        r->loss,   s->lr,           r->grad_norm,       images_per_s, mfu, s->step_s, (double)s->n_images,
-        s->wait_s, r->times.comm_s, r->times.exposed_s, r->skipped};
-    for (int i = 0; i < N_FIXED; i++) names[i] = fixed[i];
-    for (int i = 0; i < STEP_T_BINS; i++) {
-        snprintf(bins[i], sizeof bins[i], "loss_t%d", i);
-        names[N_FIXED + i] = bins[i];
-        values[N_FIXED + i] = r->t_loss[i];
-    }
-    return metrics_step(m, s->step, N_FIXED + STEP_T_BINS, names, values);
+    line_t l = {.n = 0};
+    add(&l, "loss", r->loss);
+    add(&l, "lr", s->lr);
+    add(&l, "grad_norm", r->grad_norm);
+    add(&l, "images_per_s", images_per_s);
+    add(&l, "mfu", mfu);
+    add(&l, "step_s", s->step_s);
+    add(&l, "images", (double)s->n_images);
+    add(&l, "wait_s", s->wait_s);
+    add(&l, "comm_s", r->times.comm_s);
+    add(&l, "exposed_s", r->times.exposed_s);
+    add(&l, "skipped", r->skipped);
+    add_bins(&l, "loss_t", l.bin_name, r->t_loss, STEP_T_BINS);
+    if (s->valid->is_there) add_valid(&l, s->valid);
+    return metrics_step(m, s->step, l.n, l.name, l.value);
+}
+
+static void tell_valid(const train_log_step_t *s) {
+    const train_log_valid_t *v = s->valid;
+    if (v->is_there)
+        log_info("step %lld: loss on %lld held-out samples %.5f, of the averaged weights %.5f", (long long)s->step,
+                 (long long)v->weights.n_samples, v->weights.loss, v->average.loss);
 }
 
 lens_status train_log_step(const train_log_t *l, metrics_t *m, const train_log_step_t *s) {
@@ -38,6 +75,7 @@ lens_status train_log_step(const train_log_t *l, metrics_t *m, const train_log_s
         log_info("step %lld/%lld  loss %.4f  grad norm %.3f  %.0f images/s  MFU %.0f %%  %d:%02d left",
                  (long long)s->step, (long long)l->steps, r->loss, r->grad_norm, per_s, 100 * mfu, (int)(eta_s / 60),
                  (int)fmod(eta_s, 60));
+    tell_valid(s);
     if (r->skipped)
         log_warn("step %lld was skipped: loss %g, norm of the gradient %g", (long long)s->step, r->loss, r->grad_norm);
     return LENS_OK;

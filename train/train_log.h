@@ -3,7 +3,7 @@
 #define LENS_TRAIN_TRAIN_LOG_H
 
 #include "train/metrics.h"
-#include "train/step.h"
+#include "train/validation.h"
 
 typedef struct {
     int64_t first_step, steps; /* steps that were done before; of the whole run */
@@ -11,11 +11,18 @@ typedef struct {
     double peak_gflops;        /* of all ranks */
 } train_log_t;
 
+/* After a step that was validated. */
+typedef struct {
+    bool is_there;
+    validation_result_t weights, average;
+} train_log_valid_t;
+
 typedef struct {
     int64_t step, n_images; /* n_images: so far */
     double lr, step_s;
     double wait_s; /* for data, so far */
     const step_result_t *result;
+    const train_log_valid_t *valid;
 } train_log_step_t;
 
 /* m: NULL on ranks other than 0. */

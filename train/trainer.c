@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "train/averaged.h"
 #include "train/checkpoint.h"
 #include "train/launch_check.h"
 #include "train/preview.h"
@@ -14,6 +15,7 @@
 #include "train/stop_signal.h"
 #include "train/train_input.h"
 #include "train/train_log.h"
+#include "train/validation.h"
 
 enum {
     TRACED_STEPS = 10, /* the last ones, whose products are replayed bare */
@@ -33,7 +35,9 @@ typedef struct {
     loader_t *loader;
     checkpointer_t *checkpointer;
     metrics_t *metrics; /* rank 0 */
-    preview_t *preview; /* where samples are asked for */
+    averaged_t averaged;
+    preview_t *preview;     /* where samples are asked for */
+    validator_t *validator; /* where there is a held-out set */
     checkpoint_position_t at;
     int64_t first_step; /* steps that a checkpoint holds */
     train_log_t log;
@@ -117,11 +121,13 @@ static lens_status open_loader(trainer_t *t) {
 }
 
 static lens_status open_outputs(trainer_t *t) {
-    LENS_TRY(checkpointer_new(&t->checkpointer, t->c, &t->pipeline, t->comm));
-    if (!is_root(t)) return LENS_OK;
-    LENS_TRY(dir_make(t->c->run.dir));
-    LENS_TRY(metrics_open(&t->metrics, t->c->run.dir, t->first_step + 1));
-    if (t->c->sample.every > 0) LENS_TRY(preview_new(&t->preview, t->k, t->c, &t->pipeline, t->dataset));
+    const train_config_t *c = t->c;
+    LENS_TRY(checkpointer_new(&t->checkpointer, c, &t->pipeline, t->comm));
+    LENS_TRY(averaged_init(&t->averaged, &t->state, &t->pipeline));
+    if (c->valid.dataset) LENS_TRY(validator_new(&t->validator, c, &t->pipeline, t->comm));
+    if (is_root(t)) LENS_TRY(dir_make(c->run.dir));
+    if (is_root(t)) LENS_TRY(metrics_open(&t->metrics, c->run.dir, t->first_step + 1));
+    if (c->sample.every > 0) LENS_TRY(preview_new(&t->preview, t->k, c, &t->pipeline, t->dataset, t->comm));
     return LENS_OK;
 }
 
@@ -216,12 +222,29 @@ static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     return LENS_OK;
 }
 
+static bool is_due(const trainer_t *t, int64_t step, int64_t every) {
+    return step % every == 0 || step == t->c->train.steps;
+}
+
+/* The held-out loss of the weights and of their average, and a sheet of samples; *told is what the log says of it. */
+static lens_status evaluate_if_due(trainer_t *t, int64_t step, train_log_valid_t *told) {
+    bool validates = t->validator && is_due(t, step, t->c->valid.every),
+         draws = t->preview && is_due(t, step, t->c->sample.every);
+    const pipeline_tensors_t *average;
+    *told = (train_log_valid_t){.is_there = validates};
+    if (!validates && !draws) return LENS_OK;
+    LENS_TRY(t->coll->finish(t->coll)); /* weights may still be on their way */
+    if (validates) LENS_TRY(validator_run(t->validator, t->stepper, &t->state.weights, &told->weights));
+    LENS_TRY(averaged_begin(&t->averaged, &average));
+    if (validates) LENS_TRY(validator_run(t->validator, t->stepper, average, &told->average));
+    if (draws) LENS_TRY(preview_draw(t->preview, average, t->metrics, step));
+    return averaged_end(&t->averaged);
+}
+
 static lens_status save_if_due(trainer_t *t, int64_t step) {
     const train_config_t *c = t->c;
     bool last = step == c->train.steps || t->stops,
          due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
-    if (t->preview && (step == c->train.steps || step % c->sample.every == 0))
-        LENS_TRY(preview_draw(t->preview, &t->state, t->metrics, step));
     if (!last && !due) return LENS_OK;
     if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
     return checkpointer_start(t->checkpointer, &t->state, &t->at);
@@ -230,18 +253,21 @@ static lens_status save_if_due(trainer_t *t, int64_t step) {
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
     step_result_t result;
+    train_log_valid_t valid;
     trace_step(t, step);
     LENS_TRY(compute_step(t, step, &result));
-    t->k->trace_end(t->k); /* sheets of samples are no part of a step */
+    t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
     if (is_traced(t, step)) t->traced_s += step_s;
     LENS_TRY(move_on(t, step, &result));
+    LENS_TRY(evaluate_if_due(t, step, &valid));
     train_log_step_t told = {.step = step,
                              .n_images = t->at.n_images,
                              .lr = train_config_lr(t->c, step),
                              .step_s = step_s,
                              .wait_s = loader_wait_s(t->loader),
-                             .result = &result};
+                             .result = &result,
+                             .valid = &valid};
     LENS_TRY(train_log_step(&t->log, t->metrics, &told));
     return save_if_due(t, step);
 }
@@ -333,6 +359,8 @@ static lens_status run(trainer_t *t) {
 
 static void tear_down(trainer_t *t) {
     preview_free(t->preview);
+    validator_free(t->validator);
+    averaged_free(&t->averaged);
     metrics_close(t->metrics);
     checkpointer_free(t->checkpointer);
     loader_close(t->loader);

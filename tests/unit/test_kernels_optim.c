@@ -81,6 +81,70 @@ static void ema_cases(check_t *c) {
     }
 }
 
+static void nesterov_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) {
+        int64_t n = lengths[i];
+        float *u = check_output(c, n), *m = check_sum(c, n), *g = check_input(c, n), *scale = check_input(c, 1);
+        double *wm = check_double(c, m, n), *wu = check_double(c, NULL, n);
+        for (int64_t j = 0; j < n; j++) {
+            double grad = (double)g[j] * (double)*scale;
+            wm[j] = (double)0.95f * wm[j] + grad;
+            wu[j] = (double)0.95f * wm[j] + grad;
+        }
+        c->k->nesterov(c->k, u, m, g, scale, 0.95f, n);
+        check_near(c, "nesterov m", m, wm, n, 1, 0, 2);
+        check_near(c, "nesterov u", u, wu, n, 1, 0, 2);
+        check_end(c);
+    }
+}
+
+static void normalize_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) {
+        int64_t n = lengths[i];
+        float *x = check_input(c, n), *y = check_output(c, n), *zero = check_sum(c, n);
+        double *want = check_double(c, x, n), sum = 0;
+        for (int64_t j = 0; j < n; j++) sum += want[j] * want[j];
+        for (int64_t j = 0; j < n; j++) want[j] /= sqrt(sum);
+        c->k->normalize(c->k, y, x, n);
+        check_near(c, "normalize", y, want, n, 1, 0, 2);
+        for (int64_t j = 0; j < n; j++) zero[j] = 0;
+        c->k->normalize(c->k, zero, zero, n);
+        for (int64_t j = 0; j < n; j++) assert_true(zero[j] == 0);
+        check_end(c);
+    }
+}
+
+static void polynomial_cases(check_t *c) {
+    static const int64_t sides[] = {0, 1, 2, 3, 17, 33};
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+        int64_t n = sides[i];
+        float *x = check_sum(c, n * n), *s = check_input(c, n * n);
+        double *want = check_double(c, x, n * n);
+        for (int64_t j = 0; j < n * n; j++)
+            want[j] = (double)-4.5f * (double)s[j] + 2 * want[j] + (j / n == j % n ? (double)3.4f : 0);
+        c->k->polynomial(c->k, x, s, 3.4f, -4.5f, 2, n);
+        check_near(c, "polynomial", x, want, n * n, 1, 0, 2);
+        check_end(c);
+    }
+}
+
+static void decay_step_case(check_t *c, int64_t n, bool same) {
+    float *master = check_sum(c, n), *weights = same ? master : check_output(c, n), *u = check_input(c, n);
+    double *want = check_double(c, master, n);
+    for (int64_t i = 0; i < n; i++) want[i] = (double)0.99f * want[i] - (double)0.02f * (double)u[i];
+    c->k->decay_step(c->k, master, weights, u, 0.99f, 0.02f, n);
+    check_near(c, "decay_step", master, want, n, 1, 0, 2);
+    if (n) assert_memory_equal(weights, master, sizeof(float) * (size_t)n);
+    check_end(c);
+}
+
+static void decay_step_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) {
+        decay_step_case(c, lengths[i], true);
+        decay_step_case(c, lengths[i], false);
+    }
+}
+
 static void sum_squares(void **state) {
     (void)state;
     check_row(sum_squares_cases);
@@ -93,13 +157,28 @@ static void ema(void **state) {
     (void)state;
     check_row(ema_cases);
 }
+static void nesterov(void **state) {
+    (void)state;
+    check_row(nesterov_cases);
+}
+static void normalize(void **state) {
+    (void)state;
+    check_row(normalize_cases);
+}
+static void polynomial(void **state) {
+    (void)state;
+    check_row(polynomial_cases);
+}
+static void decay_step(void **state) {
+    (void)state;
+    check_row(decay_step_cases);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sum_squares),
-        cmocka_unit_test(clip_scale),
-        cmocka_unit_test(adamw),
-        cmocka_unit_test(ema),
+        cmocka_unit_test(sum_squares), cmocka_unit_test(clip_scale), cmocka_unit_test(adamw),
+        cmocka_unit_test(ema),         cmocka_unit_test(nesterov),   cmocka_unit_test(normalize),
+        cmocka_unit_test(polynomial),  cmocka_unit_test(decay_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -345,6 +345,44 @@ static void test_odd_array(void **state) {
     loader_close(l);
 }
 
+/* Every sample that fits a bucket once, those of a bucket together and in the order given; then the end, for ever. */
+static void test_once(void **state) {
+    const fixture_t *fx = *state;
+    loader_options_t o = fx->options;
+    loader_t *l;
+    const loader_batch_t *b;
+    int64_t sample[N_SAMPLES], n = 0, last_bucket = -1, last_sample = N_SAMPLES;
+    int n_met[N_SAMPLES] = {0};
+    o.world = 3; /* not looked at */
+    o.array[o.n_arrays++] = "latents";
+    for (int64_t i = N_SAMPLES - 1; i >= 0; i--)
+        if (i % 3 != 1) sample[n++] = i;
+    assert_int_equal(loader_open_once(&l, fx->d, &o, sample, n), LENS_OK);
+    lens_status st;
+    while ((st = loader_next(l, &b)) == LENS_OK) {
+        assert_in_range(b->n, 1, o.batch_of_area[o.buckets.bucket[b->bucket].area]);
+        assert_true(b->bucket >= last_bucket && b->first == 0 && b->epoch[b->n - 1] == 0);
+        check_latents(b);
+        for (int64_t i = 0; i < b->n; i++) {
+            assert_true(b->bucket > last_bucket || b->sample[i] < last_sample);
+            char alt[16];
+            snprintf(alt, sizeof alt, "alt %d", (int)b->sample[i]);
+            assert_string_equal(b->caption[i], alt);
+            n_met[b->sample[i]]++;
+            last_sample = b->sample[i];
+            last_bucket = b->bucket;
+        }
+    }
+    assert_int_equal(st, LENS_END);
+    assert_int_equal(loader_next(l, &b), LENS_END);
+    loader_close(l);
+    for (int i = 0; i < N_SAMPLES; i++) assert_int_equal(n_met[i], i % 3 != 1 && i >= N_SMALL);
+    sample[0] = 0; /* which fits none */
+    assert_int_equal(loader_open_once(&l, fx->d, &o, sample, 1), LENS_OK);
+    assert_int_equal(loader_next(l, &b), LENS_END);
+    loader_close(l);
+}
+
 /* ---- buffers ---- */
 
 typedef struct {
@@ -397,6 +435,7 @@ int main(void) {
         cmocka_unit_test(test_buffers),
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_odd_array),
+        cmocka_unit_test(test_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
