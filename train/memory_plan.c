@@ -1,5 +1,7 @@
 #include "train/memory_plan.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "train/partition.h"
@@ -168,6 +170,17 @@ size_t memory_plan_bytes(const memory_plan_t *p, const char *name) {
     for (int i = 0; i < p->n_rows; i++)
         if (strcmp(p->row[i].name, name) == 0) return p->row[i].bytes;
     return 0;
+}
+
+size_t memory_peak_bytes(void) {
+    char line[256];
+    long long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    if (!f) return 0;
+    while (kib == 0 && fgets(line, sizeof line, f))
+        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtoll(line + 6, NULL, 10);
+    fclose(f);
+    return (size_t)kib << 10;
 }
 
 static void print_row(str_t *out, const char *name, size_t bytes, const char *where) {

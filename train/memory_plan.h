@@ -39,6 +39,8 @@ typedef struct {
 /* ARGUMENT where the ranks do not divide the step. Rank 0's, which has a little more to do than others. */
 LENS_CHECKED lens_status memory_plan_make(memory_plan_t *out, const train_config_t *c, const memory_machine_t *m);
 size_t memory_plan_bytes(const memory_plan_t *p, const char *name); /* of a row; 0 where there is none */
+/* The most memory that this process has held so far (VmHWM), 0 where the system does not say. */
+size_t memory_peak_bytes(void);
 /* The table of rows with sums, a line each. */
 void memory_plan_print(str_t *out, const memory_plan_t *p);
 
