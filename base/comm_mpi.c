@@ -15,6 +15,7 @@
 
 #include "base/backoff.h"
 #include "base/comm_calls.h"
+#include "base/comm_watchdog.h"
 
 #define PIECE_BYTES (16 << 20) /* large enough that latency is lost in it */
 enum { ABORT_LOCK_S = 2 };
@@ -60,13 +61,20 @@ lens_status comm_mpi_finish(int code, MPI_Request *request, const char *what) {
     return LENS_OK;
 }
 
-/* The call that begins a wait, under the lock. */
+static lens_status finish_collective(int code, MPI_Request *request, const char *what) {
+    comm_watchdog_stand(what);
+    lens_status st = comm_mpi_finish(code, request, what);
+    comm_watchdog_stand(NULL);
+    return st;
+}
+
+/* The call that begins a collective, under the lock. */
 #define BEGIN_AND_FINISH(call, request, what)                                                                          \
     do {                                                                                                               \
         comm_mpi_lock();                                                                                               \
         int begin_code_ = (call);                                                                                      \
         comm_mpi_unlock();                                                                                             \
-        LENS_TRY(comm_mpi_finish(begin_code_, request, what));                                                         \
+        LENS_TRY(finish_collective(begin_code_, request, what));                                                       \
     } while (0)
 
 lens_status comm_mpi_new_communicator(MPI_Comm *out) {

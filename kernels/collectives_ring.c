@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/comm_ring.h"
+#include "base/comm_watchdog.h"
 #include "base/log.h"
 #include "kernels/ring_pass.h"
 
@@ -96,7 +97,12 @@ static void *run_stream(void *context) {
 static void wait_until_done(stream_t *s, int64_t n) {
     if (s->n_done >= n) return;
     const double begin_s = log_clock_s();
-    while (s->n_done < n) pthread_cond_wait(&s->changed, &s->lock);
+    while (s->n_done < n) {
+        const int64_t done_before = s->n_done;
+        comm_watchdog_stand(s->queue[s->n_done % QUEUE_MAX].what);
+        while (s->n_done == done_before) pthread_cond_wait(&s->changed, &s->lock);
+    }
+    comm_watchdog_stand(NULL);
     s->times.exposed_s += log_clock_s() - begin_s;
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "kernels/collectives_speed.h"
 #include "kernels/ring_pass.h"
 
 static comm_t *comm;
@@ -221,6 +222,27 @@ static void test_times(void **state) {
     free(x);
 }
 
+/* What is measured stays below what a slowed link (tests/fault/slow_link.c) allows. */
+static void test_speed(void **state) {
+    collectives_t *c = *state;
+    const size_t n_bytes = (size_t)comm_world(comm) * (1 << 19);
+    const char *limit = getenv("LENS_TEST_LINK_MBPS"), *us = getenv("LENS_TEST_LINK_US");
+    void *x = calloc(n_bytes, 1);
+    collectives_speed_t speed;
+    assert_non_null(x);
+    assert_int_equal(collectives_measure(c, x, n_bytes, &speed), LENS_OK);
+    const bandwidth_t *const all[] = {&speed.reduce_scatter, &speed.all_gather, &speed.all_reduce};
+    for (int i = 0; i < 3; i++) {
+        assert_true((all[i]->algorithm > 0) == (c->world > 1));
+        assert_true(c->world < 2 || all[i]->algorithm * (i == 2 ? 2 : 1) * (c->world - 1) / c->world == all[i]->bus);
+        if (limit) assert_true(all[i]->bus < 1e6 * strtod(limit, NULL));
+        if (c->rank == 0 && c->world > 1) printf("bus %.0f MB/s\n", all[i]->bus / 1e6);
+    }
+    if (us) assert_true(speed.latency_s > 1e-6 * strtod(us, NULL));
+    if (c->rank == 0 && c->world > 1) printf("latency %.0f us\n", speed.latency_s * 1e6);
+    free(x);
+}
+
 /* Ranks that do not agree on a size: all fail, now and later, and nobody hangs. */
 static void test_mismatch(void **state) {
     collectives_t *c = *state;
@@ -243,6 +265,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_same_bits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_queue, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_speed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mismatch, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, set_up_all, tear_down_all);

@@ -6,11 +6,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "base/comm_watchdog.h"
+#include "base/log.h"
+#include "kernels/collectives.h"
 
 /* More than one piece of a long array, and no multiple of one. */
 #define N_LONG ((INT64_C(16) << 20) / (int64_t)sizeof(float) + 3)
@@ -200,6 +206,49 @@ static void test_slurm(void **state) {
     assert_int_equal(unsetenv("SLURM_STEP_NUM_TASKS"), 0);
 }
 
+/* A slow rank that says so is not taken for a hanging one; a watch can follow another. */
+static void test_watchdog(void **state) {
+    comm_t *c = *state;
+    assert_int_equal(comm_watchdog_start(c, 1), LENS_OK);
+    comm_watchdog_beat(c, 1);
+    if (comm_rank(c) == 0 && comm_world(c) > 1) {
+        comm_watchdog_suspend(c);
+        nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 700000000}, NULL); /* longer than the limit */
+        comm_watchdog_resume(c);
+    }
+    assert_int_equal(comm_barrier(c), LENS_OK);
+    comm_watchdog_stop(c);
+    assert_int_equal(comm_watchdog_start(c, 1), LENS_OK);
+    comm_watchdog_stop(c);
+    comm_watchdog_beat(c, 2); /* nobody watches: nothing happens */
+}
+
+/* Steps with a sum or a collective on buffers, in which `rank` comes to harm at the sixth: it is stopped, killed, or
+ * loops for ever. */
+static int run_hang(const char *harm, int rank, const char *where) {
+    comm_t *c;
+    collectives_t *stream;
+    if (comm_init(&c) != LENS_OK) return 1;
+    log_init(comm_rank(c), comm_world(c));
+    if (collectives_host_new(&stream, c) != LENS_OK || comm_watchdog_start(c, 2) != LENS_OK) return 1;
+    for (int64_t step = 1; step < 10; step++) {
+        double x = 1;
+        comm_watchdog_beat(c, step);
+        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* what a step takes */
+        if (step == 6 && comm_rank(c) == rank) {
+            if (strcmp(harm, "stop") == 0) raise(SIGSTOP);
+            if (strcmp(harm, "kill") == 0) raise(SIGKILL);
+            for (;;) pause();
+        }
+        if (strcmp(where, "sum") == 0)
+            (void)!comm_sum_f64(c, &x, 1, "losses");
+        else
+            stream->all_reduce(stream, &x, 1, REDUCE_F64, "gradients");
+        if (stream->finish(stream) != LENS_OK) return 1;
+    }
+    return 0;
+}
+
 /* The last rank gives up while the others wait for it. */
 static int run_abort(void) {
     comm_t *c;
@@ -210,10 +259,11 @@ static int run_abort(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "abort") == 0) return run_abort();
+    if (argc == 4) return run_hang(argv[1], (int)strtol(argv[2], NULL, 10), argv[3]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_place),     cmocka_unit_test(test_sums),  cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_broadcast), cmocka_unit_test(test_agree), cmocka_unit_test(test_ask),
-        cmocka_unit_test(test_gather),    cmocka_unit_test(test_slurm),
+        cmocka_unit_test(test_place),     cmocka_unit_test(test_sums),     cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_broadcast), cmocka_unit_test(test_agree),    cmocka_unit_test(test_ask),
+        cmocka_unit_test(test_gather),    cmocka_unit_test(test_watchdog), cmocka_unit_test(test_slurm),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
