@@ -10,6 +10,7 @@
 #include "data/image_grid.h"
 #include "model/generator.h"
 #include "model/prompts.h"
+#include "model/weights.h"
 
 enum { SAMPLE_BATCH = 16, SAMPLE_GUTTER_PX = 2 };
 
@@ -113,7 +114,7 @@ static lens_status load_weights(drawer_t *d, const char *dir) {
     float *host = calloc((size_t)n, sizeof *host);
     void *floats = NULL;
     lens_status st = host ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory for weights", dir);
-    if (st == LENS_OK) st = pipeline_load_weights(host, &d->tensors.plan, dir);
+    if (st == LENS_OK) st = weights_load(host, &d->tensors.plan, dir);
     if (st == LENS_OK) st = k->alloc(k, &floats, sizeof(float) * (size_t)n, "weights");
     if (st == LENS_OK) st = k->alloc(k, &d->acts, k->act_bytes * (size_t)n, "weights");
     if (st == LENS_OK) {

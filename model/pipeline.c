@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "model/safetensors.h"
 
 #define SAMPLING_MU_MAX 20.0 /* a shift of e^20: beyond it, all steps are the same */
 #define TEXT_PREFIX "text_encoder."
-#define TRANSFORMER_FILE "transformer/diffusion_pytorch_model.safetensors"
-#define TEXT_FILE "text_encoder/model.safetensors"
+#define TEXT_CLASS "LensTextEmbedding"
 
 int64_t pipeline_grid_h(const pipeline_config_t *c) {
     return c->height / (c->mmdit.patch_size * c->downscale);
@@ -69,7 +67,56 @@ void pipeline_tensors_free(pipeline_tensors_t *t) {
     plan_free(&t->plan);
 }
 
+/* ---- where a tensor lies ---- */
+
+static const struct {
+    const char *folder, *stem;
+} parts[PIPELINE_N_PARTS] = {
+    [PIPELINE_TRANSFORMER] = {"transformer", "diffusion_pytorch_model"},
+    [PIPELINE_TEXT] = {"text_encoder", "model"},
+    [PIPELINE_ADAPTER] = {"", "pytorch_lora_weights"},
+};
+
+pipeline_part pipeline_part_of(const char *tensor) {
+    if (str_starts_with(tensor, TEXT_PREFIX)) return PIPELINE_TEXT;
+    return strstr(tensor, ".lora_") ? PIPELINE_ADAPTER : PIPELINE_TRANSFORMER;
+}
+
+const char *pipeline_name_in_file(const char *tensor) {
+    return pipeline_part_of(tensor) == PIPELINE_TEXT ? tensor + strlen(TEXT_PREFIX) : tensor;
+}
+
+const char *pipeline_part_folder(pipeline_part part) {
+    return parts[part].folder;
+}
+
+const char *pipeline_part_stem(pipeline_part part) {
+    return parts[part].stem;
+}
+
+int pipeline_part_rows(int *rows, const plan_t *plan, pipeline_part part) {
+    int n = 0;
+    for (int i = 0; i < plan->n; i++)
+        if (pipeline_part_of(plan->rows[i].name) == part) rows[n++] = i;
+    return n;
+}
+
+st_entry_t pipeline_entry(const plan_row_t *row, const float *bytes) {
+    st_entry_t e = {pipeline_name_in_file(row->name), ST_F32, row->n_dims, {0}, bytes};
+    memcpy(e.shape, row->shape, sizeof row->shape);
+    return e;
+}
+
 /* ---- files ---- */
+
+enum { N_TEXT_KINDS = 3 };
+static const struct {
+    const char *tokens, *class_name;
+} text_kinds[N_TEXT_KINDS] = {
+    [TEXT_WORDS] = {"word", TEXT_CLASS},
+    [TEXT_BYTES] = {"byte", TEXT_CLASS},
+    [TEXT_FEATURES] = {"features", "LensTextFeatures"}, /* of a frozen encoder: nothing of it is here */
+};
 
 static lens_status join(str_t *out, const char *dir, const char *name) {
     str_clear(out);
@@ -91,35 +138,6 @@ done:
     return st;
 }
 
-static bool in_text_encoder(const plan_row_t *row) {
-    return str_starts_with(row->name, TEXT_PREFIX);
-}
-static const char *name_in_file(const plan_row_t *row) {
-    return in_text_encoder(row) ? row->name + strlen(TEXT_PREFIX) : row->name;
-}
-
-static lens_status write_tensors(const char *dir, const char *name, const plan_t *plan, const float *weights,
-                                 bool text) {
-    static const char *const meta[][2] = {{"format", "pt"}};
-    st_entry_t *entries = calloc((size_t)plan->n, sizeof *entries);
-    if (!entries) return lens_fail(LENS_MEMORY, "%s/%s: out of memory", dir, name);
-    int n = 0;
-    for (int i = 0; i < plan->n; i++) {
-        const plan_row_t *row = &plan->rows[i];
-        if (in_text_encoder(row) != text) continue;
-        entries[n] =
-            (st_entry_t){name_in_file(row), ST_F32, row->n_dims, {0}, weights + row->offset_bytes / sizeof(float)};
-        memcpy(entries[n].shape, row->shape, sizeof row->shape);
-        n++;
-    }
-    str_t path = {0};
-    lens_status st = join(&path, dir, name);
-    if (st == LENS_OK) st = safetensors_write(path.s, entries, n, meta, 1);
-    str_free(&path);
-    free(entries);
-    return st;
-}
-
 static json_t *transformer_json(const mmdit_config_t *c) {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[I,I,I], s:f, s:f, s:f}", "_class_name",
                      "LensTransformer2DModel", "num_layers", (json_int_t)c->num_layers, "num_attention_heads",
@@ -131,7 +149,7 @@ static json_t *transformer_json(const mmdit_config_t *c) {
                      "eps", c->eps, "txt_norm_eps", c->txt_norm_eps);
 }
 
-lens_status pipeline_save(const char *dir, const pipeline_config_t *c, const plan_t *plan, const float *weights) {
+lens_status pipeline_save_config(const char *dir, const pipeline_config_t *c) {
     str_t path = {0};
     lens_status st = LENS_OK;
     LENS_GO(join(&path, dir, "transformer"));
@@ -140,16 +158,15 @@ lens_status pipeline_save(const char *dir, const pipeline_config_t *c, const pla
     LENS_GO(dir_make(path.s));
     json_t *mu = c->sampling_mu_auto ? json_null() : json_real(c->sampling_mu);
     LENS_GO(write_json(dir, "model_index.json",
-                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "_class_name", "LensPixelPipeline", "_lens_version",
+                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "_class_name",
+                                 c->downscale == 1 ? "LensPixelPipeline" : "LensLatentPipeline", "_lens_version",
                                  LENS_VERSION, "downscale", (json_int_t)c->downscale, "height", (json_int_t)c->height,
                                  "width", (json_int_t)c->width, "sampling_mu", mu)));
     LENS_GO(write_json(dir, "transformer/config.json", transformer_json(&c->mmdit)));
-    LENS_GO(write_json(dir, "text_encoder/config.json",
-                       json_pack("{s:s, s:s, s:I, s:I, s:I}", "_class_name", "LensTextEmbedding", "tokens",
-                                 c->text.tokens == TEXT_BYTES ? "byte" : "word", "n_rows", (json_int_t)c->text.n_rows,
-                                 "dim", (json_int_t)c->text.dim, "max_tok", (json_int_t)c->text.max_tok)));
-    LENS_GO(write_tensors(dir, TRANSFORMER_FILE, plan, weights, false));
-    st = write_tensors(dir, TEXT_FILE, plan, weights, true);
+    st = write_json(dir, "text_encoder/config.json",
+                    json_pack("{s:s, s:s, s:I, s:I, s:I}", "_class_name", text_kinds[c->text.tokens].class_name,
+                              "tokens", text_kinds[c->text.tokens].tokens, "n_rows", (json_int_t)c->text.n_rows, "dim",
+                              (json_int_t)c->text.dim, "max_tok", (json_int_t)c->text.max_tok));
 done:
     str_free(&path);
     return st;
@@ -219,10 +236,11 @@ static lens_status parse_transformer(mmdit_config_t *c, const json_t *j) {
 
 static lens_status parse_text(text_config_t *c, const json_t *j) {
     const char *file = "text_encoder/config.json", *tokens = json_string_value(json_object_get(j, "tokens"));
-    bool bytes = tokens && strcmp(tokens, "byte") == 0;
-    if (!bytes && !(tokens && strcmp(tokens, "word") == 0))
-        return lens_fail(LENS_FORMAT, "%s: tokens: expected \"word\" or \"byte\"", file);
-    c->tokens = bytes ? TEXT_BYTES : TEXT_WORDS;
+    int kind = 0;
+    while (kind < N_TEXT_KINDS && (!tokens || strcmp(tokens, text_kinds[kind].tokens) != 0)) kind++;
+    if (kind == N_TEXT_KINDS)
+        return lens_fail(LENS_FORMAT, "%s: tokens: expected \"word\", \"byte\" or \"features\"", file);
+    c->tokens = (text_tokens)kind;
     LENS_TRY(get_int(j, file, "n_rows", &c->n_rows));
     LENS_TRY(get_int(j, file, "dim", &c->dim));
     return get_int(j, file, "max_tok", &c->max_tok);
@@ -256,49 +274,15 @@ done:
     return lens_context(st, "%s", dir);
 }
 
-static lens_status load_row(float *weights, const safetensors_t *f, const plan_row_t *row) {
-    const char *name = name_in_file(row);
-    const st_tensor_t *t = safetensors_find(f, name);
-    if (!t) return lens_fail(LENS_FORMAT, "tensor %s is missing", name);
-    bool same = t->n_dims == row->n_dims;
-    for (int i = 0; same && i < row->n_dims; i++) same = t->shape[i] == row->shape[i];
-    if (!same)
-        return lens_fail(LENS_FORMAT,
-                         "tensor %s: expected %d dimensions and %lld elements, [%lld, ...], got %d, %lld, [%lld, ...]",
-                         name, row->n_dims, (long long)row->n, (long long)row->shape[0], t->n_dims, (long long)t->n,
-                         (long long)(t->n_dims ? t->shape[0] : 1));
-    return safetensors_read_f32(t, weights + row->offset_bytes / sizeof(float));
-}
-
-static lens_status load_file(float *weights, const plan_t *plan, const char *dir, const char *name, bool text) {
+lens_status pipeline_has_embedding(bool *out, const char *dir) {
     str_t path = {0};
-    safetensors_t *f = NULL;
-    int n = 0;
-    lens_status st = LENS_OK;
-    LENS_GO(join(&path, dir, name));
-    LENS_GO(safetensors_open(&f, path.s));
-    for (int i = 0; i < plan->n; i++) {
-        if (in_text_encoder(&plan->rows[i]) != text) continue;
-        LENS_GO(lens_context(load_row(weights, f, &plan->rows[i]), "%s", path.s));
-        n++;
-    }
-    if (safetensors_n(f) != n)
-        for (int i = 0; i < safetensors_n(f); i++) {
-            str_t full = {0};
-            str_addf(&full, "%s%s", text ? TEXT_PREFIX : "", safetensors_at(f, i)->name);
-            if (!plan_find(plan, str_text(&full)))
-                st = lens_fail(LENS_FORMAT, "%s: tensor %s is not part of this model", path.s,
-                               safetensors_at(f, i)->name);
-            str_free(&full);
-            if (st != LENS_OK) break;
-        }
-done:
-    safetensors_close(f);
+    json_t *j = NULL;
+    *out = false;
+    lens_status st = join(&path, dir, "text_encoder/config.json");
+    if (st == LENS_OK && file_exists(path.s)) st = read_json(&j, dir, "text_encoder/config.json");
+    const char *name = json_string_value(json_object_get(j, "_class_name"));
+    *out = name && strcmp(name, TEXT_CLASS) == 0;
+    json_decref(j);
     str_free(&path);
     return st;
-}
-
-lens_status pipeline_load_weights(float *weights, const plan_t *plan, const char *dir) {
-    LENS_TRY(load_file(weights, plan, dir, TRANSFORMER_FILE, false));
-    return load_file(weights, plan, dir, TEXT_FILE, true);
 }

@@ -9,6 +9,7 @@
 #define LENS_MODEL_PIPELINE_H
 
 #include "model/mmdit.h"
+#include "model/safetensors.h"
 #include "model/text_encoder.h"
 
 typedef struct {
@@ -35,12 +36,22 @@ typedef struct {
 LENS_CHECKED lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t *c, size_t group_align);
 void pipeline_tensors_free(pipeline_tensors_t *t);
 
-/* weights: host f32 [plan_n_floats]. Writes into `dir`, which the caller makes and publishes. */
-LENS_CHECKED lens_status pipeline_save(const char *dir, const pipeline_config_t *c, const plan_t *plan,
-                                       const float *weights);
+/* Where a tensor of the plan lies: FOLDER/STEM.safetensors, or several files (model/weights_cut.h). Tensors of an
+ * adapter have ".lora_" in their names. */
+typedef enum { PIPELINE_TRANSFORMER, PIPELINE_TEXT, PIPELINE_ADAPTER, PIPELINE_N_PARTS } pipeline_part;
+pipeline_part pipeline_part_of(const char *tensor);
+const char *pipeline_name_in_file(const char *tensor); /* of a tensor of the plan */
+const char *pipeline_part_folder(pipeline_part part);  /* "" for the pipeline's own */
+const char *pipeline_part_stem(pipeline_part part);
+/* Rows of the plan that belong to the part, in order: their number, and their indices to rows[plan->n]. */
+int pipeline_part_rows(int *rows, const plan_t *plan, pipeline_part part);
+/* The tensor as a file has it; name and shape are the row's, bytes f32 [row->n] are borrowed. */
+st_entry_t pipeline_entry(const plan_row_t *row, const float *bytes);
+
+/* All but the weights. Makes the folders below `dir`, which is the caller's to make and publish. */
+LENS_CHECKED lens_status pipeline_save_config(const char *dir, const pipeline_config_t *c);
 LENS_CHECKED lens_status pipeline_load_config(pipeline_config_t *out, const char *dir);
-/* Every tensor of the plan must be there with its shape, and no other: FORMAT names the first that is missing, extra or
- * misshapen. F32, F16 and BF16 files. */
-LENS_CHECKED lens_status pipeline_load_weights(float *weights, const plan_t *plan, const char *dir);
+/* Whether text_encoder/ of the folder is our learned embedding: other pipelines have other encoders, or none. */
+LENS_CHECKED lens_status pipeline_has_embedding(bool *out, const char *dir);
 
 #endif

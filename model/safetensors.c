@@ -1,4 +1,4 @@
-/* safetensors reader (a checked view of a mapping) and writer.
+/* safetensors reader: a checked view of a mapping.
  *
  * The reader accepts what the reference implementation accepts: the header is one JSON object, the tensors cover the
  * bytes after it without holes or overlaps and end with the file. That rule makes one pass in offset order enough to
@@ -18,13 +18,6 @@
 #include <unistd.h>
 
 #include <jansson.h>
-
-#include "base/file.h"
-#include "base/half.h"
-
-#define HEADER_MAX_BYTES (100u * 1000 * 1000) /* the cap of the reference implementation */
-#define DATA_ALIGN_BYTES 64                   /* of the first tensor in files we write: whole cache lines */
-#define META_KEY "__metadata__"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor bytes are little-endian in the file and in memory");
 
@@ -48,6 +41,10 @@ struct safetensors {
 
 const char *st_dtype_name(st_dtype dtype) {
     return dtypes[dtype].name;
+}
+
+size_t st_dtype_bytes(st_dtype dtype) {
+    return dtypes[dtype].bytes;
 }
 
 /* ---- reading ---- */
@@ -88,9 +85,9 @@ done:
 static lens_status parse_header(safetensors_t *f, size_t *data_begin) {
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--) length = length << 8 | f->map[i];
-    if (length > HEADER_MAX_BYTES)
+    if (length > SAFETENSORS_HEADER_MAX_BYTES)
         return lens_fail(LENS_FORMAT, "%s: header of %" PRIu64 " bytes, at most %u allowed: not a safetensors file?",
-                         f->path, length, HEADER_MAX_BYTES);
+                         f->path, length, SAFETENSORS_HEADER_MAX_BYTES);
     if (length > f->size - 8)
         return lens_fail(LENS_FORMAT, "%s: header of %" PRIu64 " bytes in a file of %zu: cut short?", f->path, length,
                          f->size);
@@ -103,13 +100,14 @@ static lens_status parse_header(safetensors_t *f, size_t *data_begin) {
 }
 
 static lens_status check_meta(const safetensors_t *f) {
-    json_t *meta = json_object_get(f->header, META_KEY), *value;
+    json_t *meta = json_object_get(f->header, SAFETENSORS_META_KEY), *value;
     const char *key;
     if (!meta) return LENS_OK;
-    if (!json_is_object(meta)) return lens_fail(LENS_FORMAT, "%s: " META_KEY " is not a JSON object", f->path);
+    if (!json_is_object(meta))
+        return lens_fail(LENS_FORMAT, "%s: " SAFETENSORS_META_KEY " is not a JSON object", f->path);
     json_object_foreach(meta, key, value) {
         if (!json_is_string(value))
-            return lens_fail(LENS_FORMAT, "%s: " META_KEY ": value of '%s' is not a string", f->path, key);
+            return lens_fail(LENS_FORMAT, "%s: " SAFETENSORS_META_KEY ": value of '%s' is not a string", f->path, key);
     }
     return LENS_OK;
 }
@@ -175,7 +173,7 @@ static lens_status parse_tensors(safetensors_t *f, size_t data_begin) {
     f->by_name = calloc(n_max + 1, sizeof(*f->by_name));
     if (!f->tensors || !f->by_name) return lens_fail(LENS_MEMORY, "%s: table of %zu tensors", f->path, n_max);
     json_object_foreach(f->header, name, entry) {
-        if (strcmp(name, META_KEY) == 0) continue;
+        if (strcmp(name, SAFETENSORS_META_KEY) == 0) continue;
         st_tensor_t *t = &f->tensors[f->n];
         t->name = name;
         if (!json_is_object(entry)) return lens_fail(LENS_FORMAT, "%s: tensor '%s': not a JSON object", f->path, name);
@@ -271,152 +269,5 @@ const st_tensor_t *safetensors_find(const safetensors_t *f, const char *name) {
 }
 
 const char *safetensors_meta(const safetensors_t *f, const char *key) {
-    return json_string_value(json_object_get(json_object_get(f->header, META_KEY), key));
-}
-
-/* ---- conversion ---- */
-
-/* The bytes may be unaligned, so each element goes through memcpy, which compiles to a plain load. */
-#define READ_LOOP(type, expression)                                                                                    \
-    for (int64_t i = 0; i < t->n; i++) {                                                                               \
-        type x;                                                                                                        \
-        memcpy(&x, bytes + i * (int64_t)sizeof(x), sizeof(x));                                                         \
-        out[i] = (expression);                                                                                         \
-    }
-
-lens_status safetensors_read_f32(const st_tensor_t *t, float *out) {
-    const uint8_t *bytes = t->bytes;
-    switch (t->dtype) {
-    case ST_F32:
-        if (t->n > 0) memcpy(out, bytes, (size_t)t->n * sizeof(float));
-        return LENS_OK;
-    case ST_F64:
-        READ_LOOP(double, (float)x) return LENS_OK;
-    case ST_F16:
-        READ_LOOP(uint16_t, half_from_f16(x)) return LENS_OK;
-    case ST_BF16:
-        READ_LOOP(uint16_t, half_from_bf16(x)) return LENS_OK;
-    case ST_I32:
-        READ_LOOP(int32_t, (float)x) return LENS_OK;
-    case ST_U8:
-        READ_LOOP(uint8_t, (float)x) return LENS_OK;
-    case ST_I64:
-    case ST_BOOL:
-    case ST_N_DTYPES:
-        break;
-    }
-    return lens_fail(LENS_FORMAT, "tensor '%s': dtype %s cannot be read as numbers of type F32", t->name,
-                     st_dtype_name(t->dtype));
-}
-
-/* ---- writing ---- */
-
-/* New JSON string, NULL with a message where the text is not UTF-8. */
-static json_t *new_string(const char *path, const char *text) {
-    json_t *s = json_string(text);
-    if (!s) (void)lens_fail(LENS_ARGUMENT, "%s: text for the header is not UTF-8: '%s'", path, text);
-    return s;
-}
-
-static lens_status add_meta(json_t *header, const char *path, const char *const (*meta)[2], int n_meta) {
-    if (n_meta == 0) return LENS_OK;
-    json_t *object = json_object();
-    if (!object || json_object_set_new(header, META_KEY, object) != 0)
-        return lens_fail(LENS_MEMORY, "%s: header", path);
-    for (int i = 0; i < n_meta; i++) {
-        if (json_object_get(object, meta[i][0]))
-            return lens_fail(LENS_ARGUMENT, "%s: metadata key '%s' is given twice", path, meta[i][0]);
-        json_t *value = new_string(path, meta[i][1]);
-        if (!value) return LENS_ARGUMENT;
-        if (json_object_set_new(object, meta[i][0], value) != 0)
-            return lens_fail(LENS_ARGUMENT, "%s: metadata key '%s' is not UTF-8", path, meta[i][0]);
-    }
-    return LENS_OK;
-}
-
-/* Bytes of the entry through *n_bytes. */
-static lens_status check_entry(const json_t *header, const char *path, const st_entry_t *e, int64_t *n_bytes) {
-    if (strcmp(e->name, META_KEY) == 0 || json_object_get(header, e->name))
-        return lens_fail(LENS_ARGUMENT, "%s: tensor name '%s' is reserved or given twice", path, e->name);
-    if ((unsigned)e->dtype >= ST_N_DTYPES || e->n_dims < 0 || e->n_dims > SAFETENSORS_MAX_DIMS)
-        return lens_fail(LENS_ARGUMENT, "%s: tensor '%s': dtype %d or number of dimensions %d out of range", path,
-                         e->name, (int)e->dtype, e->n_dims);
-    *n_bytes = (int64_t)dtypes[e->dtype].bytes;
-    for (int i = 0; i < e->n_dims; i++) {
-        if (e->shape[i] < 0 || __builtin_mul_overflow(*n_bytes, e->shape[i], n_bytes))
-            return lens_fail(LENS_ARGUMENT, "%s: tensor '%s': shape is negative or too large", path, e->name);
-    }
-    return LENS_OK;
-}
-
-static lens_status add_entry(json_t *header, const char *path, const st_entry_t *e, int64_t *offset) {
-    int64_t n_bytes = 0, begin = *offset;
-    LENS_TRY(check_entry(header, path, e, &n_bytes));
-    if (__builtin_add_overflow(begin, n_bytes, offset))
-        return lens_fail(LENS_ARGUMENT, "%s: tensor '%s': the file is too large", path, e->name);
-    json_t *shape = json_array();
-    for (int i = 0; i < e->n_dims; i++) (void)json_array_append_new(shape, json_integer(e->shape[i]));
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[e->dtype].name, "shape", shape, "data_offsets",
-                              (json_int_t)begin, (json_int_t)*offset);
-    if (!entry) return lens_fail(LENS_MEMORY, "%s: header", path);
-    if (json_object_set_new(header, e->name, entry) != 0)
-        return lens_fail(LENS_ARGUMENT, "%s: tensor name '%s' is not UTF-8", path, e->name);
-    return LENS_OK;
-}
-
-/* Header length and text, padded with spaces so that the data after it are aligned. */
-static lens_status build_header(str_t *out, const char *path, const st_entry_t *entries, int n,
-                                const char *const (*meta)[2], int n_meta) {
-    lens_status st;
-    int64_t offset = 0;
-    char *text = NULL;
-    json_t *header = json_object();
-    if (!header) return lens_fail(LENS_MEMORY, "%s: header", path);
-    LENS_GO(add_meta(header, path, meta, n_meta));
-    for (int i = 0; i < n; i++) LENS_GO(add_entry(header, path, &entries[i], &offset));
-    text = json_dumps(header, JSON_COMPACT);
-    if (!text) {
-        st = lens_fail(LENS_MEMORY, "%s: header", path);
-        goto done;
-    }
-    size_t length = strlen(text),
-           padded = (8 + length + DATA_ALIGN_BYTES - 1) / DATA_ALIGN_BYTES * DATA_ALIGN_BYTES - 8;
-    if (padded > HEADER_MAX_BYTES) {
-        st = lens_fail(LENS_ARGUMENT, "%s: header of %zu bytes, the format allows %u", path, padded, HEADER_MAX_BYTES);
-        goto done;
-    }
-    for (int i = 0; i < 8; i++) str_add_char(out, (char)((uint64_t)padded >> (8 * i)));
-    str_add_n(out, text, length);
-    for (size_t i = length; i < padded; i++) str_add_char(out, ' ');
-    st = str_status(out);
-done:
-    free(text);
-    json_decref(header);
-    return st;
-}
-
-lens_status safetensors_write(const char *path, const st_entry_t *entries, int n, const char *const (*meta)[2],
-                              int n_meta) {
-    lens_status st;
-    str_t header = {0};
-    atomic_file_t *file = NULL;
-    LENS_GO(build_header(&header, path, entries, n, meta, n_meta));
-    LENS_GO(atomic_file_open(&file, path));
-    FILE *stream = atomic_file_stream(file);
-    bool ok = fwrite(header.s, 1, header.len, stream) == header.len;
-    for (int i = 0; ok && i < n; i++) {
-        size_t n_bytes = dtypes[entries[i].dtype].bytes;
-        for (int j = 0; j < entries[i].n_dims; j++) n_bytes *= (size_t)entries[i].shape[j];
-        ok = n_bytes == 0 || fwrite(entries[i].bytes, 1, n_bytes, stream) == n_bytes;
-    }
-    if (!ok) {
-        st = lens_fail(LENS_IO, "%s: cannot write: %s", path, strerror(errno));
-        goto done;
-    }
-    st = atomic_file_commit(file);
-    file = NULL;
-done:
-    atomic_file_abort(file);
-    str_free(&header);
-    return st;
+    return json_string_value(json_object_get(json_object_get(f->header, SAFETENSORS_META_KEY), key));
 }

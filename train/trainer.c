@@ -85,7 +85,10 @@ static lens_status start_state(trainer_t *t, bool resume) {
         return lens_fail(LENS_STATE,
                          "%s holds checkpoints: --resume goes on from the newest, another run.dir starts anew",
                          c->run.dir);
-    if (!found) return train_state_start(&t->state, (uint64_t)c->run.seed);
+    if (!found) {
+        LENS_TRY(train_state_start(&t->state, (uint64_t)c->run.seed));
+        return c->train.init_from ? checkpoint_init_from(&t->state, c->train.init_from, t->comm) : LENS_OK;
+    }
     checkpoint_position_t expected = t->at;
     LENS_TRY(checkpoint_load(&t->at, &t->state, c, &expected, t->comm));
     t->first_step = t->at.step;

@@ -11,7 +11,8 @@
 
 #include "base/file.h"
 #include "model/generator.h"
-#include "model/pipeline.h"
+#include "model/weights.h"
+#include "tests/unit/saved_weights.h"
 
 #define TRANSFORMER "transformer/diffusion_pytorch_model.safetensors"
 
@@ -52,7 +53,7 @@ static fixture_t *fixture_of(const pipeline_config_t *c) {
     rng_t r = rng_stream(2, 0, 0, RNG_TEST);
     for (int64_t i = 0; i < n; i++) f->weights[i] = (float)(0.3 * rng_normal(&r));
     plan_bind(&f->tensors.plan, f->weights);
-    assert_int_equal(pipeline_save(f->dir, c, &f->tensors.plan, f->weights), LENS_OK);
+    save_pipeline(f->dir, c, &f->tensors.plan, f->weights);
     return f;
 }
 
@@ -80,7 +81,7 @@ static void saved_is_loaded(void **state) {
     assert_memory_equal(&c.text, &small.text, sizeof c.text);
     assert_true(c.height == 8 && c.width == 12 && !c.sampling_mu_auto && c.sampling_mu == 0.3);
     float *weights = calloc((size_t)plan_n_floats(&f->tensors.plan), sizeof *weights);
-    assert_int_equal(pipeline_load_weights(weights, &f->tensors.plan, f->dir), LENS_OK);
+    assert_int_equal(weights_load(weights, &f->tensors.plan, f->dir), LENS_OK);
     for (int i = 0; i < f->tensors.plan.n; i++) {
         const plan_row_t *row = &f->tensors.plan.rows[i];
         size_t at = row->offset_bytes / sizeof(float);
@@ -94,7 +95,7 @@ static void other_kinds_are_loaded(void **state) {
     pipeline_config_t c = small, got;
     c.sampling_mu_auto = true;
     c.text.tokens = TEXT_BYTES;
-    assert_int_equal(pipeline_save(f->dir, &c, &f->tensors.plan, f->weights), LENS_OK); /* over the old one */
+    save_pipeline(f->dir, &c, &f->tensors.plan, f->weights); /* over the old one */
     assert_int_equal(pipeline_load_config(&got, f->dir), LENS_OK);
     assert_true(got.sampling_mu_auto);
     assert_int_equal(got.text.tokens, TEXT_BYTES);
@@ -126,7 +127,7 @@ static void expect_error(lens_status got, lens_status want, const char *named) {
 
 static lens_status load_weights(const fixture_t *f, const plan_t *plan) {
     float *weights = calloc((size_t)plan_n_floats(plan), sizeof *weights);
-    lens_status st = pipeline_load_weights(weights, plan, f->dir);
+    lens_status st = weights_load(weights, plan, f->dir);
     free(weights);
     return st;
 }
@@ -134,10 +135,11 @@ static lens_status load_weights(const fixture_t *f, const plan_t *plan) {
 static void a_missing_tensor_is_named(void **state) {
     fixture_t *f = *state;
     edit(f, TRANSFORMER, "\"img_in.bias\"", "\"img_in.blas\"");
-    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT, "img_in.bias is missing");
+    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT, "1 missing (img_in.bias); 1 extra (img_in.blas)");
     edit(f, TRANSFORMER, "\"img_in.blas\"", "\"img_in.bias\"");
     edit(f, "text_encoder/model.safetensors", "embedding.weight", "embedding.wait--");
-    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT, "embedding.weight is missing");
+    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT,
+                 "1 missing (embedding.weight); 1 extra (embedding.wait--)");
 }
 
 static void an_extra_tensor_is_named(void **state) {
@@ -145,8 +147,8 @@ static void an_extra_tensor_is_named(void **state) {
     pipeline_config_t deeper = small;
     deeper.mmdit.num_layers = 2;
     fixture_t *other = fixture_of(&deeper);
-    expect_error(load_weights(other, &f->tensors.plan), LENS_FORMAT, "tensor transformer_blocks.1.");
-    expect_error(load_weights(f, &other->tensors.plan), LENS_FORMAT, "is missing");
+    expect_error(load_weights(other, &f->tensors.plan), LENS_FORMAT, "26 extra (transformer_blocks.1.");
+    expect_error(load_weights(f, &other->tensors.plan), LENS_FORMAT, "26 missing (transformer_blocks.1.");
     void *done = other;
     tear_down(&done);
 }
@@ -156,11 +158,12 @@ static void a_misshapen_tensor_is_named(void **state) {
     pipeline_config_t wider = small;
     wider.text.dim = wider.mmdit.enc_hidden_dim = 9;
     fixture_t *other = fixture_of(&wider);
-    expect_error(load_weights(other, &f->tensors.plan), LENS_FORMAT, "txt_norm.0.weight");
+    expect_error(load_weights(other, &f->tensors.plan), LENS_FORMAT,
+                 "3 misshapen (embedding.weight: expected [300, 8], found [300, 9], txt_norm.0.weight: expected [8]");
     void *done = other;
     tear_down(&done);
     edit(f, TRANSFORMER, "[6,12]", "[12,6]"); /* as many elements, but transposed */
-    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT, "img_in.weight");
+    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT, "img_in.weight: expected [6, 12], found [12, 6])");
 }
 
 static void wrong_values_are_refused(void **state) {
@@ -192,7 +195,7 @@ static void wrong_values_are_refused(void **state) {
     pipeline_config_t c = small;
     c.sampling_mu = 0.29;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(pipeline_save(f->dir, &c, &f->tensors.plan, f->weights), LENS_OK);
+        save_pipeline(f->dir, &c, &f->tensors.plan, f->weights);
         edit(f, cases[i].file, cases[i].from, cases[i].to);
         pipeline_config_t got;
         expect_error(pipeline_load_config(&got, f->dir), LENS_FORMAT, cases[i].named);
@@ -206,7 +209,7 @@ static void missing_files_are_named(void **state) {
     snprintf(path, sizeof path, "%s/text_encoder", f->dir);
     assert_int_equal(dir_remove(path), LENS_OK);
     expect_error(pipeline_load_config(&got, f->dir), LENS_IO, "text_encoder/config.json");
-    expect_error(load_weights(f, &f->tensors.plan), LENS_IO, "text_encoder/model.safetensors");
+    expect_error(load_weights(f, &f->tensors.plan), LENS_FORMAT, "tensor text_encoder.embedding.weight is missing");
 }
 
 /* ---- the released size, from the plan alone ---- */

@@ -1,0 +1,75 @@
+/* Checkpoints of a training state. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "model/weights.h"
+#include "train/checkpoint_layout.h"
+#include "train/checkpoint_private.h"
+
+static lens_status gather(void *state, const train_field_t *f, int group, const float **out) {
+    return train_state_gather(state, f, group, out);
+}
+
+static state_view_t view_of(train_state_t *s, const char *optimizer, double adapter_alpha) {
+    return (state_view_t){.k = s->k,
+                          .plan = &s->weights.plan,
+                          .partition = &s->partition,
+                          .zero = s->zero,
+                          .optimizer = optimizer,
+                          .adapter_alpha = adapter_alpha,
+                          .n_fields = s->n_fields,
+                          .field = s->field,
+                          .gather = gather,
+                          .context = s};
+}
+
+lens_status checkpointer_start(checkpointer_t *ck, train_state_t *s, const checkpoint_position_t *at) {
+    state_view_t v = view_of(s, ck->c->train.optimizer, ck->c->lora.alpha);
+    return checkpointer_start_view(ck, &v, at);
+}
+
+lens_status checkpoint_load(checkpoint_position_t *at, train_state_t *s, const train_config_t *c,
+                            const checkpoint_position_t *expected, comm_t *comm) {
+    state_view_t v = view_of(s, c->train.optimizer, c->lora.alpha);
+    LENS_TRY(checkpoint_load_view(at, &v, c->run.dir, expected, comm));
+    return train_state_refresh(s);
+}
+
+/* ---- weights alone ---- */
+
+/* A slice of master weights and of every average. */
+static lens_status load_slice(train_state_t *s, const weights_t *w, const partition_slice_t *slice, float *host) {
+    int row = (int)(slice->row - s->weights.plan.rows);
+    if (!weights_has(w, row)) return LENS_OK;
+    LENS_TRY(weights_read(w, row, slice->row_first, slice->n, host));
+    for (int f = 0; f < s->n_fields; f++)
+        if (strcmp(s->field[f].name, "w") == 0 || checkpoint_field_is_average(s->field[f].name))
+            s->k->upload(s->k, s->field[f].own + slice->own_at, host, sizeof(float) * (size_t)slice->n);
+    return LENS_OK;
+}
+
+static lens_status load_slices(train_state_t *s, const weights_t *w) {
+    int64_t largest = 1;
+    for (int i = 0; i < s->partition.n_slices; i++)
+        if (s->partition.slice[i].n > largest) largest = s->partition.slice[i].n;
+    float *host = malloc(sizeof *host * (size_t)largest);
+    lens_status st = host ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory for initial weights");
+    for (int i = 0; i < s->partition.n_slices && st == LENS_OK; i++)
+        st = load_slice(s, w, &s->partition.slice[i], host);
+    free(host);
+    return st;
+}
+
+lens_status checkpoint_init_from(train_state_t *s, const char *path, comm_t *comm) {
+    weights_t *w;
+    const plan_t *plan = &s->weights.plan;
+    LENS_TRY(comm_agree(comm, weights_open(&w, plan, path), "initial weights"));
+    int n_kept = 0;
+    for (int i = 0; i < plan->n; i++) n_kept += !weights_has(w, i);
+    if (n_kept)
+        log_info("%s: has not %d of the %d tensors, which begin as they would without it", path, n_kept, plan->n);
+    lens_status st = comm_agree(comm, lens_context(load_slices(s, w), "%s", path), "initial weights");
+    weights_close(w);
+    return st == LENS_OK ? train_state_refresh(s) : st;
+}
