@@ -64,7 +64,13 @@ struct kernels {
     void (*linear_bwd_w)(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
                          int64_t n_in); /* db NULL where there is no bias */
 
-    /* ---- norms with modulation ---- */
+    /* ---- low-rank adapters: y += scale * xa b^T on n_out columns; xa = x a^T, act [R, r] (arXiv 2106.09685) ---- */
+    void (*lora_fwd)(kernels_t *k, slice_t y, const act_t *xa, const act_t *b, float scale, int64_t R, int64_t n_out,
+                     int64_t r); /* act b [n_out, r] */
+    void (*lora_bwd)(kernels_t *k, act_t *dxa, float *db, slice_t dy, const act_t *xa, const act_t *b, float scale,
+                     int64_t R, int64_t n_out, int64_t r); /* db NULL: not wanted */
+
+    /* ---- norms with modulation; a gradient of weights (dw, dwq, dwk) may be NULL: not wanted ---- */
     /* y = x / rms(x) * w * (1 + scale_b) + shift_b; rstd f32 [R] is kept for backward. */
     void (*rms_mod_fwd)(kernels_t *k, act_t *y, float *rstd, const act_t *x, const act_t *w, slice_t shift,
                         slice_t scale, int64_t B, int64_t L, int64_t D, float eps);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/mmdit_state.h"
+#include "model/mmdit_linear.h"
 
 /* ---- rotary positions ---- */
 
@@ -71,7 +71,10 @@ static bool fits(const mmdit_t *m, const mmdit_input_t *in) {
     return false;
 }
 
-static lens_status check_input(const mmdit_t *m, const mmdit_input_t *in) {
+static lens_status check_input(const mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in) {
+    if (w->lora_rank > 0 && w->lora_rank != m->lora_rank)
+        return lens_fail(LENS_STATE, "model: adapters of rank %lld, planned were %lld", (long long)w->lora_rank,
+                         (long long)m->lora_rank);
     const mmdit_shape_t *first = &m->limits[0];
     if (!fits(m, in))
         return lens_fail(LENS_STATE,
@@ -89,17 +92,17 @@ static lens_status check_input(const mmdit_t *m, const mmdit_input_t *in) {
 static void embed_inputs(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in) {
     kernels_t *k = m->k;
     int64_t B = in->B, N = in->h * in->w, D = m->D, e = m->config.enc_hidden_dim, n = m->config.num_text_layers;
-    k->linear_fwd(k, m->blocks[0].img.x0, in->x_t, w->img_in_w, w->img_in_b, B * N, D, m->config.in_channels);
+    mmdit_linear_fwd(m, &w->img_in, m->blocks[0].img.x0, in->x_t, B * N, D, m->config.in_channels);
     if (in->T > 0) {
         for (int64_t i = 0; i < n; i++)
             k->rms_fwd(k, slice_at(m->text_cat, n * e, i * e), m->text_rstd[i], in->text[i], w->txt_norm[i], B * in->T,
                        e, (float)m->config.txt_norm_eps);
-        k->linear_fwd(k, m->blocks[0].txt.x0, m->text_cat, w->txt_in_w, w->txt_in_b, B * in->T, D, n * e);
+        mmdit_linear_fwd(m, &w->txt_in, m->blocks[0].txt.x0, m->text_cat, B * in->T, D, n * e);
     }
     k->timestep_fwd(k, m->emb, in->t, B, MMDIT_TIME_EMBED_DIM);
-    k->linear_fwd(k, m->time_pre, m->emb, w->time1_w, w->time1_b, B, D, MMDIT_TIME_EMBED_DIM);
+    mmdit_linear_fwd(m, &w->time1, m->time_pre, m->emb, B, D, MMDIT_TIME_EMBED_DIM);
     k->silu_fwd(k, m->time_act, m->time_pre, B * D);
-    k->linear_fwd(k, m->temb, m->time_act, w->time2_w, w->time2_b, B, D, D);
+    mmdit_linear_fwd(m, &w->time2, m->temb, m->time_act, B, D, D);
     k->silu_fwd(k, m->s, m->temb, B * D);
 }
 
@@ -110,10 +113,10 @@ static void stream_to_attention(mmdit_t *m, const mmdit_stream_t *w, stream_acts
     int64_t B = m->shape.B, S = m->shape.N + m->shape.T, D = m->D;
     bool products = run != MMDIT_RUN_CHEAP_AGAIN;
     float eps = (float)m->config.eps;
-    if (products) k->linear_fwd(k, s->mod, m->s, w->mod_w, w->mod_b, B, MOD_N * D, D);
+    if (products) mmdit_linear_fwd(m, &w->mod, s->mod, m->s, B, MOD_N * D, D);
     k->rms_mod_fwd(k, s->xi, s->rstd1, s->x0, w->norm1, mmdit_mod(m, s->mod, MOD_SHIFT1),
                    mmdit_mod(m, s->mod, MOD_SCALE1), B, L, D, eps);
-    if (products) k->linear_fwd(k, s->qkv, s->xi, w->qkv_w, w->qkv_b, B * L, 3 * D, D);
+    if (products) mmdit_linear_fwd(m, &w->qkv, s->qkv, s->xi, B * L, 3 * D, D);
     k->qkv_fwd(k, b->q, b->k, b->v, s->qkv, w->norm_q, w->norm_k, rope, B, L, m->config.num_heads, m->config.head_dim,
                S, first, eps);
 }
@@ -124,13 +127,13 @@ static void stream_from_attention(mmdit_t *m, const mmdit_stream_t *w, stream_ac
     kernels_t *k = m->k;
     int64_t B = m->shape.B, R = B * L, D = m->D, M = m->M;
     bool products = run != MMDIT_RUN_CHEAP_AGAIN;
-    if (products) k->linear_fwd(k, s->a, s->o, w->out_w, w->out_b, R, D, D);
+    if (products) mmdit_linear_fwd(m, &w->out, s->a, s->o, R, D, D);
     k->gated_add_fwd(k, s->x1, s->x0, s->a, mmdit_mod(m, s->mod, MOD_GATE1), B, L, D);
     k->rms_mod_fwd(k, s->z, s->rstd2, s->x1, w->norm2, mmdit_mod(m, s->mod, MOD_SHIFT2),
                    mmdit_mod(m, s->mod, MOD_SCALE2), B, L, D, (float)m->config.eps);
-    if (products) k->linear_fwd(k, s->uv, s->z, w->w13, NULL, R, 2 * M, D);
+    if (products) mmdit_linear_pair_fwd(m, w, s->uv, s->z, R, M, D);
     k->swiglu_fwd(k, s->hidden, s->uv, R, M);
-    if (products) k->linear_fwd(k, s->mlp, s->hidden, w->w2, NULL, R, D, M);
+    if (products) mmdit_linear_fwd(m, &w->w2, s->mlp, s->hidden, R, D, M);
     if (run == MMDIT_RUN_FORWARD) k->gated_add_fwd(k, x2, s->x1, s->mlp, mmdit_mod(m, s->mod, MOD_GATE2), B, L, D);
 }
 
@@ -150,10 +153,11 @@ void mmdit_block_forward(mmdit_t *m, const mmdit_block_t *w, int64_t i, mmdit_ru
 
 lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in, const mmdit_watch_t *watch,
                           act_t **v) {
-    LENS_TRY(check_input(m, in));
+    LENS_TRY(check_input(m, w, in));
     kernels_t *k = m->k;
     int64_t B = in->B, N = in->h * in->w, D = m->D;
     prepare(m, in);
+    m->lora_scale = w->lora_scale;
     for (int64_t b = 0; b < B; b++) m->host_n_keys[b] = (int32_t)N + (in->T > 0 ? in->text_len[b] : 0);
     k->upload(k, m->n_keys, m->host_n_keys, sizeof(int32_t) * (size_t)B);
     mmdit_begin_part(watch, MMDIT_PART_INPUTS);
@@ -163,10 +167,10 @@ lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_inpu
         mmdit_block_forward(m, &w->blocks[i], i, MMDIT_RUN_FORWARD);
     }
     mmdit_begin_part(watch, mmdit_n_parts(&m->config) - 1);
-    k->linear_fwd(k, m->final_mod, m->s, w->norm_out_w, w->norm_out_b, B, 2 * D, D);
+    mmdit_linear_fwd(m, &w->norm_out, m->final_mod, m->s, B, 2 * D, D);
     k->layer_mod_fwd(k, m->final_norm, m->final_stats, m->x_end, slice_at(m->final_mod, 2 * D, D),
                      slice_at(m->final_mod, 2 * D, 0), B, N, D, (float)m->config.eps);
-    k->linear_fwd(k, m->out, m->final_norm, w->proj_out_w, w->proj_out_b, B * N, m->out_width, D);
+    mmdit_linear_fwd(m, &w->proj_out, m->out, m->final_norm, B * N, m->out_width, D);
     *v = m->out;
     return LENS_OK;
 }

@@ -27,13 +27,22 @@ int64_t mmdit_out_width(const mmdit_config_t *c); /* channels of an output token
 double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T);
 LENS_CHECKED lens_status mmdit_config_check(const mmdit_config_t *c); /* ARGUMENT with the field that is wrong */
 
-/* One stream (image or text) of a block. As weights: act; as gradients: float. Shapes in spec order [out, in]. */
+/* A linear layer, y = x w^T + b, with an adapter or without. As weights: act; as gradients: float, where NULL means
+ * frozen: nothing is computed for it. */
 typedef struct {
-    void *mod_w, *mod_b;                   /* [6D, D], [6D] */
-    void *norm1, *norm2;                   /* [D] */
-    void *qkv_w, *qkv_b, *norm_q, *norm_k; /* [3D, D], [3D], [K], [K] */
-    void *out_w, *out_b;                   /* [D, D], [D] */
-    void *w13, *w2;                        /* w1 and w3 as one [2M, D]; [D, M] */
+    void *w, *b;           /* [n_out, n_in], [n_out]; b NULL: no bias */
+    void *lora_a, *lora_b; /* [r, n_in], [n_out, r]: + lora_scale (x a^T) b^T; NULL: no adapter */
+} mmdit_linear_t;
+
+/* One stream (image or text) of a block. */
+typedef struct {
+    mmdit_linear_t mod;    /* D to 6D */
+    void *norm1, *norm2;   /* [D] */
+    mmdit_linear_t qkv;    /* D to 3D */
+    void *norm_q, *norm_k; /* [K], [K] */
+    mmdit_linear_t out;    /* D to D */
+    mmdit_linear_t w1, w3; /* D to M, no bias. w1.w is both as one [2M, D], w3.w is NULL */
+    mmdit_linear_t w2;     /* M to D, no bias */
 } mmdit_stream_t;
 
 typedef struct {
@@ -41,13 +50,15 @@ typedef struct {
 } mmdit_block_t;
 
 typedef struct {
-    void *img_in_w, *img_in_b;                   /* [D, Cin], [D] */
-    void *txt_norm[MMDIT_MAX_TEXT_LAYERS];       /* [e] */
-    void *txt_in_w, *txt_in_b;                   /* [D, n e], [D] */
-    void *time1_w, *time1_b, *time2_w, *time2_b; /* [D, 256], [D], [D, D], [D] */
-    void *norm_out_w, *norm_out_b;               /* [2D, D], [2D]: scale, then shift */
-    void *proj_out_w, *proj_out_b;               /* [Cout, D], [Cout] */
-    mmdit_block_t *blocks;                       /* [num_layers], owned */
+    mmdit_linear_t img_in;                 /* Cin to D */
+    void *txt_norm[MMDIT_MAX_TEXT_LAYERS]; /* [e] */
+    mmdit_linear_t txt_in;                 /* n e to D */
+    mmdit_linear_t time1, time2;           /* 256 to D, D to D */
+    mmdit_linear_t norm_out;               /* D to 2D: scale, then shift */
+    mmdit_linear_t proj_out;               /* D to Cout */
+    mmdit_block_t *blocks;                 /* [num_layers], owned */
+    int64_t lora_rank;                     /* of every adapter; 0: none */
+    float lora_scale;
 } mmdit_tensors_t;
 
 /* The model in parts, in the order of the forward pass: inputs, blocks, output. The weights of a part are one group of
@@ -64,6 +75,19 @@ static inline int64_t mmdit_n_parts(const mmdit_config_t *c) { /* the last one i
  * blocks are allocated here and freed by mmdit_tensors_free. plan_bind_as then fills *t. */
 LENS_CHECKED lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config_t *c);
 void mmdit_tensors_free(mmdit_tensors_t *t);
+
+/* Low-rank adapters (LoRA: Hu et al., arXiv 2106.09685). */
+typedef struct {
+    int64_t rank;        /* r, 1 to D */
+    double alpha;        /* scale = alpha / rank */
+    const char *targets; /* names of linears, or their ends after a dot, separated by commas: "img_qkv,to_out.0,w1" */
+} mmdit_lora_t;
+/* Adds PLAN_F32 rows for adapters of the linears that targets name, as peft names them under the transformer
+ * ("transformer_blocks.0.attn.img_qkv.lora_A.weight", lora_B), in groups by part as those of the weights; parts without
+ * adapters have no row. lora_A begins normal with the standard deviation of peft's Kaiming-uniform, 1 / sqrt(3 n_in),
+ * lora_B zero. Slots are fields of *t, which mmdit_plan_tensors filled, or {0}: then blocks are allocated here, and all
+ * else stays NULL, as gradients of a frozen base have it. ARGUMENT: a target that names nothing. */
+LENS_CHECKED lens_status mmdit_plan_lora(plan_t *p, mmdit_tensors_t *t, const mmdit_config_t *c, const mmdit_lora_t *l);
 
 /* A batch, or the largest of its kind: B samples, N image tokens, T text tokens. */
 typedef struct {
@@ -86,6 +110,7 @@ typedef struct {
     int n_shapes;
     bool backward;                     /* plan for it; forward alone keeps no activations of a block */
     mmdit_checkpointing checkpointing; /* of backward */
+    int64_t lora_rank;                 /* of the adapters that weights may have; 0: none */
     bool last_text;                    /* compute the last block's text path, which reaches no output: for tests */
 } mmdit_limits_t;
 
@@ -122,7 +147,8 @@ LENS_CHECKED lens_status mmdit_plan_activations(plan_t *out, const mmdit_config_
 /* *v: act [B, N, Cout], the model's until the next forward. watch: NULL for none. */
 LENS_CHECKED lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in,
                                        const mmdit_watch_t *watch, act_t **v);
-/* Once after each mmdit_forward, of the same input. Adds to the gradients g; dtext[i] act [B, T, e] is overwritten,
+/* Once after each mmdit_forward, of the same input. Adds to those of the gradients g that are not NULL; the
+ * pass ends below the last part that has any. dtext[i] act [B, T, e] is overwritten,
  * NULL entries (or a NULL array) mean frozen features. dv is act [B, N, Cout]. */
 void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
                     const act_t *dv, act_t *const *dtext, const mmdit_watch_t *watch);

@@ -1,5 +1,7 @@
 /* The backward pass of the MMDiT: mmdit.c read from its end, one function for one there. */
-#include "model/mmdit_state.h"
+#include <string.h>
+
+#include "model/mmdit_linear.h"
 
 /* From the gradient of the stream after the block (in dx) to that of attention's result (in d_o); dx becomes the
  * gradient of x0 as far as it does not come through attention. */
@@ -11,17 +13,14 @@ static void stream_from_attention_bwd(mmdit_t *m, const mmdit_stream_t *w, const
     act_t *d_hidden = s->hidden; /* needed no more once w2 has its gradient */
     k->gated_add_bwd(k, d->d_row, mmdit_mod(m, ds->dmod, MOD_GATE2), ds->dx, s->mlp, mmdit_mod(m, s->mod, MOD_GATE2), B,
                      L, D);
-    k->linear_bwd_w(k, g->w2, NULL, d->d_row, s->hidden, R, D, M);
-    k->linear_bwd_x(k, d_hidden, d->d_row, w->w2, R, D, M);
+    mmdit_linear_bwd(m, &w->w2, &g->w2, d_hidden, d->d_row, s->hidden, R, D, M);
     k->swiglu_bwd(k, d->d_uv, d_hidden, s->uv, R, M);
-    k->linear_bwd_w(k, g->w13, NULL, d->d_uv, s->z, R, 2 * M, D);
-    k->linear_bwd_x(k, d->d_row, d->d_uv, w->w13, R, 2 * M, D);
+    mmdit_linear_pair_bwd(m, w, g, d->d_row, d->d_uv, s->z, R, M, D);
     k->rms_mod_bwd(k, ds->dx, g->norm2, mmdit_mod(m, ds->dmod, MOD_SHIFT2), mmdit_mod(m, ds->dmod, MOD_SCALE2),
                    d->d_row, s->x1, s->rstd2, w->norm2, mmdit_mod(m, s->mod, MOD_SCALE2), B, L, D);
     k->gated_add_bwd(k, d->d_row, mmdit_mod(m, ds->dmod, MOD_GATE1), ds->dx, s->a, mmdit_mod(m, s->mod, MOD_GATE1), B,
                      L, D);
-    k->linear_bwd_w(k, g->out_w, g->out_b, d->d_row, s->o, R, D, D);
-    k->linear_bwd_x(k, ds->d_o, d->d_row, w->out_w, R, D, D);
+    mmdit_linear_bwd(m, &w->out, &g->out, ds->d_o, d->d_row, s->o, R, D, D);
 }
 
 /* From dq, dk, dv to ds->dx, which holds the residual's gradient already, and to the modulation. */
@@ -32,12 +31,10 @@ static void stream_to_attention_bwd(mmdit_t *m, const mmdit_stream_t *w, const m
     int64_t B = m->shape.B, R = B * L, S = m->shape.N + m->shape.T, D = m->D;
     k->qkv_bwd(k, d->d_qkv, g->norm_q, g->norm_k, d->dq, d->dk, d->dv, s->qkv, w->norm_q, w->norm_k, rope, B, L,
                m->config.num_heads, m->config.head_dim, S, first, (float)m->config.eps);
-    k->linear_bwd_w(k, g->qkv_w, g->qkv_b, d->d_qkv, s->xi, R, 3 * D, D);
-    k->linear_bwd_x(k, d->d_row, d->d_qkv, w->qkv_w, R, 3 * D, D);
+    mmdit_linear_bwd(m, &w->qkv, &g->qkv, d->d_row, d->d_qkv, s->xi, R, 3 * D, D);
     k->rms_mod_bwd(k, ds->dx, g->norm1, mmdit_mod(m, ds->dmod, MOD_SHIFT1), mmdit_mod(m, ds->dmod, MOD_SCALE1),
                    d->d_row, s->x0, s->rstd1, w->norm1, mmdit_mod(m, s->mod, MOD_SCALE1), B, L, D);
-    k->linear_bwd_w(k, g->mod_w, g->mod_b, ds->dmod, m->s, B, MOD_N * D, D);
-    k->linear_bwd_x_add(k, d->ds, ds->dmod, w->mod_w, B, MOD_N * D, D);
+    mmdit_linear_bwd_add(m, &w->mod, &g->mod, d->trains_time ? d->ds : NULL, ds->dmod, m->s, B, MOD_N * D, D);
 }
 
 static void block_backward(mmdit_t *m, const mmdit_block_t *w, const mmdit_block_t *g, int64_t i) {
@@ -62,12 +59,38 @@ static void output_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_te
     kernels_t *k = m->k;
     mmdit_grads_t *d = &m->d;
     int64_t B = in->B, N = in->h * in->w, D = m->D;
-    k->linear_bwd_w(k, g->proj_out_w, g->proj_out_b, dv, m->final_norm, B * N, m->out_width, D);
-    k->linear_bwd_x(k, d->d_row, dv, w->proj_out_w, B * N, m->out_width, D);
+    mmdit_linear_bwd(m, &w->proj_out, &g->proj_out, d->d_row, dv, m->final_norm, B * N, m->out_width, D);
     k->layer_mod_bwd(k, d->img.dx, slice_at(d->dfinal_mod, 2 * D, D), slice_at(d->dfinal_mod, 2 * D, 0), d->d_row,
                      m->x_end, m->final_stats, slice_at(m->final_mod, 2 * D, 0), B, N, D);
-    k->linear_bwd_w(k, g->norm_out_w, g->norm_out_b, d->dfinal_mod, m->s, B, 2 * D, D);
-    k->linear_bwd_x(k, d->ds, d->dfinal_mod, w->norm_out_w, B, 2 * D, D);
+    mmdit_linear_bwd(m, &w->norm_out, &g->norm_out, d->trains_time ? d->ds : NULL, d->dfinal_mod, m->s, B, 2 * D, D);
+}
+
+/* ---- what is trained ---- */
+
+/* Whether a struct of pointers holds one. */
+static bool holds_any(const void *pointers, size_t bytes) {
+    static const mmdit_block_t nothing;
+    LENS_ASSERT(bytes <= sizeof nothing, "%zu bytes", bytes);
+    return memcmp(pointers, &nothing, bytes) != 0;
+}
+
+static bool trains(const mmdit_linear_t *g) {
+    return holds_any(g, sizeof *g);
+}
+
+static bool wants_text(const mmdit_t *m, const mmdit_tensors_t *g, act_t *const *dtext) {
+    bool wanted = false;
+    for (int64_t i = 0; i < m->config.num_text_layers; i++) wanted = wanted || g->txt_norm[i] || (dtext && dtext[i]);
+    return wanted;
+}
+
+/* The backward pass ends where nothing below wants a gradient. */
+static int64_t lowest_trained_part(const mmdit_t *m, const mmdit_tensors_t *g, act_t *const *dtext) {
+    if (trains(&g->img_in) || trains(&g->txt_in) || trains(&g->time1) || trains(&g->time2) || wants_text(m, g, dtext))
+        return MMDIT_PART_INPUTS;
+    for (int64_t i = 0; i < m->config.num_layers; i++)
+        if (holds_any(&g->blocks[i], sizeof g->blocks[i])) return mmdit_part_of_block(i);
+    return mmdit_n_parts(&m->config) - 1;
 }
 
 static void inputs_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
@@ -75,19 +98,20 @@ static void inputs_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_te
     kernels_t *k = m->k;
     mmdit_grads_t *d = &m->d;
     int64_t B = in->B, N = in->h * in->w, D = m->D, e = m->config.enc_hidden_dim, n = m->config.num_text_layers;
-    k->linear_bwd_w(k, g->img_in_w, g->img_in_b, d->img.dx, in->x_t, B * N, D, m->config.in_channels);
+    bool text = wants_text(m, g, dtext);
+    mmdit_linear_bwd(m, &w->img_in, &g->img_in, NULL, d->img.dx, in->x_t, B * N, D, m->config.in_channels);
     if (in->T > 0) {
-        k->linear_bwd_w(k, g->txt_in_w, g->txt_in_b, d->txt.dx, m->text_cat, B * in->T, D, n * e);
-        k->linear_bwd_x(k, d->dtext_cat, d->txt.dx, w->txt_in_w, B * in->T, D, n * e);
-        for (int64_t i = 0; i < n; i++)
+        mmdit_linear_bwd(m, &w->txt_in, &g->txt_in, text ? d->dtext_cat : NULL, d->txt.dx, m->text_cat, B * in->T, D,
+                         n * e);
+        for (int64_t i = 0; i < n && text; i++)
             k->rms_bwd(k, dtext ? dtext[i] : NULL, g->txt_norm[i], slice_at(d->dtext_cat, n * e, i * e), in->text[i],
                        m->text_rstd[i], w->txt_norm[i], B * in->T, e);
     }
+    if (!d->trains_time) return;
     k->silu_bwd(k, d->dtemb, d->ds, m->temb, B * D);
-    k->linear_bwd_w(k, g->time2_w, g->time2_b, d->dtemb, m->time_act, B, D, D);
-    k->linear_bwd_x(k, d->dtime, d->dtemb, w->time2_w, B, D, D);
+    mmdit_linear_bwd(m, &w->time2, &g->time2, d->dtime, d->dtemb, m->time_act, B, D, D);
     k->silu_bwd(k, d->dtime, d->dtime, m->time_pre, B * D);
-    k->linear_bwd_w(k, g->time1_w, g->time1_b, d->dtime, m->emb, B, D, MMDIT_TIME_EMBED_DIM);
+    mmdit_linear_bwd(m, &w->time1, &g->time1, NULL, d->dtime, m->emb, B, D, MMDIT_TIME_EMBED_DIM);
 }
 
 void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
@@ -98,7 +122,8 @@ void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t 
                 "backward of a grid %lld x %lld after forward of %lld x %lld, or of another batch", (long long)in->h,
                 (long long)in->w, (long long)m->grid_h, (long long)m->grid_w);
     kernels_t *k = m->k;
-    int64_t last = mmdit_n_parts(&m->config) - 1;
+    int64_t last = mmdit_n_parts(&m->config) - 1, lowest = lowest_trained_part(m, g, dtext);
+    m->d.trains_time = trains(&g->time1) || trains(&g->time2);
     mmdit_begin_part(watch, last);
     output_backward(m, w, g, in, dv);
     mmdit_end_part(watch, last);
@@ -109,10 +134,10 @@ void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t 
     }
     for (int64_t i = m->config.num_layers - 1; i >= 0; i--) {
         mmdit_begin_part(watch, mmdit_part_of_block(i));
-        block_backward(m, &w->blocks[i], &g->blocks[i], i);
+        if (mmdit_part_of_block(i) >= lowest) block_backward(m, &w->blocks[i], &g->blocks[i], i);
         mmdit_end_part(watch, mmdit_part_of_block(i));
     }
     mmdit_begin_part(watch, MMDIT_PART_INPUTS);
-    inputs_backward(m, w, g, in, dtext);
+    if (lowest == MMDIT_PART_INPUTS) inputs_backward(m, w, g, in, dtext);
     mmdit_end_part(watch, MMDIT_PART_INPUTS);
 }

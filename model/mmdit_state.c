@@ -100,6 +100,7 @@ static void plan_ends(mmdit_t *m) {
     plan_add(&m->plan, &m->final_stats, PLAN_F32, 0, PLAN_2D(B * N, 2), "final_stats");
     plan_act(m, &m->final_norm, B * N, D, "final_norm");
     plan_act(m, &m->out, B * N, m->out_width, "out");
+    plan_act(m, &m->lora_xa, B * (N > T ? N : T), m->lora_rank, "lora_xa");
     plan_add(&m->plan, &m->rope_img, PLAN_F32, 0, PLAN_2D(N, K), "rope_img");
     plan_add(&m->plan, &m->rope_txt, PLAN_F32, 0, PLAN_2D(T, K), "rope_txt");
     plan_add(&m->plan, &m->n_keys, PLAN_I32, 0, PLAN_1D(B), "n_keys");
@@ -119,6 +120,7 @@ static void plan_grads(mmdit_t *m) {
     plan_stream_grads(m, &d->txt, T, "txt");
     plan_act(m, &d->d_row, R, D, "d.row");
     plan_act(m, &d->d_uv, R, 2 * m->M, "d.uv");
+    plan_act(m, &d->lora_xa, R, m->lora_rank, "d.lora_xa");
     plan_act(m, &d->d_qkv, R, 3 * D, "d.qkv");
     plan_act(m, &d->dq, B * (N + T), D, "d.q");
     plan_act(m, &d->dk, B * (N + T), D, "d.k");
@@ -168,11 +170,15 @@ static lens_status init_host(mmdit_t *m, const mmdit_config_t *c, const mmdit_li
                    .backward = limits->backward,
                    .last_text = limits->last_text,
                    .checkpointing = limits->checkpointing,
+                   .lora_rank = limits->lora_rank,
                    .D = mmdit_dim(c),
                    .M = mmdit_mlp_dim(c),
                    .out_width = mmdit_out_width(c),
                    .plan = {.act_bytes = act_bytes}};
     if (limits->n_shapes < 1) return lens_fail(LENS_ARGUMENT, "model: no shape of a batch to plan for");
+    if (limits->lora_rank < 0 || limits->lora_rank > m->D)
+        return lens_fail(LENS_ARGUMENT, "model: rank of adapters: expected 0 to %lld, got %lld", (long long)m->D,
+                         (long long)limits->lora_rank);
     int64_t B = 0, L = 0;
     for (int i = 0; i < limits->n_shapes; i++) {
         const mmdit_shape_t *s = &limits->shapes[i];

@@ -40,6 +40,8 @@ typedef struct {
     act_t *ds, *dtemb, *dtime; /* [B, D] */
     act_t *dfinal_mod;         /* [B, 2D] */
     act_t *dtext_cat;          /* [B T, n e] */
+    act_t *lora_xa;            /* [R, r] */
+    bool trains_time;          /* somebody wants ds */
 } mmdit_grads_t;
 
 struct mmdit {
@@ -65,6 +67,9 @@ struct mmdit {
     act_t *out;                                  /* [B N, Cout] */
     float *rope_img, *rope_txt;                  /* [N, K/2, 2], [T, K/2, 2] */
     int32_t *n_keys;                             /* [B] */
+    int64_t lora_rank;                           /* r, planned; 0: no adapters */
+    float lora_scale;
+    act_t *lora_xa; /* [R, r] of the linear at work */
     mmdit_grads_t d;
     int64_t grid_h, grid_w; /* that the rope tables hold; 0: none yet */
     int32_t *host_n_keys;   /* [B] of the largest batch */

@@ -67,21 +67,63 @@ lens_status mmdit_config_check(const mmdit_config_t *c) {
 
 /* ---- rows ---- */
 
-static void add_matrix(plan_t *p, void *slot, int64_t n_out, int64_t n_in, double std, const char *prefix,
-                       const char *name) {
-    plan_add(p, slot, PLAN_F32, 0, PLAN_2D(n_out, n_in), "%s%s.weight", prefix, name)->init_std = (float)std;
-}
-
-static void add_bias(plan_t *p, void *slot, int64_t n, const char *prefix, const char *name) {
-    plan_add(p, slot, PLAN_F32, PLAN_NO_DECAY, PLAN_1D(n), "%s%s.bias", prefix, name);
-}
-
-static void add_norm(plan_t *p, void *slot, int64_t n, const char *prefix, const char *name) {
-    plan_add(p, slot, PLAN_F32, PLAN_NO_DECAY, PLAN_1D(n), "%s%s.weight", prefix, name)->init_mean = 1.0f;
-}
+/* One walk over the tensors serves three ends. */
+typedef struct {
+    plan_t *plan;
+    const mmdit_lora_t *lora; /* NULL: rows of the weights; else of their adapters */
+    str_t *names;             /* not NULL: no rows, but the names of linears, as "a, b" */
+    const char *block;        /* prefix of names: "transformer_blocks.0." or "" */
+} walk_t;
 
 static double fan_in_std(int64_t n_in) {
     return 1.0 / sqrt((double)n_in);
+}
+
+/* Whether a name, or what follows one of its dots, is in the list. */
+static bool is_target(const char *targets, const char *name) {
+    size_t length = strlen(name);
+    for (const char *at = targets; *at; at += strcspn(at, ",")) {
+        at += *at == ',';
+        size_t n = strcspn(at, ",");
+        if (n == 0 || n > length || strncmp(name + length - n, at, n) != 0) continue;
+        if (n == length || name[length - n - 1] == '.') return true;
+    }
+    return false;
+}
+
+static void walk_adapter(const walk_t *w, mmdit_linear_t *l, int64_t n_out, int64_t n_in, const char *name) {
+    int64_t r = w->lora->rank;
+    if (!is_target(w->lora->targets, name)) return;
+    plan_add(w->plan, &l->lora_a, PLAN_F32, 0, PLAN_2D(r, n_in), "%s%s.lora_A.weight", w->block, name)->init_std =
+        (float)(fan_in_std(n_in) / sqrt(3.0));
+    plan_add(w->plan, &l->lora_b, PLAN_F32, 0, PLAN_2D(n_out, r), "%s%s.lora_B.weight", w->block, name);
+}
+
+/* flags: of the weight; slot: of the weight, NULL where it is the second half of another. */
+static void walk_weight(const walk_t *w, mmdit_linear_t *l, void *slot, unsigned flags, int64_t n_out, int64_t n_in,
+                        double std, const char *name) {
+    if (w->names)
+        str_addf(w->names, "%s%s", w->names->len ? ", " : "", name);
+    else if (w->lora)
+        walk_adapter(w, l, n_out, n_in, name);
+    else
+        plan_add(w->plan, slot, PLAN_F32, flags, PLAN_2D(n_out, n_in), "%s%s.weight", w->block, name)->init_std =
+            (float)std;
+}
+
+static void walk_matrix(const walk_t *w, mmdit_linear_t *l, int64_t n_out, int64_t n_in, double std, const char *name) {
+    walk_weight(w, l, &l->w, 0, n_out, n_in, std, name);
+}
+
+static void walk_linear(const walk_t *w, mmdit_linear_t *l, int64_t n_out, int64_t n_in, double std, const char *name) {
+    walk_matrix(w, l, n_out, n_in, std, name);
+    if (!w->names && !w->lora)
+        plan_add(w->plan, &l->b, PLAN_F32, PLAN_NO_DECAY, PLAN_1D(n_out), "%s%s.bias", w->block, name);
+}
+
+static void walk_norm(const walk_t *w, void *slot, int64_t n, const char *name) {
+    if (!w->names && !w->lora)
+        plan_add(w->plan, slot, PLAN_F32, PLAN_NO_DECAY, PLAN_1D(n), "%s%s.weight", w->block, name)->init_mean = 1.0f;
 }
 
 /* The names of a stream's parts differ: "img_mod.1" and "txt_mod.1", but "attn.norm_q" and "attn.norm_added_q". */
@@ -89,23 +131,18 @@ typedef struct {
     const char *mod, *norm1, *norm2, *w1, *w2, *w3, *qkv, *norm_q, *norm_k, *out;
 } stream_names_t;
 
-static void add_stream(plan_t *p, mmdit_stream_t *s, const mmdit_config_t *c, const char *block,
-                       const stream_names_t *n) {
+static void walk_stream(const walk_t *w, mmdit_stream_t *s, const mmdit_config_t *c, const stream_names_t *n) {
     int64_t D = mmdit_dim(c), M = mmdit_mlp_dim(c);
-    add_matrix(p, &s->mod_w, 6 * D, D, 0, block, n->mod);
-    add_bias(p, &s->mod_b, 6 * D, block, n->mod);
-    add_norm(p, &s->norm1, D, block, n->norm1);
-    add_norm(p, &s->norm2, D, block, n->norm2);
-    add_matrix(p, &s->qkv_w, 3 * D, D, fan_in_std(D), block, n->qkv);
-    add_bias(p, &s->qkv_b, 3 * D, block, n->qkv);
-    add_norm(p, &s->norm_q, c->head_dim, block, n->norm_q);
-    add_norm(p, &s->norm_k, c->head_dim, block, n->norm_k);
-    add_matrix(p, &s->out_w, D, D, fan_in_std(D), block, n->out);
-    add_bias(p, &s->out_b, D, block, n->out);
-    add_matrix(p, &s->w13, M, D, fan_in_std(D), block, n->w1);
-    plan_add(p, NULL, PLAN_F32, PLAN_PACKED, PLAN_2D(M, D), "%s%s.weight", block, n->w3)->init_std =
-        (float)fan_in_std(D);
-    add_matrix(p, &s->w2, D, M, fan_in_std(M), block, n->w2);
+    walk_linear(w, &s->mod, 6 * D, D, 0, n->mod);
+    walk_norm(w, &s->norm1, D, n->norm1);
+    walk_norm(w, &s->norm2, D, n->norm2);
+    walk_linear(w, &s->qkv, 3 * D, D, fan_in_std(D), n->qkv);
+    walk_norm(w, &s->norm_q, c->head_dim, n->norm_q);
+    walk_norm(w, &s->norm_k, c->head_dim, n->norm_k);
+    walk_linear(w, &s->out, D, D, fan_in_std(D), n->out);
+    walk_matrix(w, &s->w1, M, D, fan_in_std(D), n->w1);
+    walk_weight(w, &s->w3, NULL, PLAN_PACKED, M, D, fan_in_std(D), n->w3);
+    walk_matrix(w, &s->w2, D, M, fan_in_std(M), n->w2);
 }
 
 static const stream_names_t image_names = {"img_mod.1",  "img_norm1",    "img_norm2",   "img_mlp.w1",  "img_mlp.w2",
@@ -114,38 +151,50 @@ static const stream_names_t text_names = {"txt_mod.1",         "txt_norm1",     
                                           "txt_mlp.w2",        "txt_mlp.w3",     "attn.txt_qkv", "attn.norm_added_q",
                                           "attn.norm_added_k", "attn.to_add_out"};
 
+static void walk_inputs(walk_t *w, mmdit_tensors_t *t, const mmdit_config_t *c) {
+    int64_t D = mmdit_dim(c), text = c->num_text_layers * c->enc_hidden_dim;
+    walk_linear(w, &t->img_in, D, c->in_channels, fan_in_std(c->in_channels), "img_in");
+    for (int64_t i = 0; i < c->num_text_layers; i++) {
+        char name[PLAN_NAME_MAX];
+        snprintf(name, sizeof name, "txt_norm.%lld", (long long)i);
+        walk_norm(w, &t->txt_norm[i], c->enc_hidden_dim, name);
+    }
+    walk_linear(w, &t->txt_in, D, text, fan_in_std(text), "txt_in");
+    walk_linear(w, &t->time1, D, MMDIT_TIME_EMBED_DIM, fan_in_std(MMDIT_TIME_EMBED_DIM),
+                "time_text_embed.timestep_embedder.linear_1");
+    walk_linear(w, &t->time2, D, D, fan_in_std(D), "time_text_embed.timestep_embedder.linear_2");
+}
+
+static void walk_all(walk_t *w, mmdit_tensors_t *t, const mmdit_config_t *c) {
+    char block[PLAN_NAME_MAX];
+    w->block = "";
+    plan_begin_group(w->plan, MMDIT_PART_INPUTS);
+    walk_inputs(w, t, c);
+    for (int64_t i = 0; i < c->num_layers; i++) {
+        plan_begin_group(w->plan, mmdit_part_of_block(i));
+        snprintf(block, sizeof block, "transformer_blocks.%lld.", (long long)i);
+        w->block = block;
+        walk_stream(w, &t->blocks[i].img, c, &image_names);
+        walk_stream(w, &t->blocks[i].txt, c, &text_names);
+    }
+    w->block = "";
+    plan_begin_group(w->plan, mmdit_n_parts(c) - 1);
+    walk_linear(w, &t->norm_out, 2 * mmdit_dim(c), mmdit_dim(c), 0, "norm_out.linear");
+    walk_linear(w, &t->proj_out, mmdit_out_width(c), mmdit_dim(c), 0, "proj_out");
+    plan_end_groups(w->plan);
+}
+
+static lens_status alloc_blocks(mmdit_tensors_t *t, const mmdit_config_t *c) {
+    t->blocks = calloc((size_t)c->num_layers, sizeof *t->blocks);
+    return t->blocks ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory for %lld blocks", (long long)c->num_layers);
+}
+
 lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config_t *c) {
     LENS_TRY(mmdit_config_check(c));
-    int64_t D = mmdit_dim(c), text = c->num_text_layers * c->enc_hidden_dim, out = mmdit_out_width(c);
-    *t = (mmdit_tensors_t){.blocks = calloc((size_t)c->num_layers, sizeof *t->blocks)};
-    if (!t->blocks) return lens_fail(LENS_MEMORY, "out of memory for %lld blocks", (long long)c->num_layers);
-    plan_begin_group(p, MMDIT_PART_INPUTS);
-    add_matrix(p, &t->img_in_w, D, c->in_channels, fan_in_std(c->in_channels), "", "img_in");
-    add_bias(p, &t->img_in_b, D, "", "img_in");
-    for (int64_t i = 0; i < c->num_text_layers; i++)
-        plan_add(p, &t->txt_norm[i], PLAN_F32, PLAN_NO_DECAY, PLAN_1D(c->enc_hidden_dim), "txt_norm.%lld.weight",
-                 (long long)i)
-            ->init_mean = 1.0f;
-    add_matrix(p, &t->txt_in_w, D, text, fan_in_std(text), "", "txt_in");
-    add_bias(p, &t->txt_in_b, D, "", "txt_in");
-    const char *time = "time_text_embed.timestep_embedder.";
-    add_matrix(p, &t->time1_w, D, MMDIT_TIME_EMBED_DIM, fan_in_std(MMDIT_TIME_EMBED_DIM), time, "linear_1");
-    add_bias(p, &t->time1_b, D, time, "linear_1");
-    add_matrix(p, &t->time2_w, D, D, fan_in_std(D), time, "linear_2");
-    add_bias(p, &t->time2_b, D, time, "linear_2");
-    for (int64_t i = 0; i < c->num_layers; i++) {
-        char block[PLAN_NAME_MAX];
-        plan_begin_group(p, mmdit_part_of_block(i));
-        snprintf(block, sizeof block, "transformer_blocks.%lld.", (long long)i);
-        add_stream(p, &t->blocks[i].img, c, block, &image_names);
-        add_stream(p, &t->blocks[i].txt, c, block, &text_names);
-    }
-    plan_begin_group(p, mmdit_n_parts(c) - 1);
-    add_matrix(p, &t->norm_out_w, 2 * D, D, 0, "", "norm_out.linear");
-    add_bias(p, &t->norm_out_b, 2 * D, "", "norm_out.linear");
-    add_matrix(p, &t->proj_out_w, out, D, 0, "", "proj_out");
-    add_bias(p, &t->proj_out_b, out, "", "proj_out");
-    plan_end_groups(p);
+    *t = (mmdit_tensors_t){0};
+    LENS_TRY(alloc_blocks(t, c));
+    walk_t walk = {.plan = p};
+    walk_all(&walk, t, c);
     lens_status st = plan_status(p);
     if (st != LENS_OK) mmdit_tensors_free(t);
     return st;
@@ -154,4 +203,58 @@ lens_status mmdit_plan_tensors(plan_t *p, mmdit_tensors_t *t, const mmdit_config
 void mmdit_tensors_free(mmdit_tensors_t *t) {
     free(t->blocks);
     *t = (mmdit_tensors_t){0};
+}
+
+/* ---- adapters ---- */
+
+/* Whether the target, n characters, is one of the names "a, b", or what follows a dot in one. */
+static bool names_linear(const char *names, const char *target, size_t n) {
+    char only[PLAN_NAME_MAX], name[PLAN_NAME_MAX];
+    if (n == 0 || n >= sizeof only) return false;
+    snprintf(only, sizeof only, "%.*s", (int)n, target);
+    while (*names) {
+        size_t length = strcspn(names, ",");
+        snprintf(name, sizeof name, "%.*s", (int)length, names);
+        if (is_target(only, name)) return true;
+        names += length + strspn(names + length, ", ");
+    }
+    return false;
+}
+
+static lens_status check_targets(const char *targets, const mmdit_config_t *c) {
+    mmdit_config_t one_block = *c;
+    mmdit_block_t block = {0};
+    mmdit_tensors_t t = {.blocks = &block};
+    plan_t none = {0};
+    str_t names = {0};
+    one_block.num_layers = 1;
+    walk_t walk = {.plan = &none, .names = &names};
+    walk_all(&walk, &t, &one_block);
+    lens_status st = str_status(&names);
+    const char *at = targets;
+    do {
+        size_t n = strcspn(at, ",");
+        if (st == LENS_OK && !names_linear(str_text(&names), at, n))
+            st = lens_fail(LENS_ARGUMENT, "lora.targets: \"%.*s\" names no linear, expected some of %s", (int)n, at,
+                           str_text(&names));
+        at += n;
+    } while (*at++ == ',');
+    str_free(&names);
+    return st;
+}
+
+lens_status mmdit_plan_lora(plan_t *p, mmdit_tensors_t *t, const mmdit_config_t *c, const mmdit_lora_t *l) {
+    LENS_TRY(mmdit_config_check(c));
+    if (l->rank < 1 || l->rank > mmdit_dim(c))
+        return lens_fail(LENS_ARGUMENT, "lora.rank: expected 1 to %lld, got %lld", (long long)mmdit_dim(c),
+                         (long long)l->rank);
+    if (!(l->alpha > 0) || !isfinite(l->alpha))
+        return lens_fail(LENS_ARGUMENT, "lora.alpha: expected a positive number, got %g", l->alpha);
+    LENS_TRY(check_targets(l->targets, c));
+    if (!t->blocks) LENS_TRY(alloc_blocks(t, c));
+    t->lora_rank = l->rank;
+    t->lora_scale = (float)(l->alpha / (double)l->rank);
+    walk_t walk = {.plan = p, .lora = l};
+    walk_all(&walk, t, c);
+    return plan_status(p);
 }

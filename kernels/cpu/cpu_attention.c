@@ -84,8 +84,8 @@ static void qkv_bwd(kernels_t *k, act_t *dqkv_, float *dwq, float *dwk, const ac
     }
     for (int64_t b = 0; b < B; b++)
         for (int64_t i = 0; i < K; i++) {
-            dwq[i] += partial[b * 3 * K + i];
-            dwk[i] += partial[b * 3 * K + K + i];
+            if (dwq) dwq[i] += partial[b * 3 * K + i];
+            if (dwk) dwk[i] += partial[b * 3 * K + K + i];
         }
 }
 

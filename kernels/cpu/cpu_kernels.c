@@ -112,6 +112,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
                      .to_float = cpu_to_float,
                      .finish = cpu_finish};
     cpu_fill_linear(k);
+    cpu_fill_lora(k);
     cpu_fill_norm(k);
     cpu_fill_attention(k);
     cpu_fill_elementwise(k);

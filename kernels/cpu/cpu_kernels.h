@@ -33,6 +33,7 @@ void cpu_trace_free(cpu_context_t *c);
 
 /* Each fills its rows. */
 void cpu_fill_linear(kernels_t *k);
+void cpu_fill_lora(kernels_t *k);
 void cpu_fill_norm(kernels_t *k);
 void cpu_fill_attention(kernels_t *k);
 void cpu_fill_elementwise(kernels_t *k);

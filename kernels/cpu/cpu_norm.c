@@ -61,7 +61,7 @@ static void rms_mod_bwd(kernels_t *k, act_t *dx_, float *dw, slice_t dshift, sli
     for (int64_t b = 0; b < B; b++) {
         float *p = slice_row(dscale, b), *mul = slice_row(scale, b);
         for (int64_t i = 0; i < D; i++) {
-            dw[i] += (1.0f + mul[i]) * p[i];
+            if (dw) dw[i] += (1.0f + mul[i]) * p[i];
             p[i] *= w[i];
         }
     }
@@ -150,6 +150,7 @@ static void rms_bwd(kernels_t *k, act_t *dx, float *dw, slice_t dy_, const act_t
 #pragma omp parallel for schedule(static)
         for (int64_t r = 0; r < R; r++) rms_row_dx((float *)dx + r * D, slice_row(dy_, r), x + r * D, w, rstd[r], D);
     }
+    if (!dw) return;
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < D; first += COLUMNS) {
         int64_t n = D - first < COLUMNS ? D - first : COLUMNS;
