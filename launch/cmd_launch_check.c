@@ -261,7 +261,7 @@ static void check_disk(check_t *k, const memory_plan_t *m) {
 
 static lens_status check_run(check_t *k) {
     memory_plan_t m;
-    memory_machine_t cpu = {.world = comm_world(k->comm), .act_bytes = sizeof(float), .is_cpu = true};
+    memory_machine_t cpu = memory_machine_cpu(k->c, comm_world(k->comm));
     LENS_TRY(comm_agree(k->comm, memory_plan_make(&m, k->c, &cpu), "memory plan"));
     LENS_TRY(check_config(k));
     LENS_TRY(tell_agreed(k, launch_check_shared(k->comm, k->c->run.dir), "shared folder",

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/checkpoint.h"
+#include "train/muon.h"
 #include "train/partition.h"
 #include "train/train_state.h"
 
@@ -77,7 +79,37 @@ static void add_state(planner_t *p, const partition_t *part, int zero) {
     }
     add(p, "moments", MEMORY_DEVICE, 2 * part->n_own, sizeof(float));
     add(p, "averages of weights", MEMORY_DEVICE, n_ema * part->n_own, sizeof(float));
-    p->out->checkpoint_bytes = sizeof(float) * (size_t)((3 + n_ema + 1 + n_ema) * p->out->n_parameters);
+}
+
+/* Names of the optimiser's fields, as train_state.c gives them. */
+static int name_fields(char name[TRAIN_MAX_FIELDS][24], const train_config_t *c) {
+    static const char *const fixed[] = {"w", "m", "v"};
+    double decay[TRAIN_MAX_EMA];
+    int n = 3, n_ema = train_config_ema(decay, c);
+    for (int i = 0; i < n; i++) snprintf(name[i], sizeof name[i], "%s", fixed[i]);
+    for (int i = 0; i < n_ema; i++) snprintf(name[n++], sizeof name[0], "ema.%.10g", decay[i]);
+    return n;
+}
+
+static lens_status add_staging(planner_t *p, const plan_t *plan, const partition_t *part) {
+    char text[TRAIN_MAX_FIELDS][24];
+    const char *name[TRAIN_MAX_FIELDS];
+    size_t bytes;
+    int n = name_fields(text, p->c);
+    for (int i = 0; i < n; i++) name[i] = text[i];
+    LENS_TRY(checkpointer_staging_bytes(&bytes, plan, part, n, name, 0, p->m->world));
+    add(p, "checkpoint on its way", MEMORY_HOST, (int64_t)bytes, 1);
+    p->out->checkpoint_bytes = sizeof(float) * (size_t)(n * p->out->n_parameters);
+    return LENS_OK;
+}
+
+static lens_status add_muon(planner_t *p, const plan_t *plan, const partition_t *part) {
+    plan_t rows = {0};
+    if (strcmp(p->c->train.optimizer, "muon") != 0) return LENS_OK;
+    lens_status st = muon_plan_scratch(&rows, plan, part, p->m->act_bytes);
+    if (st == LENS_OK) add(p, "Muon's matrices", MEMORY_DEVICE, (int64_t)rows.bytes, 1);
+    plan_free(&rows);
+    return st;
 }
 
 static lens_status plan_state(planner_t *p) {
@@ -89,6 +121,8 @@ static lens_status plan_state(planner_t *p) {
     LENS_GO(partition_init(&part, &tensors.plan, pieces, 0, (size_t)(p->c->train.group_mb * (1 << 20))));
     p->out->n_parameters = plan_n_elements(&tensors.plan);
     add_state(p, &part, zero);
+    LENS_GO(add_muon(p, &tensors.plan, &part));
+    st = add_staging(p, &tensors.plan, &part);
 done:
     partition_free(&part);
     pipeline_tensors_free(&tensors);
@@ -152,7 +186,39 @@ static void add_loader(planner_t *p) {
         add(p, "loader, text features", MEMORY_HOST, batches * p->max_batch_rows * t->max_tok * layers * t->dim, 2);
 }
 
+/* The model that draws sheets of samples: one picture at a time, forward only. */
+static lens_status add_samples(planner_t *p) {
+    const pipeline_config_t *c = &p->pipeline;
+    mmdit_shape_t shape = {.B = 1, .N = pipeline_grid_h(c) * pipeline_grid_w(c), .T = c->text.max_tok};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1};
+    plan_t rows = {0};
+    if (p->c->sample.every == 0) return LENS_OK;
+    lens_status st = mmdit_plan_activations(&rows, &c->mmdit, &limits, p->m->act_bytes);
+    if (st == LENS_OK)
+        add(p, "samples", MEMORY_DEVICE, (int64_t)rows.bytes + shape.T * c->text.dim * 2 * (int64_t)p->m->act_bytes, 1);
+    plan_free(&rows);
+    return st;
+}
+
+/* What no row of a plan says, on the CPU: scores of a sample's head and their gradient, a thread each; the program with
+ * its libraries, and MPI with the staging of its collectives (measured: Debian 12, x86-64, Open MPI 4.1). */
+static void add_process(planner_t *p) {
+    int64_t most = 0, K = p->pipeline.mmdit.head_dim;
+    if (!p->m->is_cpu) return;
+    for (int i = 0; i < p->buckets.n; i++) most = larger(most, p->shape[i].N + p->shape[i].T);
+    add(p, "scores of attention", MEMORY_DEVICE, p->m->threads * 2 * most * (most + K), sizeof(float));
+    add(p, "program and libraries", MEMORY_HOST, 26, 1 << 20);
+    if (p->m->world > 1) add(p, "MPI", MEMORY_HOST, 11, 1 << 20);
+}
+
 /* ---- all ---- */
+
+memory_machine_t memory_machine_cpu(const train_config_t *c, int world) {
+    return (memory_machine_t){.world = world,
+                              .act_bytes = sizeof(float),
+                              .is_cpu = true,
+                              .threads = c->run.threads ? (int)c->run.threads : kernels_cpu_threads()};
+}
 
 lens_status memory_plan_make(memory_plan_t *out, const train_config_t *c, const memory_machine_t *m) {
     *out = (memory_plan_t){0};
@@ -163,6 +229,8 @@ lens_status memory_plan_make(memory_plan_t *out, const train_config_t *c, const 
     LENS_TRY(plan_activations(&p));
     add_step(&p);
     add_loader(&p);
+    LENS_TRY(add_samples(&p));
+    add_process(&p);
     return LENS_OK;
 }
 

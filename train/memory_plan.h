@@ -24,6 +24,8 @@ typedef struct {
     int threads;      /* of compute, where is_cpu */
 } memory_machine_t;
 
+memory_machine_t memory_machine_cpu(const train_config_t *c, int world); /* with the threads of this process */
+
 typedef struct {
     int n_rows;
     memory_row_t row[MEMORY_MAX_ROWS]; /* those that are not 0 */

@@ -143,8 +143,7 @@ static lens_status set_up(trainer_t *t, bool resume) {
     LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
     LENS_TRY(train_config_pipeline(&t->pipeline, c));
     LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
-    memory_machine_t machine = {
-        .world = comm_world(t->comm), .act_bytes = t->k->act_bytes, .is_cpu = true, .threads = kernels_cpu_threads()};
+    memory_machine_t machine = memory_machine_cpu(c, comm_world(t->comm));
     LENS_TRY(memory_plan_make(&t->memory, c, &machine));
     LENS_TRY(collectives_host_new(&t->coll, t->comm));
     LENS_TRY(open_data(t));
