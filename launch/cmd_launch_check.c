@@ -10,8 +10,7 @@
 
 #include "base/command.h"
 #include "base/log.h"
-#include "kernels/collectives.h"
-#include "kernels/kernels.h"
+#include "kernels/collectives_speed.h"
 #include "launch/version.h"
 #include "train/launch_check.h"
 #include "train/memory_plan.h"
@@ -19,17 +18,15 @@
 #define SKEW_MAX_S 0.5 /* far above what NTP allows, far below what confuses the order of logs */
 
 enum {
-    FILES_MIN = 1024,  /* shards that are open at once, and MPI's connections */
-    CLOCK_ROUNDS = 5,  /* the best counts */
-    SPEED_ROUNDS = 3,  /* the same */
-    SMALL_ROUNDS = 50, /* of one element */
-    SPEED_FLOATS = 8 << 20,
+    FILES_MIN = 1024, /* shards that are open at once, and MPI's connections */
+    CLOCK_ROUNDS = 5, /* the best counts */
+    SPEED_BYTES = 32 << 20,
 };
 
 /* Of one rank. */
 typedef struct {
     double skew_s; /* of its clock from rank 0's */
-    double reduce_s, small_s;
+    collectives_speed_t speed;
     int64_t n_files;               /* that it may open */
     int64_t free_bytes;            /* memory of its host, or of its container */
     int64_t ranks, cores, threads; /* of the host, but for threads: the rank's own */
@@ -81,28 +78,13 @@ static lens_status measure_clock(check_t *k) {
     return LENS_OK;
 }
 
-/* Best time of an all-reduce of n floats. */
-static lens_status time_reduce(double *out, collectives_t *coll, comm_t *comm, float *x, int64_t n, int rounds) {
-    *out = 1e18;
-    for (int i = 0; i < rounds; i++) {
-        LENS_TRY(comm_barrier(comm));
-        double begin_s = log_clock_s();
-        coll->wait(coll, coll->all_reduce(coll, x, n, REDUCE_F32, "measurement"));
-        LENS_TRY(coll->finish(coll));
-        double s = log_clock_s() - begin_s;
-        if (s < *out) *out = s;
-    }
-    return LENS_OK;
-}
-
 static lens_status measure_link(check_t *k) {
+    size_t bytes = SPEED_BYTES / (64 * (size_t)comm_world(k->comm)) * (64 * (size_t)comm_world(k->comm));
     collectives_t *coll = NULL;
-    float *x = calloc(SPEED_FLOATS, sizeof *x);
+    void *x = calloc(1, bytes);
     lens_status st = comm_agree(k->comm, x ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory"), "measurement");
-    if (st == LENS_OK) LENS_GO(collectives_host_new(&coll, k->comm));
-    if (st == LENS_OK) LENS_GO(time_reduce(&k->mine.small_s, coll, k->comm, x, 1, SMALL_ROUNDS));
-    if (st == LENS_OK) st = time_reduce(&k->mine.reduce_s, coll, k->comm, x, SPEED_FLOATS, SPEED_ROUNDS);
-done:
+    if (st == LENS_OK) st = collectives_host_new(&coll, k->comm);
+    if (st == LENS_OK) st = collectives_measure(coll, x, bytes, &k->mine.speed);
     collectives_free(coll);
     free(x);
     return st;
@@ -179,7 +161,6 @@ static lens_status check_config(check_t *k) {
     return tell_agreed(k, st, "configuration", "resolves to the same on all ranks");
 }
 
-/* Rank with the largest value of (a value made from facts). */
 static void check_clocks(check_t *k) {
     int worst = 0;
     for (int i = 0; i < comm_world(k->comm); i++) {
@@ -192,17 +173,22 @@ static void check_clocks(check_t *k) {
          comm_host(k->comm, worst), bad ? "; is NTP running?" : "");
 }
 
+/* The slowest rank's view: the others wait for it. */
 static void check_link(check_t *k) {
     int world = comm_world(k->comm);
-    double reduce_s = 0, small_s = 0, bytes = SPEED_FLOATS * sizeof(float);
     if (world == 1) return;
-    for (int i = 0; i < world; i++) {
-        if (k->all[i].reduce_s > reduce_s) reduce_s = k->all[i].reduce_s;
-        if (k->all[i].small_s > small_s) small_s = k->all[i].small_s;
+    collectives_speed_t least = k->all[0].speed;
+    for (int i = 1; i < world; i++) {
+        const collectives_speed_t *s = &k->all[i].speed;
+        if (s->all_reduce.bus < least.all_reduce.bus) least.all_reduce = s->all_reduce;
+        if (s->reduce_scatter.bus < least.reduce_scatter.bus) least.reduce_scatter = s->reduce_scatter;
+        if (s->all_gather.bus < least.all_gather.bus) least.all_gather = s->all_gather;
+        if (s->latency_s > least.latency_s) least.latency_s = s->latency_s;
     }
-    double bus = 2.0 * (world - 1) / world * bytes / reduce_s; /* what each rank sends */
-    tell(k, CHECK_OK, "all-reduce", "%.0f MiB in %.1f ms: %.2f GB/s, a rank sends %.2f GB/s; %.0f us for one number",
-         bytes / (1 << 20), 1e3 * reduce_s, 1e-9 * bytes / reduce_s, 1e-9 * bus, 1e6 * small_s);
+    tell(k, CHECK_OK, "link",
+         "a rank sends %.2f GB/s in an all-reduce, %.2f in a reduce-scatter, %.2f in an all-gather; latency %.0f us",
+         1e-9 * least.all_reduce.bus, 1e-9 * least.reduce_scatter.bus, 1e-9 * least.all_gather.bus,
+         1e6 * least.latency_s);
 }
 
 static void check_cores(check_t *k) {
