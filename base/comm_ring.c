@@ -35,14 +35,19 @@ done:
     return st;
 }
 
+/* Under the lock. Nothing may arrive in memory that its owner frees. */
+static void cancel(window_t *receives) {
+    for (window_t *w = receives; w->n_done < w->n_begun; w->n_done++) {
+        MPI_Request *request = &w->request[w->n_done % COMM_RING_DEPTH];
+        MPI_Cancel(request);
+        MPI_Request_free(request);
+    }
+}
+
 void comm_ring_free(comm_ring_t *r) {
     if (!r) return;
     comm_mpi_lock();
-    for (window_t *w = &r->receives; w->n_done < w->n_begun; w->n_done++) {
-        MPI_Request *request = &w->request[w->n_done % COMM_RING_DEPTH];
-        MPI_Cancel(request); /* nothing may arrive in memory that its owner frees */
-        MPI_Request_free(request);
-    }
+    cancel(&r->receives);
     for (window_t *w = &r->sends; w->n_done < w->n_begun; w->n_done++)
         MPI_Request_free(&w->request[w->n_done % COMM_RING_DEPTH]);
     MPI_Comm_free(&r->communicator);
@@ -116,6 +121,7 @@ lens_status comm_ring_look(comm_ring_t *r, int64_t *n_sent, int64_t *n_received)
 void comm_ring_fail(comm_ring_t *r) {
     MPI_Request sending;
     comm_mpi_lock();
+    cancel(&r->receives);
     /* Empty: MPI has taken it in whole when the call returns. */
     if (MPI_Isend(NULL, 0, MPI_BYTE, r->next, TAG_FAILED, r->communicator, &sending) == MPI_SUCCESS)
         MPI_Request_free(&sending);

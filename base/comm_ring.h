@@ -19,7 +19,8 @@ LENS_CHECKED lens_status comm_ring_receive(comm_ring_t *r, void *bytes, size_t n
 /* How many are done so far, in the order in which they began. COMM where a message has not n bytes, or where the rank
  * before said that it failed. */
 LENS_CHECKED lens_status comm_ring_look(comm_ring_t *r, int64_t *n_sent, int64_t *n_received);
-/* Tells the next rank that no more will come, so that it does not wait for it. */
+/* Gives up what is being received, and tells the next rank that no more will come, so that it does not wait for it. The
+ * ring is of no use then. */
 void comm_ring_fail(comm_ring_t *r);
 
 #endif

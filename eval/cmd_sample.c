@@ -145,7 +145,7 @@ static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample
     LENS_GO(kernels_cpu_new(&d->k, (int)v->threads, 1));
     LENS_GO(pipeline_tensors_init(&d->tensors, &d->config, 0));
     LENS_GO(load_weights(d, dir.s));
-    st = generator_new(&d->generator, d->k, &d->config, batch);
+    st = generator_new(&d->generator, d->k, &d->config, batch, 0);
 done:
     if (st != LENS_OK) drawer_close(d);
     str_free(&dir);

@@ -26,7 +26,8 @@ static lens_status alloc_device(generator_t *g) {
     return k->alloc(k, &g->pixels, n, "pictures");
 }
 
-lens_status generator_new(generator_t **out, kernels_t *k, const pipeline_config_t *c, int64_t max_batch) {
+lens_status generator_new(generator_t **out, kernels_t *k, const pipeline_config_t *c, int64_t max_batch,
+                          int64_t lora_rank) {
     *out = NULL;
     LENS_TRY(pipeline_config_check(c));
     generator_t *g = calloc(1, sizeof *g);
@@ -39,7 +40,7 @@ lens_status generator_new(generator_t **out, kernels_t *k, const pipeline_config
                        .C = c->mmdit.in_channels};
     lens_status st = LENS_OK;
     mmdit_shape_t shape = {.B = max_batch, .N = g->h * g->w, .T = c->text.max_tok};
-    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1};
+    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1, .lora_rank = lora_rank};
     g->streams = calloc((size_t)max_batch, sizeof *g->streams);
     g->host_t = calloc((size_t)max_batch, sizeof *g->host_t);
     if (!g->streams || !g->host_t) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for the sampler"));

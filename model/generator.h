@@ -12,7 +12,9 @@ typedef struct {
 } generator_options_t;
 
 typedef struct generator generator_t;
-LENS_CHECKED lens_status generator_new(generator_t **out, kernels_t *k, const pipeline_config_t *c, int64_t max_batch);
+/* lora_rank: of the adapters that tensors may have; 0: none. */
+LENS_CHECKED lens_status generator_new(generator_t **out, kernels_t *k, const pipeline_config_t *c, int64_t max_batch,
+                                       int64_t lora_rank);
 void generator_free(generator_t *g); /* NULL is allowed */
 
 /* pixels: host u8 [n, height, width, 3], n at most max_batch. The tensors are bound to act weights. */

@@ -23,9 +23,17 @@ typedef struct {
 int64_t mmdit_dim(const mmdit_config_t *c);       /* D */
 int64_t mmdit_mlp_dim(const mmdit_config_t *c);   /* M = int(D / 3 * 8) */
 int64_t mmdit_out_width(const mmdit_config_t *c); /* channels of an output token */
-/* Multiply-adds times two of one forward pass of one sample, products only (attention over N + T keys). */
-double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T);
-LENS_CHECKED lens_status mmdit_config_check(const mmdit_config_t *c); /* ARGUMENT with the field that is wrong */
+/* Multiply-adds times two of one forward pass of one sample, products only; N + T tokens, all of them valid keys. What
+ * runs, exactly: the last block's text ends at attention. Neither adapters nor what is run again for backward count. */
+typedef struct {
+    double linear;     /* qkv, attention's output and the MLP, over tokens */
+    double attention;  /* scores, and values weighted by them */
+    double modulation; /* of the timestep, a sample: its embedding, each block's six, the output's two */
+    double ends;       /* img_in, txt_in, proj_out */
+} mmdit_flop_t;
+mmdit_flop_t mmdit_forward_flop_terms(const mmdit_config_t *c, int64_t N, int64_t T);
+double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T); /* their sum */
+LENS_CHECKED lens_status mmdit_config_check(const mmdit_config_t *c);     /* ARGUMENT with the field that is wrong */
 
 /* A linear layer, y = x w^T + b, with an adapter or without. As weights: act; as gradients: float, where NULL means
  * frozen: nothing is computed for it. */

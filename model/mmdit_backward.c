@@ -37,6 +37,13 @@ static void stream_to_attention_bwd(mmdit_t *m, const mmdit_stream_t *w, const m
     mmdit_linear_bwd_add(m, &w->mod, &g->mod, d->trains_time ? d->ds : NULL, ds->dmod, m->s, B, MOD_N * D, D);
 }
 
+/* The rows that blocks share hold what forward made last: those of the last block are there. */
+static void run_again(mmdit_t *m, const mmdit_block_t *w, int64_t i) {
+    if (i + 1 == m->config.num_layers) return;
+    if (m->checkpointing == MMDIT_RECOMPUTE_CHEAP) mmdit_block_forward(m, w, i, MMDIT_RUN_CHEAP_AGAIN);
+    if (m->checkpointing == MMDIT_RECOMPUTE_BLOCKS) mmdit_block_forward(m, w, i, MMDIT_RUN_BLOCK_AGAIN);
+}
+
 static void block_backward(mmdit_t *m, const mmdit_block_t *w, const mmdit_block_t *g, int64_t i) {
     kernels_t *k = m->k;
     mmdit_grads_t *d = &m->d;
@@ -44,8 +51,7 @@ static void block_backward(mmdit_t *m, const mmdit_block_t *w, const mmdit_block
     int64_t N = m->shape.N, T = m->shape.T;
     bool text_reaches_output = T > 0 && i + 1 < m->config.num_layers; /* whatever last_text computed forward */
     attention_shape_t shape = mmdit_attention_shape(m, text_reaches_output);
-    if (m->checkpointing == MMDIT_RECOMPUTE_CHEAP) mmdit_block_forward(m, w, i, MMDIT_RUN_CHEAP_AGAIN);
-    if (m->checkpointing == MMDIT_RECOMPUTE_BLOCKS) mmdit_block_forward(m, w, i, MMDIT_RUN_BLOCK_AGAIN);
+    run_again(m, w, i);
     stream_from_attention_bwd(m, &w->img, &g->img, &b->img, &d->img, N);
     if (text_reaches_output) stream_from_attention_bwd(m, &w->txt, &g->txt, &b->txt, &d->txt, T);
     k->attention_bwd(k, d->dq, d->dk, d->dv, d->img.d_o, d->txt.d_o, b->img.o, b->txt.o, b->lse, b->q, b->k, b->v,

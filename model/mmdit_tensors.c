@@ -16,17 +16,22 @@ int64_t mmdit_out_width(const mmdit_config_t *c) {
     return c->out_channels * c->patch_size * c->patch_size;
 }
 
-double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T) {
+mmdit_flop_t mmdit_forward_flop_terms(const mmdit_config_t *c, int64_t N, int64_t T) {
     double D = (double)mmdit_dim(c), M = (double)mmdit_mlp_dim(c), n = (double)N, t = (double)T,
            blocks = (double)c->num_layers;
-    double attend = 4 * D * D,
-           mlp = 3 * D * M; /* multiply-adds a token: qkv and output; the three matrices of SwiGLU */
-    double tokens = blocks * (n + t) * attend + blocks * n * mlp + (blocks - 1) * t * mlp - t * D * D;
-    double scores = (blocks - 1) * 2 * (n + t) * (n + t) * D + 2 * n * (n + t) * D;
-    double modulation = blocks * (T > 0 ? 12 : 6) * D * D + 2 * D * D + MMDIT_TIME_EMBED_DIM * D + D * D;
-    double ends = n * D * (double)(c->in_channels + mmdit_out_width(c)) +
-                  t * D * (double)(c->num_text_layers * c->enc_hidden_dim);
-    return 2 * (tokens + scores + modulation + ends);
+    double qkv = 3 * D * D, out = D * D, mlp = 3 * D * M; /* multiply-adds a token */
+    double text_goes_on = (blocks - 1) * t, attends = (blocks - 1) * (n + t) + n;
+    return (mmdit_flop_t){.linear = 2 * (blocks * (n + t) * qkv + (blocks * n + text_goes_on) * (out + mlp)),
+                          .attention = 2 * (2 * attends * (n + t) * D),
+                          .modulation =
+                              2 * (blocks * (T > 0 ? 12 : 6) * D * D + 2 * D * D + MMDIT_TIME_EMBED_DIM * D + D * D),
+                          .ends = 2 * (n * D * (double)(c->in_channels + mmdit_out_width(c)) +
+                                       t * D * (double)(c->num_text_layers * c->enc_hidden_dim))};
+}
+
+double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T) {
+    mmdit_flop_t f = mmdit_forward_flop_terms(c, N, T);
+    return f.linear + f.attention + f.modulation + f.ends;
 }
 
 const char *mmdit_checkpointing_name(mmdit_checkpointing mode) {

@@ -274,6 +274,17 @@ done:
     return lens_context(st, "%s", dir);
 }
 
+lens_status pipeline_load_mmdit(mmdit_config_t *out, const char *dir) {
+    json_t *j = NULL;
+    *out = (mmdit_config_t){0};
+    lens_status st = read_json(&j, dir, "transformer/config.json");
+    if (st == LENS_OK) st = parse_transformer(out, j);
+    if (st == LENS_OK) st = mmdit_config_check(out);
+    json_decref(j);
+    if (st == LENS_ARGUMENT) st = LENS_FORMAT;
+    return lens_context(st, "%s", dir);
+}
+
 lens_status pipeline_has_embedding(bool *out, const char *dir) {
     str_t path = {0};
     json_t *j = NULL;

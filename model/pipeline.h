@@ -51,6 +51,8 @@ st_entry_t pipeline_entry(const plan_row_t *row, const float *bytes);
 /* All but the weights. Makes the folders below `dir`, which is the caller's to make and publish. */
 LENS_CHECKED lens_status pipeline_save_config(const char *dir, const pipeline_config_t *c);
 LENS_CHECKED lens_status pipeline_load_config(pipeline_config_t *out, const char *dir);
+/* transformer/config.json alone, as released models have it. */
+LENS_CHECKED lens_status pipeline_load_mmdit(mmdit_config_t *out, const char *dir);
 /* Whether text_encoder/ of the folder is our learned embedding: other pipelines have other encoders, or none. */
 LENS_CHECKED lens_status pipeline_has_embedding(bool *out, const char *dir);
 

@@ -3,14 +3,22 @@
 lens_status averaged_init(averaged_t *a, train_state_t *s, const pipeline_config_t *p) {
     *a = (averaged_t){.state = s, .in_place = s->n_ema > 0 && (act_t *)s->w == s->acts};
     if (!a->in_place) return LENS_OK;
-    lens_status st = pipeline_tensors_init(&a->average, p, s->weights.plan.group_align);
-    if (st == LENS_OK) plan_bind(&a->average.plan, s->ema[0]);
+    lens_status st = LENS_OK;
+    LENS_GO(pipeline_tensors_init(&a->average, p, s->weights.plan.group_align));
+    if (train_state_is_lora(s)) {
+        a->adapters.group_align = s->plan->group_align;
+        LENS_GO(mmdit_plan_lora(&a->adapters, &a->average.mmdit, &p->mmdit, &s->lora));
+        plan_bind(&a->average.plan, s->frozen);
+    }
+    plan_bind(train_state_is_lora(s) ? &a->adapters : &a->average.plan, s->ema[0]);
+done:
     if (st != LENS_OK) averaged_free(a);
     return st;
 }
 
 void averaged_free(averaged_t *a) {
     pipeline_tensors_free(&a->average);
+    plan_free(&a->adapters);
     *a = (averaged_t){0};
 }
 

@@ -12,6 +12,7 @@
 typedef struct {
     train_state_t *state;       /* borrowed */
     pipeline_tensors_t average; /* bound to the average, where it is read in place */
+    plan_t adapters;            /* LoRA: theirs, of average */
     bool in_place;
 } averaged_t;
 

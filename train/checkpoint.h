@@ -53,5 +53,7 @@ LENS_CHECKED lens_status checkpoint_load_view(checkpoint_position_t *at, const s
  * (model/weights.h: train.init_from); what it does not hold of text embedding and adapters stays. The state is no good
  * after a failure. */
 LENS_CHECKED lens_status checkpoint_init_from(train_state_t *s, const char *path, comm_t *comm);
+/* Every rank: the frozen model that adapters are trained on, all of it, from such a folder or file. */
+LENS_CHECKED lens_status checkpoint_load_frozen(train_state_t *s, const char *path, comm_t *comm);
 
 #endif

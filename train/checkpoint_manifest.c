@@ -51,7 +51,7 @@ lens_status checkpoint_manifest_to_json(str_t *out, const checkpoint_manifest_t 
         json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", m->file[i].name, "bytes",
                                                (json_int_t)m->file[i].hash.n_bytes, "xxh3_128", m->file[i].hash.hex));
     bool all = json_array_size(files) == (size_t)m->n;
-    json_t *j = json_pack("{s:i, s:I, s:o}", "version", MANIFEST_VERSION, "step", (json_int_t)m->step, "files", files);
+    json_t *j = json_pack("{s:i, s:I, s:o}", "version", CHECKPOINT_VERSION, "step", (json_int_t)m->step, "files", files);
     char *text = j && all ? json_dumps(j, JSON_INDENT(1)) : NULL;
     json_decref(j);
     if (!text) return lens_fail(LENS_MEMORY, "out of memory for a manifest of %d files", m->n);
@@ -88,13 +88,13 @@ static lens_status parse_file(checkpoint_manifest_t *m, const json_t *j, const c
 static lens_status parse(checkpoint_manifest_t *m, const json_t *j, const char *where) {
     const json_t *version = json_object_get(j, "version"), *step = json_object_get(j, "step");
     const json_t *files = json_object_get(j, "files");
-    if (!json_is_integer(version) || json_integer_value(version) != MANIFEST_VERSION)
-        return lens_fail(LENS_FORMAT, "%s: version: expected %d", where, MANIFEST_VERSION);
+    if (!json_is_integer(version) || json_integer_value(version) != CHECKPOINT_VERSION)
+        return lens_fail(LENS_FORMAT, "%s: version: expected %d", where, CHECKPOINT_VERSION);
     if (!json_is_integer(step) || json_integer_value(step) < 0)
         return lens_fail(LENS_FORMAT, "%s: step: expected a count", where);
     m->step = json_integer_value(step);
-    if (!json_is_array(files) || json_array_size(files) > MANIFEST_MAX_FILES)
-        return lens_fail(LENS_FORMAT, "%s: files: expected a list of at most %d", where, MANIFEST_MAX_FILES);
+    if (!json_is_array(files) || json_array_size(files) > CHECKPOINT_MAX_FILES)
+        return lens_fail(LENS_FORMAT, "%s: files: expected a list of at most %d", where, CHECKPOINT_MAX_FILES);
     for (size_t i = 0; i < json_array_size(files); i++) LENS_TRY(parse_file(m, json_array_get(files, i), where));
     return LENS_OK;
 }
@@ -113,7 +113,7 @@ lens_status checkpoint_manifest_from_json(checkpoint_manifest_t *m, const char *
 
 lens_status checkpoint_manifest_write(const checkpoint_manifest_t *m, const char *dir) {
     str_t path = {0}, text = {0};
-    str_addf(&path, "%s/" MANIFEST_NAME, dir);
+    str_addf(&path, "%s/" CHECKPOINT_MANIFEST_NAME, dir);
     lens_status st = str_status(&path);
     if (st == LENS_OK) st = checkpoint_manifest_to_json(&text, m);
     if (st == LENS_OK) st = file_write(path.s, text.s, text.len);
@@ -127,7 +127,7 @@ lens_status checkpoint_manifest_read(checkpoint_manifest_t *m, const char *dir) 
     char *text = NULL;
     size_t n = 0;
     *m = (checkpoint_manifest_t){0};
-    str_addf(&path, "%s/" MANIFEST_NAME, dir);
+    str_addf(&path, "%s/" CHECKPOINT_MANIFEST_NAME, dir);
     lens_status st = str_status(&path);
     if (st == LENS_OK) st = file_read(&text, &n, path.s, MANIFEST_MAX_BYTES);
     if (st == LENS_OK) st = checkpoint_manifest_from_json(m, text, n, path.s);

@@ -6,9 +6,9 @@
 #include "base/file_hash.h"
 #include "base/str.h"
 
-#define MANIFEST_NAME "manifest.json"
-#define MANIFEST_VERSION 2 /* of the checkpoint */
-#define MANIFEST_MAX_FILES 100000
+#define CHECKPOINT_MANIFEST_NAME "manifest.json"
+#define CHECKPOINT_VERSION 2 /* of the checkpoint */
+#define CHECKPOINT_MAX_FILES 100000
 
 typedef struct {
     char *name; /* path below the folder: no "..", not absolute */

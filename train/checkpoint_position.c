@@ -27,7 +27,7 @@ static json_t *to_json(const checkpoint_position_t *at, const state_view_t *view
         return NULL;
     }
     return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:{s:f, s:f, s:I}, s:i, s:i, s:s, s:o}", "version",
-                     MANIFEST_VERSION, "step", (json_int_t)at->step, "n_updates", (json_int_t)at->n_updates,
+                     CHECKPOINT_VERSION, "step", (json_int_t)at->step, "n_updates", (json_int_t)at->n_updates,
                      "n_skipped", (json_int_t)at->n_skipped, "n_images", (json_int_t)at->n_images, "seed",
                      (json_int_t)at->seed, "n_samples", (json_int_t)at->n_samples, "data_hash", hash, "guard", "mean",
                      at->guard_mean, "var", at->guard_var, "n", (json_int_t)at->guard_n, "world", world, "zero",
@@ -80,8 +80,8 @@ static lens_status parse(checkpoint_position_t *out, const char *path, const jso
     const json_t *guard = json_object_get(j, "guard");
     *out = (checkpoint_position_t){0};
     LENS_TRY(get_count(&version, path, j, "version"));
-    if (version != MANIFEST_VERSION)
-        return lens_fail(LENS_FORMAT, "%s: version: expected %d, got %lld", path, MANIFEST_VERSION, (long long)version);
+    if (version != CHECKPOINT_VERSION)
+        return lens_fail(LENS_FORMAT, "%s: version: expected %d, got %lld", path, CHECKPOINT_VERSION, (long long)version);
     LENS_TRY(get_count(&out->step, path, j, "step"));
     LENS_TRY(get_count(&out->n_updates, path, j, "n_updates"));
     LENS_TRY(get_count(&out->n_skipped, path, j, "n_skipped"));

@@ -130,7 +130,7 @@ static lens_status write_common_files(checkpointer_t *ck) {
     LENS_GO(dir_make(path.s));
     for (int i = 0; i < ck->layout.n_exports; i++) {
         const checkpoint_export_t *e = &ck->layout.export[i];
-        if (e->part == PIPELINE_TRANSFORMER) LENS_GO(write_pipeline(ck, e));
+        if (e->part == PIPELINE_TRANSFORMER && e->n > 0) LENS_GO(write_pipeline(ck, e));
         if (e->cut.n_files > 1) LENS_GO(write_index(ck, e));
     }
     LENS_GO(checkpoint_position_write(ck->dir.s, &ck->at, &ck->view, ck->layout.world));

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "model/adapter.h"
 #include "train/ckpt.h"
 #include "train/ckpt_write.h"
@@ -16,9 +15,7 @@ st_dtype ckpt_dtype(const ckpt_options_t *o) {
 
 static lens_status write_like(const ckpt_source_t *like, const ckpt_options_t *o, ckpt_values_fn values,
                               void *context) {
-    LENS_TRY(ckpt_write(o->out, like, ckpt_dtype(o), (uint64_t)o->max_file_mb * 1000 * 1000, values, context));
-    log_info("%s: %d tensors, %lld parameters", o->out, ckpt_source_n(like), (long long)ckpt_source_n_elements(like));
-    return LENS_OK;
+    return ckpt_write(o->out, like, ckpt_dtype(o), (uint64_t)o->max_file_mb * 1000 * 1000, values, context);
 }
 
 /* ---- convert ---- */

@@ -1,4 +1,4 @@
-/* lens ckpt show and verify: what stands in a checkpoint, and whether it is whole. */
+/* lens ckpt show: what stands in a checkpoint. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -165,7 +165,7 @@ static void print_text(const summary_t *s) {
     printf("%s\n", s->dir.s);
     if (s->checkpoint)
         printf("step %" PRId64 ": %" PRId64 " updates, %" PRId64 " skipped, %" PRId64 " images; seed %" PRId64
-               ", %" PRId64 " samples; %" PRId64 " ranks, zero %" PRId64 ", %s\n",
+               ", %" PRId64 " samples; world %" PRId64 ", zero %" PRId64 ", %s\n",
                s->at.step, s->at.n_updates, s->at.n_skipped, s->at.n_images, s->at.seed, s->at.n_samples,
                (int64_t)json_integer_value(json_object_get(s->trainer, "world")),
                (int64_t)json_integer_value(json_object_get(s->trainer, "zero")), text_of(s->trainer, "optimizer"));
@@ -209,33 +209,5 @@ lens_status ckpt_show(const char *path, const ckpt_options_t *o) {
     free(s->config);
     str_free(&s->dir);
     free(s);
-    return st;
-}
-
-/* ---- verify ---- */
-
-lens_status ckpt_verify(const char *path, int64_t *n_faults) {
-    str_t dir = {0};
-    checkpoint_manifest_t m = {0};
-    uint64_t n_bytes = 0;
-    *n_faults = 0;
-    lens_status st = LENS_OK;
-    LENS_GO(ckpt_source_path(&dir, path, CKPT_WEIGHTS));
-    LENS_GO(checkpoint_manifest_read(&m, dir.s));
-    for (int i = 0; i < m.n; i++) {
-        n_bytes += m.file[i].hash.n_bytes;
-        st = checkpoint_manifest_check(&m, dir.s, i);
-        if (st != LENS_OK && st != LENS_FORMAT && st != LENS_IO) goto done;
-        if (st != LENS_OK) {
-            printf("%s\n", lens_error());
-            ++*n_faults;
-        }
-        st = LENS_OK;
-    }
-    if (*n_faults == 0)
-        printf("%s: step %" PRId64 ", %d files, %.1f MiB: whole\n", dir.s, m.step, m.n, (double)n_bytes / (1 << 20));
-done:
-    checkpoint_manifest_free(&m);
-    str_free(&dir);
     return st;
 }

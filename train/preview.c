@@ -78,7 +78,7 @@ lens_status preview_new(preview_t **out, kernels_t *k, const train_config_t *c, 
     lens_status st = LENS_OK;
     int64_t world = comm_world(comm);
     LENS_GO(read_prompts(v, d));
-    LENS_GO(generator_new(&v->generator, k, p, 1));
+    LENS_GO(generator_new(&v->generator, k, p, 1, c->lora.rank));
     v->share = (v->prompts.n + world - 1) / world;
     v->mine = calloc((size_t)v->share, (size_t)v->picture_bytes);
     if (comm_rank(comm) == 0) v->gathered = calloc((size_t)(world * v->share), (size_t)v->picture_bytes);

@@ -18,9 +18,6 @@ lens_status schedule_check(const schedule_t *s) {
     if (s->kind == SCHEDULE_CONSTANT) return LENS_OK;
     if (!(s->min_lr >= 0 && s->min_lr <= s->lr))
         return lens_fail(LENS_ARGUMENT, "train.min_lr = %g: expected 0 to train.lr = %g", s->min_lr, s->lr);
-    if (s->kind == SCHEDULE_COSINE && s->warmup >= s->steps)
-        return lens_fail(LENS_ARGUMENT, "train.warmup = %lld: a cosine needs it below train.steps = %lld",
-                         (long long)s->warmup, (long long)s->steps);
     if (s->kind == SCHEDULE_WSD && (s->decay_steps < 1 || s->decay_steps > s->steps - s->warmup))
         return lens_fail(LENS_ARGUMENT,
                          "train.decay_steps = %lld: expected 1 to the %lld steps between warm-up and end",

@@ -19,8 +19,8 @@ typedef struct {
 } schedule_t;
 
 LENS_CHECKED lens_status schedule_kind_parse(schedule_kind *out, const char *name); /* "constant", "cosine", "wsd" */
-/* ARGUMENT, in the words of the configuration: a decay that begins before the warm-up has ended or has no length, a
- * cosine without room for it, min_lr above lr. */
+/* ARGUMENT, in the words of the configuration: a decay that begins before the warm-up has ended or has no length, or a
+ * min_lr above lr. A run may end within its warm-up. */
 LENS_CHECKED lens_status schedule_check(const schedule_t *s);
 /* step counts from 1; at step `warmup` the full rate is reached, at `steps` (and beyond) the last one. */
 double schedule_lr(const schedule_t *s, int64_t step);

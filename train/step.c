@@ -10,7 +10,7 @@
 /* Over one step, this rank's; added up over ranks in one message. */
 typedef struct {
     double loss, flop, n_images, votes; /* loss: with each sample's weight */
-    double t_loss[STEP_T_BINS], t_count[STEP_T_BINS];
+    loss_bins_t bins;
 } step_sums_t;
 
 struct stepper {
@@ -19,6 +19,7 @@ struct stepper {
     pipeline_config_t pipeline;
     int64_t side, C; /* px to a token's side; channels of a token */
     int64_t max_batch, max_elements;
+    bool trains_text;
     mmdit_t *model;
     text_encoder_t *text;                              /* NULL where features are given */
     void *features[MMDIT_MAX_TEXT_LAYERS];             /* device act [B, T, e]: given ones */
@@ -75,6 +76,7 @@ lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, 
         .k = k, .config = c, .pipeline = *p, .side = p->mmdit.patch_size * p->downscale, .C = p->mmdit.in_channels};
     lens_status st = LENS_OK;
     mmdit_limits_t limits = {.checkpointing = checkpointing_of(c->train.checkpointing),
+                             .lora_rank = c->lora.rank,
                              .shapes = shapes,
                              .n_shapes = n_shapes,
 
@@ -91,6 +93,7 @@ lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, 
         LENS_GO(lens_fail(LENS_MEMORY, "out of memory for a training step"));
     LENS_GO(mmdit_new(&s->model, k, &p->mmdit, &limits));
     LENS_GO(alloc_text(s));
+    s->trains_text = s->text && c->lora.rank == 0;
     LENS_GO(alloc_device(s));
     *out = s;
 done:
@@ -193,19 +196,16 @@ static lens_status set_input(stepper_t *s, const pipeline_tensors_t *w, micro_t 
     LENS_TRY(text_encoder_forward(s->text, w->embedding, u->batch->caption + u->first, u->n, &features, &u->in.text_len,
                                   &u->in.T));
     u->in.text[0] = features;
-    u->dtext[0] = text_encoder_dfeatures(s->text);
+    u->dtext[0] = s->trains_text ? text_encoder_dfeatures(s->text) : NULL;
     return LENS_OK;
 }
 
 static void add_sums(stepper_t *s, const micro_t *u) {
     for (int64_t i = 0; i < u->n; i++) {
-        int bin = (int)(s->host_t[i] * STEP_T_BINS);
-        if (bin >= STEP_T_BINS) bin = STEP_T_BINS - 1;
         s->sums.loss += u->weight * s->host_loss[i];
         s->sums.flop += 3 * mmdit_forward_flop(&s->pipeline.mmdit, u->h * u->w, u->in.text_len[i]);
         s->sums.n_images++;
-        s->sums.t_loss[bin] += s->host_loss[i];
-        s->sums.t_count[bin]++;
+        loss_bins_add(&s->sums.bins, (double)s->host_t[i], s->host_loss[i], u->weight);
     }
 }
 
@@ -232,7 +232,7 @@ static lens_status run_micro(stepper_t *s, train_state_t *state, micro_t *u, boo
     k->download(k, s->host_loss, s->loss, sizeof(double) * (size_t)u->n);
     lap(&s->times.forward_s, &clock);
     mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &u->in, s->dv, u->dtext, &backward);
-    if (s->text && u->in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
+    if (s->trains_text && u->in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
     train_state_end_inputs(state);
     lap(&s->times.backward_s, &clock);
     add_sums(s, u);
@@ -288,8 +288,7 @@ static void set_result(const step_sums_t *sums, step_result_t *out) {
     out->model_flop = sums->flop;
     out->n_images = sums->n_images;
     out->votes = sums->votes;
-    for (int i = 0; i < STEP_T_BINS; i++)
-        out->t_loss[i] = sums->t_count[i] > 0 ? sums->t_loss[i] / sums->t_count[i] : NAN;
+    out->bins = sums->bins;
 }
 
 lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u, step_result_t *out) {
@@ -299,8 +298,8 @@ lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const 
     s->sums.votes = u->vote;
     LENS_TRY(comm_sum_f64(comm, (double *)&s->sums, sizeof s->sums / sizeof(double), "losses"));
     set_result(&s->sums, out);
-    out->skipped =
-        !isfinite(out->loss) || !isfinite(out->grad_norm) || (u->takes && !u->takes(u->arg, out->grad_norm, out->loss));
+    out->skipped = u->takes && !u->takes(u->arg, out->grad_norm, out->loss);
+    out->skipped |= !isfinite(out->loss) || !isfinite(out->grad_norm);
     lap(&s->times.update_s, &clock);
     if (!out->skipped) train_state_update(state, &u->adamw, s->config->train.clip);
     LENS_TRY(s->k->finish(s->k));

@@ -6,10 +6,9 @@
 #ifndef LENS_TRAIN_STEP_H
 #define LENS_TRAIN_STEP_H
 
+#include "train/loss_bins.h"
 #include "train/train_config.h"
 #include "train/train_state.h"
-
-enum { STEP_T_BINS = 10 }; /* of [0, 1) */
 
 /* One rank's part of one batch, on the host; borrowed. */
 typedef struct {
@@ -32,18 +31,18 @@ typedef struct {
 } step_times_t;
 
 typedef struct {
-    double loss, grad_norm;     /* of the whole step, over all ranks */
-    double model_flop;          /* of the whole step: 3 x forward, products only, each caption at its own length */
-    double n_images;            /* of the whole step */
-    double t_loss[STEP_T_BINS]; /* mean loss of the samples whose t is in the bin; NaN where there is none */
-    bool skipped;               /* the gradient was not used */
+    double loss, grad_norm; /* of the whole step, over all ranks */
+    double model_flop;      /* of the whole step: 3 x forward, products only, each caption at its own length */
+    double n_images;        /* of the whole step */
+    loss_bins_t bins;       /* by t */
+    bool skipped;           /* the gradient was not used */
     double votes;
     step_times_t times;
 } step_result_t;
 
 typedef struct {
     adamw_t adamw; /* its step: updates so far, with this one */
-    /* Whether to take a step that is finite; the same answer on every rank. NULL: yes. */
+    /* Whether to take a step, the same answer on every rank; NULL: yes. What is not finite is never taken. */
     bool (*takes)(void *arg, double grad_norm, double loss);
     void *arg;
     double vote; /* of this rank, about anything: comes out summed over ranks */

@@ -72,13 +72,12 @@ static lens_status check_train(const train_config_t *c) {
     for (int i = 0; i < n; i++)
         if (!(decay[i] >= 0 && decay[i] < 1))
             return lens_fail(LENS_ARGUMENT, "train.ema = \"%s\": expected decays of at least 0, below 1", c->train.ema);
-    bool wsd = strcmp(c->train.schedule, "wsd") == 0;
-    if (wsd ? c->train.decay_steps < 1 || c->train.decay_steps + c->train.warmup > c->train.steps
-            : c->train.decay_steps != 0)
-        return lens_fail(LENS_ARGUMENT,
-                         "train.decay_steps = %lld: expected 1 to steps - warmup for wsd, 0 for other schedules",
-                         (long long)c->train.decay_steps);
-    return LENS_OK;
+    if (c->lora.rank > 0 && (!c->train.init_from || strcmp(c->train.optimizer, "adamw") != 0))
+        return lens_fail(LENS_ARGUMENT, "lora.rank = %lld: expected train.init_from, the frozen weights, and adamw",
+                         (long long)c->lora.rank);
+    schedule_t schedule;
+    LENS_TRY(train_config_schedule(&schedule, c));
+    return schedule_check(&schedule);
 }
 
 static lens_status check(const train_config_t *c) {
@@ -204,9 +203,11 @@ double train_config_mu(const train_config_t *c, int64_t n_tokens) {
     return strcmp(c->flow.mu, "auto") == 0 ? flow_training_mu(n_tokens) : strtod(c->flow.mu, NULL);
 }
 
-double train_config_lr(const train_config_t *c, int64_t step) {
-    if (step < c->train.warmup) return c->train.lr * (double)step / (double)c->train.warmup;
-    if (strcmp(c->train.schedule, "constant") == 0 || c->train.steps <= c->train.warmup) return c->train.lr;
-    double done = (double)(step - c->train.warmup) / (double)(c->train.steps - c->train.warmup);
-    return c->train.lr * 0.5 * (1.0 + cos(done * 3.14159265358979323846));
+lens_status train_config_schedule(schedule_t *out, const train_config_t *c) {
+    *out = (schedule_t){.lr = c->train.lr,
+                        .min_lr = c->train.min_lr,
+                        .steps = c->train.steps,
+                        .warmup = c->train.warmup,
+                        .decay_steps = c->train.decay_steps};
+    return schedule_kind_parse(&out->kind, c->train.schedule);
 }

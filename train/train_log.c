@@ -15,7 +15,7 @@ typedef struct {
     int n;
     const char *name[MAX_VALUES];
     double value[MAX_VALUES];
-    char bin_name[STEP_T_BINS + VALIDATION_LEVELS][20];
+    char level_name[VALIDATION_LEVELS][20];
 } line_t;
 
 static void add(line_t *l, const char *name, double value) {
@@ -24,17 +24,13 @@ static void add(line_t *l, const char *name, double value) {
     l->value[l->n++] = value;
 }
 
-static void add_bins(line_t *l, const char *prefix, char (*name)[20], const double *value, int n) {
-    for (int i = 0; i < n; i++) {
-        snprintf(name[i], sizeof name[i], "%s%d", prefix, i);
-        add(l, name[i], value[i]);
-    }
-}
-
 static void add_valid(line_t *l, const train_log_valid_t *v) {
     add(l, "valid_loss", v->weights.loss);
     add(l, "valid_loss_ema", v->average.loss);
-    add_bins(l, "valid_loss_t", l->bin_name + STEP_T_BINS, v->weights.loss_of_t, VALIDATION_LEVELS);
+    for (int i = 0; i < VALIDATION_LEVELS; i++) {
+        snprintf(l->level_name[i], sizeof l->level_name[i], "valid_loss_t%d", i);
+        add(l, l->level_name[i], v->weights.loss_of_t[i]);
+    }
 }
 
 static lens_status write_metrics(metrics_t *m, const train_log_step_t *s, double images_per_s, double mfu) {
@@ -51,7 +47,7 @@ static lens_status write_metrics(metrics_t *m, const train_log_step_t *s, double
     add(&l, "comm_s", r->times.comm_s);
     add(&l, "exposed_s", r->times.exposed_s);
     add(&l, "skipped", r->skipped);
-    add_bins(&l, "loss_t", l.bin_name, r->t_loss, STEP_T_BINS);
+    for (int i = 0; i < N_LOSS_BINS; i++) add(&l, loss_bin_names[i], loss_bins_mean(&r->bins, i));
     if (s->valid->is_there) add_valid(&l, s->valid);
     return metrics_step(m, s->step, l.n, l.name, l.value);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- buffers ---- */
 
@@ -62,22 +63,47 @@ static lens_status alloc_moments(train_state_t *s, const train_config_t *c) {
     return LENS_OK;
 }
 
+/* The rows that are trained, and their gradients' places in the model. */
+static lens_status plan_all(train_state_t *s, const pipeline_config_t *p, size_t align) {
+    LENS_TRY(pipeline_tensors_init(&s->weights, p, align));
+    LENS_TRY(pipeline_tensors_init(&s->grads, p, align));
+    s->plan = &s->weights.plan;
+    return LENS_OK;
+}
+
+static lens_status plan_adapters(train_state_t *s, const pipeline_config_t *p, size_t align) {
+    LENS_TRY(pipeline_tensors_init(&s->weights, p, 0));
+    s->adapters.group_align = s->grads.plan.group_align = align;
+    LENS_TRY(mmdit_plan_lora(&s->adapters, &s->weights.mmdit, &p->mmdit, &s->lora));
+    LENS_TRY(mmdit_plan_lora(&s->grads.plan, &s->grads.mmdit, &p->mmdit, &s->lora));
+    s->plan = &s->adapters;
+    void *frozen;
+    LENS_TRY(s->k->alloc(s->k, &frozen, s->k->act_bytes * (size_t)plan_n_floats(&s->weights.plan), "frozen weights"));
+    s->frozen = frozen;
+    plan_bind_as(&s->weights.plan, s->frozen, s->k->act_bytes);
+    return LENS_OK;
+}
+
 lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll, const train_config_t *c,
                              const pipeline_config_t *p) {
-    *s = (train_state_t){.k = k, .coll = coll, .zero = coll->world > 1 ? (int)c->train.zero : 0, .staged = {-1, -1}};
+    *s = (train_state_t){.k = k,
+                         .coll = coll,
+                         .zero = coll->world > 1 ? (int)c->train.zero : 0,
+                         .lora = {.rank = c->lora.rank, .alpha = c->lora.alpha, .targets = c->lora.targets},
+                         .staged = {-1, -1}};
     int pieces = s->zero > 0 ? coll->world : 1, piece = s->zero > 0 ? coll->rank : 0;
     size_t align = partition_group_align(pieces), group_bytes = (size_t)(c->train.group_mb * (1 << 20));
     lens_status st = LENS_OK;
-    LENS_GO(pipeline_tensors_init(&s->weights, p, align));
-    LENS_GO(pipeline_tensors_init(&s->grads, p, align));
-    LENS_GO(partition_init(&s->partition, &s->weights.plan, pieces, piece, group_bytes));
+    LENS_GO(train_state_is_lora(s) ? plan_adapters(s, p, align) : plan_all(s, p, align));
+    LENS_GO(partition_init(&s->partition, s->plan, pieces, piece, group_bytes));
     s->reduced = calloc((size_t)s->partition.n_groups, sizeof *s->reduced);
     s->gathered = calloc((size_t)s->partition.n_groups, sizeof *s->gathered);
     if (!s->reduced || !s->gathered) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for the state of training"));
     LENS_GO(alloc_weights(s));
     LENS_GO(alloc_gradients(s));
     LENS_GO(alloc_moments(s, c));
-    plan_bind_as(&s->weights.plan, s->acts, k->act_bytes);
+    if (strcmp(c->train.optimizer, "muon") == 0) LENS_GO(muon_new(&s->muon, k, coll, s->plan, &s->partition));
+    plan_bind_as(s->plan, s->acts, k->act_bytes);
     if (s->zero < 2) plan_bind(&s->grads.plan, s->g);
 done:
     if (st != LENS_OK) train_state_free(s);
@@ -87,11 +113,13 @@ done:
 void train_state_free(train_state_t *s) {
     if (!s->k) return;
     if ((act_t *)s->w != s->acts) s->k->free(s->k, s->w);
-    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq};
+    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq, s->frozen};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) s->k->free(s->k, device[i]);
     for (int i = 0; i < TRAIN_MAX_EMA; i++) s->k->free(s->k, s->ema[i]);
-    pipeline_tensors_free(&s->weights);
+    muon_free(s->muon);
     pipeline_tensors_free(&s->grads);
+    pipeline_tensors_free(&s->weights);
+    plan_free(&s->adapters);
     partition_free(&s->partition);
     free(s->reduced);
     free(s->gathered);
@@ -102,7 +130,8 @@ size_t train_state_bytes(const train_state_t *s) {
     const partition_t *p = &s->partition;
     int64_t fields = s->n_fields - ((act_t *)s->w == s->acts), grads = p->n;
     if (s->zero == 2) grads = 2 * p->n_largest_group + p->n_own;
-    return s->k->act_bytes * (size_t)p->n + sizeof(float) * (size_t)(fields * p->n_own + grads);
+    size_t frozen = train_state_is_lora(s) ? s->k->act_bytes * (size_t)plan_n_floats(&s->weights.plan) : 0;
+    return frozen + s->k->act_bytes * (size_t)p->n + sizeof(float) * (size_t)(fields * p->n_own + grads);
 }
 
 /* ---- weights ---- */
@@ -263,18 +292,46 @@ static void update_slices(train_state_t *s, const adamw_t *o, int first, int end
              s->v + a->own_at, own_grads(s, g) + (a->own_at - g->own_at), s->scale, n, &mine);
 }
 
+static muon_piece_t muon_piece(const train_state_t *s, int i) {
+    const partition_group_t *g = &s->partition.group[i];
+    return (muon_piece_t){.master = s->w + g->own_at,
+                          .acts = (char *)s->acts + (size_t)g->own_first * s->k->act_bytes,
+                          .m = s->m + g->own_at,
+                          .v = s->v + g->own_at,
+                          .g = own_grads(s, g),
+                          .scale = s->scale};
+}
+
+/* The momentum of the next group comes together while this one's products are made. */
+static void update_by_muon(train_state_t *s, const adamw_t *o, int i) {
+    bool ahead = is_shared_out(s) && i + 1 < s->partition.n_groups;
+    muon_piece_t piece = muon_piece(s, i), next = muon_piece(s, ahead ? i + 1 : i);
+    if (i == 0 || !is_shared_out(s)) muon_begin_group(s->muon, i, &piece, o);
+    if (ahead) muon_begin_group(s->muon, i + 1, &next, o);
+    muon_end_group(s->muon, i, &piece, o);
+}
+
+static void update_by_adamw(train_state_t *s, const adamw_t *o, int *slice, int i) {
+    const partition_t *p = &s->partition;
+    while (*slice < p->n_slices && p->slice[*slice].group == i) {
+        int end = end_of_run(p, *slice);
+        update_slices(s, o, *slice, end);
+        *slice = end;
+    }
+}
+
 void train_state_update(train_state_t *s, const adamw_t *o, double clip) {
     kernels_t *k = s->k;
     const partition_t *p = &s->partition;
     double ramp = (1.0 + (double)o->step) / (10.0 + (double)o->step); /* a short history has a short average */
+    int slice = 0;
     k->clip_scale(k, s->scale, s->sum_sq, clip);
-    for (int i = 0, slice = 0; i < p->n_groups; i++) {
+    for (int i = 0; i < p->n_groups; i++) {
         const partition_group_t *g = &p->group[i];
-        while (slice < p->n_slices && p->slice[slice].group == i) {
-            int end = end_of_run(p, slice);
-            update_slices(s, o, slice, end);
-            slice = end;
-        }
+        if (s->muon)
+            update_by_muon(s, o, i);
+        else
+            update_by_adamw(s, o, &slice, i);
         for (int e = 0; e < s->n_ema; e++)
             k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, g->own_n,
                    (float)(s->ema_decay[e] < ramp ? s->ema_decay[e] : ramp));

@@ -12,6 +12,7 @@
 #define LENS_TRAIN_TRAIN_STATE_H
 
 #include "kernels/collectives.h"
+#include "train/muon.h"
 #include "train/partition.h"
 #include "train/train_config.h"
 
@@ -27,15 +28,20 @@ typedef struct {
     collectives_t *coll; /* borrowed */
     int zero;            /* 0 in a world of 1 */
     partition_t partition;
-    pipeline_tensors_t weights, grads; /* equal plans; grads at zero 2: bound group by group */
-    act_t *acts;                       /* act [partition.n] */
-    float *g;                          /* device f32 [partition.n]; zero 2: two stages [2, n_largest_group] */
-    float *g_own;                      /* zero 2: device f32 [n_own] */
+    const plan_t *plan;                /* of what is trained: all weights, or the adapters of a frozen model (LoRA) */
+    pipeline_tensors_t weights, grads; /* grads.plan equals *plan; at zero 2 it is bound group by group */
+    mmdit_lora_t lora;
+    plan_t adapters; /* LoRA: theirs; weights.plan is the frozen model's then, and bound to: */
+    act_t *frozen;
+    act_t *acts;  /* act [partition.n] */
+    float *g;     /* device f32 [partition.n]; zero 2: two stages [2, n_largest_group] */
+    float *g_own; /* zero 2: device f32 [n_own] */
     int n_fields;
     train_field_t field[TRAIN_MAX_FIELDS];
     float *w, *m, *v, *ema[TRAIN_MAX_EMA]; /* the fields; w is acts itself where both are float and nothing is shared */
     int n_ema;
     double ema_decay[TRAIN_MAX_EMA];
+    muon_t *muon;                 /* where the optimiser is Muon */
     float *scale;                 /* device: of the gradient, from clipping */
     double *sum_sq;               /* device */
     ticket_t *reduced, *gathered; /* [n_groups]: of the group's last gradients and weights */
@@ -43,11 +49,16 @@ typedef struct {
     int staged[2];                /* zero 2: the group in each stage, -1: none */
 } train_state_t;
 
+static inline bool train_state_is_lora(const train_state_t *s) {
+    return s->lora.rank > 0;
+}
+
 LENS_CHECKED lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll, const train_config_t *c,
                                           const pipeline_config_t *p);
 void train_state_free(train_state_t *s);
 size_t train_state_bytes(const train_state_t *s); /* of all device buffers */
-/* Collective. Initial weights, a function of the seed and a tensor's name; averages equal them. */
+/* Collective. Initial values of what is trained, a function of the seed and a tensor's name; averages equal them. The
+ * frozen model of adapters has none before it is loaded (checkpoint_load_frozen). */
 LENS_CHECKED lens_status train_state_start(train_state_t *s, uint64_t seed);
 /* Collective. After the master weights were replaced: acts become them. */
 LENS_CHECKED lens_status train_state_refresh(train_state_t *s);
@@ -63,8 +74,8 @@ mmdit_watch_t train_state_watch_backward(train_state_t *s); /* leaves out the en
 void train_state_end_inputs(train_state_t *s);
 /* Collective: waits for the gradients. *norm: the root of the sum of squares over all ranks' pieces. */
 LENS_CHECKED lens_status train_state_grad_norm(train_state_t *s, double *norm);
-/* Clips (0: not), one AdamW step of this rank's pieces, averages with decays that ramp up from the first update on, and
- * starts to send the new weights. o->step: updates so far, with this one. */
+/* Clips (0: not), one step of the optimiser for this rank's pieces, averages with decays that ramp up from the first
+ * update on, and starts to send the new weights. o->step: updates so far, with this one. */
 void train_state_update(train_state_t *s, const adamw_t *o, double clip);
 
 /* ---- between steps ---- */

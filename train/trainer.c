@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/comm_watchdog.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "train/averaged.h"
 #include "train/checkpoint.h"
+#include "train/grad_guard.h"
 #include "train/launch_check.h"
 #include "train/memory_plan.h"
 #include "train/preview.h"
@@ -40,6 +42,8 @@ typedef struct {
     preview_t *preview;     /* where samples are asked for */
     validator_t *validator; /* where there is a held-out set */
     checkpoint_position_t at;
+    schedule_t schedule;
+    guard_t guard;
     int64_t first_step; /* steps that a checkpoint holds */
     train_log_t log;
     run_record_t record;
@@ -47,7 +51,6 @@ typedef struct {
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */
     double first_loss, last_loss;
-    int64_t n_skipped_in_row;
     bool stops; /* some rank was told to */
 } trainer_t;
 
@@ -80,6 +83,7 @@ static lens_status open_data(trainer_t *t) {
 static lens_status start_state(trainer_t *t, bool resume) {
     const train_config_t *c = t->c;
     LENS_TRY(train_state_init(&t->state, t->k, t->coll, c, &t->pipeline));
+    if (train_state_is_lora(&t->state)) LENS_TRY(checkpoint_load_frozen(&t->state, c->train.init_from, t->comm));
     bool found = checkpoint_exists(c);
     if (found && !resume)
         return lens_fail(LENS_STATE,
@@ -87,7 +91,8 @@ static lens_status start_state(trainer_t *t, bool resume) {
                          c->run.dir);
     if (!found) {
         LENS_TRY(train_state_start(&t->state, (uint64_t)c->run.seed));
-        return c->train.init_from ? checkpoint_init_from(&t->state, c->train.init_from, t->comm) : LENS_OK;
+        if (!c->train.init_from || train_state_is_lora(&t->state)) return LENS_OK;
+        return checkpoint_init_from(&t->state, c->train.init_from, t->comm);
     }
     checkpoint_position_t expected = t->at;
     LENS_TRY(checkpoint_load(&t->at, &t->state, c, &expected, t->comm));
@@ -148,6 +153,12 @@ static lens_status set_up(trainer_t *t, bool resume) {
     LENS_TRY(collectives_host_new(&t->coll, t->comm));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
+    t->guard = (guard_t){.max_zscore = c->train.skip_zscore,
+                         .max_skips = c->train.max_skips,
+                         .mean = t->at.guard_mean,
+                         .var = t->at.guard_var,
+                         .n = t->at.guard_n};
+    LENS_TRY(train_config_schedule(&t->schedule, c));
     LENS_TRY(open_stepper(t));
     LENS_TRY(open_loader(t));
     return open_outputs(t);
@@ -193,6 +204,10 @@ static void trace_step(trainer_t *t, int64_t step) {
         t->k->trace_continue(t->k);
 }
 
+static bool takes_step(void *guard, double grad_norm, double loss) {
+    return guard_judge(guard, grad_norm, loss) == GUARD_ACCEPT;
+}
+
 /* All of this rank's batches, and the update. */
 static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) {
     const train_config_t *c = t->c;
@@ -206,12 +221,14 @@ static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) 
         LENS_TRY(stepper_batch(t->stepper, &t->state, &batch, i + 1 == n));
         t->n_empty += b->n_empty;
     }
-    step_update_t u = {.adamw = {.lr = (float)train_config_lr(c, step),
+    step_update_t u = {.adamw = {.lr = (float)schedule_lr(&t->schedule, step),
                                  .beta1 = (float)c->train.beta1,
                                  .beta2 = (float)c->train.beta2,
                                  .eps = (float)c->train.eps,
                                  .weight_decay = (float)c->train.weight_decay,
                                  .step = t->at.n_updates + 1},
+                       .takes = takes_step,
+                       .arg = &t->guard,
                        .vote = stop_signal_received() != 0};
     return stepper_end(t->stepper, &t->state, t->comm, &u, out);
 }
@@ -222,14 +239,13 @@ static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     t->at.n_images += (int64_t)r->n_images;
     t->at.n_updates += !r->skipped;
     t->at.n_skipped += r->skipped;
-    t->n_skipped_in_row = r->skipped ? t->n_skipped_in_row + 1 : 0;
+    t->at.guard_mean = t->guard.mean;
+    t->at.guard_var = t->guard.var;
+    t->at.guard_n = t->guard.n;
     t->stops = r->votes > 0;
     if (step == t->first_step + 1) t->first_loss = r->loss;
     t->last_loss = r->loss;
-    if (t->n_skipped_in_row >= t->c->train.max_skips)
-        return lens_fail(LENS_STATE, "step %lld: %lld steps in a row were skipped; the last had loss %g, norm %g",
-                         (long long)step, (long long)t->n_skipped_in_row, r->loss, r->grad_norm);
-    return LENS_OK;
+    return guard_check(&t->guard, step, r->grad_norm, r->loss);
 }
 
 static bool is_due(const trainer_t *t, int64_t step, int64_t every) {
@@ -257,23 +273,29 @@ static lens_status save_if_due(trainer_t *t, int64_t step) {
          due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
     if (!last && !due) return LENS_OK;
     if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
-    return checkpointer_start(t->checkpointer, &t->state, &t->at);
+    comm_watchdog_suspend(t->comm); /* a slow disk is not a hung rank */
+    lens_status st = checkpointer_start(t->checkpointer, &t->state, &t->at);
+    comm_watchdog_resume(t->comm);
+    return st;
 }
 
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
     step_result_t result;
     train_log_valid_t valid;
+    comm_watchdog_beat(t->comm, step);
     trace_step(t, step);
     LENS_TRY(compute_step(t, step, &result));
     t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
     if (is_traced(t, step)) t->traced_s += step_s;
     LENS_TRY(move_on(t, step, &result));
+    comm_watchdog_suspend(t->comm);
     LENS_TRY(evaluate_if_due(t, step, &valid));
+    comm_watchdog_resume(t->comm);
     train_log_step_t told = {.step = step,
                              .n_images = t->at.n_images,
-                             .lr = train_config_lr(t->c, step),
+                             .lr = schedule_lr(&t->schedule, step),
                              .step_s = step_s,
                              .wait_s = loader_wait_s(t->loader),
                              .result = &result,
@@ -354,7 +376,7 @@ static lens_status ask_requeue(const trainer_t *t) {
 static lens_status run(trainer_t *t) {
     t->record.threads = kernels_cpu_threads();
     t->record.device = t->k->name;
-    t->record.parameters = plan_n_elements(&t->state.weights.plan);
+    t->record.parameters = plan_n_elements(t->state.plan);
     LENS_TRY(measure_peak(t));
     log_summary(t);
     if (is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
@@ -363,7 +385,10 @@ static lens_status run(trainer_t *t) {
                            .steps = t->c->train.steps,
                            .begin_s = log_clock_s(),
                            .peak_gflops = t->record.peak_gflops};
+    bool watched = t->c->train.watchdog_s > 0;
+    if (watched) LENS_TRY(comm_watchdog_start(t->comm, t->c->train.watchdog_s));
     for (int64_t step = t->first_step + 1; step <= t->c->train.steps && !t->stops; step++) LENS_TRY(one_step(t, step));
+    if (watched) comm_watchdog_stop(t->comm);
     LENS_TRY(checkpointer_finish(t->checkpointer));
     if (t->stops && t->at.step < t->c->train.steps) return is_root(t) ? ask_requeue(t) : LENS_OK;
     return finish(t);

@@ -55,6 +55,15 @@ static lens_status size_batches(validator_t *v, const pipeline_config_t *p) {
     return train_input_new(&v->input, c, p, max_rows, max_elements);
 }
 
+/* Whether the set has the captions and arrays that are asked for: its first sample is opened as a run will open all. */
+static lens_status check_layers(const validator_t *v) {
+    loader_t *loader;
+    const int64_t first = 0;
+    LENS_TRY(loader_open_once(&loader, v->dataset, &v->options, &first, 1));
+    loader_close(loader);
+    return LENS_OK;
+}
+
 lens_status validator_new(validator_t **out, const train_config_t *c, const pipeline_config_t *p, comm_t *comm) {
     *out = NULL;
     validator_t *v = calloc(1, sizeof *v);
@@ -71,6 +80,7 @@ lens_status validator_new(validator_t **out, const train_config_t *c, const pipe
     v->options.n_prefetch = (int)c->data.prefetch;
     LENS_GO(choose_samples(v));
     LENS_GO(size_batches(v, p));
+    LENS_GO(check_layers(v));
     *out = v;
 done:
     if (st != LENS_OK) validator_free(v);

@@ -143,11 +143,36 @@ while read -r rules message; do
 done <<'TABLE'
 open:EROFS:path=*/run/*                             run.*: Read-only file system
 write:ENOSPC:path=*/run/metrics.jsonl               run/metrics.jsonl.*: No space left on device
-write:ENOSPC:path=*/run/checkpoints/*               run/checkpoints/.*: No space left on device
-write:EIO:after=200000:path=*/run/checkpoints/*     run/checkpoints/.*: Input/output error
-fsync:EIO:path=*/run/checkpoints/*                  run/checkpoints/.*: Input/output error
-rename:EACCES:path=*/run/checkpoints/*              run/checkpoints/.*: Permission denied
+write:ENOSPC:path=*/run/checkpoints/*               no checkpoint of step 4: run/checkpoints/.*: No space left on device
+write:EIO:after=200000:path=*/run/checkpoints/*     no checkpoint of step 4: run/checkpoints/.*: Input/output error
+fsync:EIO:path=*/run/checkpoints/*                  no checkpoint of step 4: run/checkpoints/.*: Input/output error
+rename:EACCES:path=*/run/checkpoints/*              no checkpoint of step 4: run/checkpoints/.*: Permission denied
 read:EIO:path=*/set/base/*-00002.h5                 set/base/shard-00002.h5: .*Input/output error
 TABLE
+# A checkpoint that fails costs no more than itself: a warning names the file, and the next one stands.
+while read -r rules message; do
+    rm -rf run
+    train under "$rules:path=*/step-00000002.tmp*"
+    [ -s log ] && [ $status = 0 ] || fail "$rules: train: exit status $status, expected 0"
+    grep -qE "^warning: no checkpoint of step 2: run/checkpoints/step-00000002.tmp.*: $message; training goes on$" err ||
+        fail "$rules: train: expected \"$message\""
+    [ "$(ls run/checkpoints)" = "$(printf 'latest\nstep-00000004')" ] || fail "$rules: train: $(ls run/checkpoints)"
+    plainly "$lens" ckpt verify run
+done <<'TABLE'
+write:ENOSPC:after=100000                           No space left on device
+fsync:EIO:nth=7                                     Input/output error
+rename:EACCES:nth=9                                 Permission denied
+open:EROFS:nth=3                                    Read-only file system
+TABLE
+# One that cannot be read is skipped for the one before, with its name.
+rm -rf run
+plainly "$lens" train tiny.yaml run.dir=run
+under 'read:EIO:path=*/step-00000004/model_index.json' "$lens" train tiny.yaml run.dir=run train.steps=6 --resume
+[ -s log ] && [ $status = 0 ] || fail "read:EIO: resume: exit status $status, expected 0"
+grep -qE '^warning: checkpoint of step 4 is skipped: run/checkpoints/step-00000004/model_index.json: .*Input/output error$' err ||
+    fail 'read:EIO: resume: expected a warning'
+refused 'read:EIO:path=*/run/checkpoints/step-00000006/config.yaml' '1 fault found' "$lens" ckpt verify run
+refused 'write:ENOSPC:path=*/export.tmp*' 'export.tmp.*: No space left on device' "$lens" ckpt convert run -o export
+[ ! -e export ] && ! find . -name 'export.tmp*' | grep . || fail 'half a conversion'
 
 [ $failures = 0 ]

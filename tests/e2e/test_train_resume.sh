@@ -6,17 +6,16 @@ lens=$1
 # shellcheck source-path=SCRIPTDIR source=train.sh
 . "$(dirname "$0")/train.sh"
 make_set
-newest() { # RUN: the step that checkpoints/latest points to
+newest() { # RUN: the step of its newest checkpoint, which `latest` may not point to yet
     local name
-    name=$(readlink "$1/checkpoints/latest") || fail "$1 has no newest checkpoint"
-    [ -d "$1/checkpoints/$name" ] || fail "$1: latest points to $name, which is not there"
-    echo $((10#${name#step-}))
+    name=$(ls "$1/checkpoints" | grep '^step-[0-9]*$' | tail -1)
+    [ -z "$name" ] || echo $((10#${name#step-}))
 }
 
 # Killed somewhere: where, depends on the clock, so that the others go as far as this one gets.
 "$lens" train tiny.yaml run.dir=killed train.steps=99999999 train.checkpoint_every=5 >/dev/null 2>killed.err </dev/null &
 pid=$!
-until [ "$(cat killed/metrics.jsonl 2>/dev/null | wc -l)" -ge 7 ]; do
+until [ "$(cat killed/metrics.jsonl 2>/dev/null | wc -l)" -ge 7 ] && [ -n "$(newest killed 2>/dev/null)" ]; do
     kill -0 $pid 2>/dev/null || fail "a run ended early: $(cat killed.err)"
     sleep 0.01
 done
@@ -26,9 +25,10 @@ at=$(newest killed)
 steps=$((at + 10))
 # What a run can leave that dies while it writes a checkpoint, or just before it says that one is the newest.
 mkdir -p killed/checkpoints/step-00000777.tmp.1/transformer
-cp -r "killed/checkpoints/$(readlink killed/checkpoints/latest)" killed/checkpoints/step-99999999
+cp -r "killed/checkpoints/$(printf step-%08d "$at")" killed/checkpoints/step-99999999
 printf '{"step": %d, "loss": 0.1' $((at + 9)) >>killed/metrics.jsonl
 train 0 killed train.steps=$steps train.checkpoint_every=3 train.keep=1 --resume
+grep -q 'warning: checkpoint of step 99999999 is skipped: .*manifest.json: of step' killed.err || fail "$(cat killed.err)"
 grep -q "resumed from step $at\$" killed.err || fail "not resumed from $at: $(cat killed.err)"
 grep -q "metrics.jsonl:[0-9]*: removed the last line, which was cut short" killed.err || fail "$(cat killed.err)"
 [ "$(ls killed/checkpoints)" = "$(printf 'latest\nstep-%08d' $steps)" ] || fail "killed: $(ls killed/checkpoints)"
@@ -45,7 +45,7 @@ same_numbers whole longer 1 $steps
 same_checkpoint whole longer
 # The same bits are not a matter of course: another seed gives others.
 train 0 other train.steps=10 run.seed=2
-cmp -s other/checkpoints/latest/state/optimizer.safetensors whole/checkpoints/latest/state/optimizer.safetensors &&
+cmp -s other/checkpoints/latest/state/rank-0000-of-0001.safetensors whole/checkpoints/latest/state/rank-0000-of-0001.safetensors &&
     fail "two seeds end with the same moments"
 
 if have_mpirun; then
@@ -58,7 +58,7 @@ fi
 
 # ---- refused, and nothing is touched ----
 before=$(find longer -type f -exec cksum {} + | sort)
-path=longer/checkpoints/latest/state/trainer.json
+path=longer/checkpoints/$(printf step-%08d $steps)/state/trainer.json
 more=train.steps=$((steps + 5))
 refused 1 "^lens train: longer holds checkpoints: --resume goes on from the newest" longer $more
 refused 1 "^lens train: longer: the newest checkpoint is of step $steps; train.steps is 7\$" longer train.steps=7 --resume
@@ -69,27 +69,33 @@ for key in data.captions=truth-brief data.caption_dropout=0.5 data.buckets=24x12
 done
 "$lens" scenes -n 200 --seed 9 --size 20 --captions -o set9 >/dev/null 2>&1
 refused 1 "$path: cannot resume: other shards, or another value of one of data" longer $more data.dataset=set9 --resume
-refused 1 "longer/checkpoints/latest/transformer/.*: .*" longer $more model.layers=3 --resume
+refused 1 "longer/checkpoints/step-[0-9]*: tensor w.transformer_blocks.2.*: elements from 0 on are missing" longer $more model.layers=3 --resume
+refused 1 "$path: cannot resume: its fields are w, m, v, ema.0.9, here w, m, v, ema.0.99: " longer $more train.ema=0.99 --resume
 [ "$before" = "$(find longer -type f -exec cksum {} + | sort)" ] || fail "a refused run changed its folder"
 
-# ---- damaged checkpoints ----
-damaged() { # FILE COMMAND MESSAGE: after the command, with $f set to the file
-    rm -rf damaged
-    cp -r longer damaged
-    # shellcheck disable=SC2034  # the command uses it
-    f=damaged/checkpoints/latest/$1
-    eval "$2"
-    refused 1 "$3" damaged $more --resume
-}
-weights=transformer/diffusion_pytorch_model.safetensors
-damaged $weights 'truncate -s -1 "$f"' "damaged/checkpoints/latest/$weights: "
-damaged $weights 'truncate -s 100 "$f"' "damaged/checkpoints/latest/$weights: "
-damaged $weights ': >"$f"' "damaged/checkpoints/latest/$weights: "
-damaged $weights 'rm "$f"' "damaged/checkpoints/latest/$weights: .*No such file"
-damaged ema/$weights 'truncate -s -1 "$f"' "damaged/checkpoints/latest/ema/$weights: "
-damaged state/optimizer.safetensors 'truncate -s -1 "$f"' "damaged/checkpoints/latest/state/optimizer.safetensors: "
-damaged state/trainer.json 'truncate -s 20 "$f"' "damaged/checkpoints/latest/state/trainer.json: "
-damaged state/trainer.json 'echo "{\"version\": 2}" >"$f"' "trainer.json: .*version"
-rm -rf damaged && cp -r longer damaged && rm -r damaged/checkpoints/step-*
-refused 1 "damaged/checkpoints/latest" damaged $more --resume
+# ---- damaged checkpoints: the one before, and the same run all the same ----
+newest=$(printf step-%08d $steps)
+truncate -s -1 longer/checkpoints/"$newest"/ema/transformer/diffusion_pytorch_model.safetensors
+cp -r longer none
+train 0 longer train.steps=$steps --resume
+grep -qE "^warning: checkpoint of step $steps is skipped: longer/checkpoints/$newest/ema/transformer/.*: torn: " longer.err ||
+    fail "$(cat longer.err)"
+grep -q 'resumed from step 10$' longer.err || fail "$(cat longer.err)"
+same_numbers whole longer 1 $steps
+same_checkpoint whole longer
+rm none/checkpoints/step-00000010/manifest.json
+before=$(find none -type f -exec cksum {} + | sort)
+train 1 none train.steps=$steps --resume
+grep -q '^lens train: none: none of the 2 checkpoints is whole$' none.err || fail "$(cat none.err)"
+[ "$before" = "$(find none -type f -exec cksum {} + | sort)" ] || fail 'a refused run changed its folder'
+
+# ---- weights alone: of the run, and of its average, which begin another ----
+train 0 warm train.steps=6 train.init_from=whole/checkpoints/latest run.seed=5
+train 0 cold train.steps=6 run.seed=5
+"$python" - <<'PY' || fail 'train.init_from does not begin lower'
+import json, sys
+first = lambda run: json.loads(open(run + "/metrics.jsonl").readline())["loss"]
+sys.exit(not first("warm") < first("cold"))
+PY
+refused 1 "^lens train: whole/checkpoints/latest: not the tensors of this model: 26 missing .transformer_blocks.2.*" deeper train.init_from=whole/checkpoints/latest model.layers=3
 echo "killed after step $at, $steps steps compared"

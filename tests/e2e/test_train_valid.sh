@@ -80,6 +80,26 @@ for run in sys.argv[2:]:
 print("largest relative difference", worst)
 PY
 
+# Looking changes nothing, also where the averages have to be gathered over the weights and the weights made anew; and
+# what is shared out shows nothing else.
+if have_mpirun; then
+    train_ranks 2 0 unseen train.zero=2 train.steps=6 valid.every=99 valid.samples=1
+    train_ranks 2 0 seen train.zero=2 train.steps=6 valid.every=1 sample.every=1
+    train_ranks 3 0 pieces train.zero=1 train.steps=6 valid.every=1 sample.every=1
+    train 0 whole train.steps=6 valid.every=1 sample.every=1
+    same_numbers unseen seen 1 6
+    for step in 1 6; do
+        for field in valid_loss valid_loss_ema; do
+            a=$(valued $field whole $step)
+            for run in seen pieces; do
+                b=$(valued $field $run $step)
+                "$python" -c "assert abs($b / $a - 1) < 1e-6, ($a, $b)" || fail "step $step, $field of $run: $b, alone: $a"
+            done
+        done
+    done
+fi
+
 # What it cannot work with.
 refused 1 '^lens train: valid.dataset: nowhere: ' run valid.dataset=nowhere
-refused 2 "^lens train: valid.dataset: .*captions: part-1 has no kind 'alt" run valid.dataset=parts/part-1 data.captions=altt
+"$lens" scenes -n 5 --seed 9 --size 20 -o plain >/dev/null 2>&1
+refused 2 "^lens train: valid.dataset: captions: plain has no kind 'truth-dense'" run valid.dataset=plain

@@ -118,12 +118,12 @@ for step in range(first, last + 1):
 PY
 }
 
-# same_checkpoint A B: weights, average and moments, byte for byte.
+# same_checkpoint A B: weights, averages and moments, byte for byte.
 same_checkpoint() {
-    local file
-    for file in transformer/diffusion_pytorch_model.safetensors text_encoder/model.safetensors \
-        ema/transformer/diffusion_pytorch_model.safetensors ema/text_encoder/model.safetensors \
-        state/optimizer.safetensors; do
+    local file n=0
+    for file in $(cd "$1/checkpoints/latest/" && find . -name '*.safetensors'); do
         cmp "$1/checkpoints/latest/$file" "$2/checkpoints/latest/$file" || fail "$1 and $2 end with another $file"
+        n=$((n + 1))
     done
+    [ $n -ge 5 ] || fail "$1 ends with $n files of tensors"
 }

@@ -70,8 +70,8 @@ static lens_status gather(void *context, const train_field_t *f, int group, cons
     return LENS_OK;
 }
 
-static void make_share(share_t *s, kernels_t *k, int n_pieces, int piece) {
-    assert_int_equal(pipeline_tensors_init(&s->tensors, &small, partition_group_align(n_pieces)), LENS_OK);
+/* Fields over a plan that is there. */
+static void give_fields(share_t *s, kernels_t *k, int n_pieces, int piece) {
     assert_int_equal(partition_init(&s->partition, &s->tensors.plan, n_pieces, piece, 8000), LENS_OK);
     for (int i = 0; i < N_FIELDS; i++) {
         void *p;
@@ -87,6 +87,11 @@ static void make_share(share_t *s, kernels_t *k, int n_pieces, int piece) {
                              .field = s->field,
                              .gather = gather,
                              .context = s};
+}
+
+static void make_share(share_t *s, kernels_t *k, int n_pieces, int piece) {
+    assert_int_equal(pipeline_tensors_init(&s->tensors, &small, partition_group_align(n_pieces)), LENS_OK);
+    give_fields(s, k, n_pieces, piece);
 }
 
 static void free_share(share_t *s, kernels_t *k) {
@@ -380,6 +385,41 @@ static void a_failure_is_counted_and_training_goes_on(void **state) {
     checkpointer_free(ck);
 }
 
+/* ---- adapters ---- */
+
+/* A frozen base: the state is an adapter alone, saved as diffusers and peft name it. */
+static void adapters_are_saved_and_read(void **state) {
+    fixture_t *f = *state;
+    const mmdit_lora_t lora = {.rank = 2, .alpha = 6, .targets = "img_qkv,w1"};
+    share_t s = {.tensors.plan = {.act_bytes = sizeof(float), .group_align = partition_group_align(1)}};
+    checkpointer_t *ck;
+    checkpoint_position_t at;
+    adapter_t adapter;
+    char path[256];
+    assert_int_equal(mmdit_plan_lora(&s.tensors.plan, &s.tensors.mmdit, &small.mmdit, &lora), LENS_OK);
+    give_fields(&s, f->k, 1, 0);
+    s.view.adapter_alpha = lora.alpha;
+    fill(&s, 1);
+    assert_int_equal(checkpointer_new(&ck, &f->config, &small, f->comm), LENS_OK);
+    assert_int_equal(checkpointer_start_view(ck, &s.view, &position), LENS_OK);
+    assert_int_equal(checkpointer_finish(ck), LENS_OK);
+    checkpointer_free(ck);
+    fill(&s, 0);
+    assert_int_equal(checkpoint_load_view(&at, &s.view, f->dir, &position, f->comm), LENS_OK);
+    expect_filled(&s, 1);
+    path_in(path, f, "step-00000007", "");
+    assert_int_equal(adapter_open(&adapter, path), LENS_OK);
+    assert_int_equal(adapter.n, s.tensors.plan.n / 2);
+    for (int i = 0; i < adapter.n; i++) {
+        char name[PLAN_NAME_MAX];
+        snprintf(name, sizeof name, "%.*s.lora_B.weight", (int)adapter.pair[i].module_len, adapter.pair[i].module);
+        assert_non_null(plan_find(&s.tensors.plan, name));
+        assert_true(adapter.pair[i].scale == 3);
+    }
+    adapter_close(&adapter);
+    free_share(&s, f->k);
+}
+
 /* ---- manifests ---- */
 
 static void hostile_manifests_are_refused(void **state) {
@@ -421,17 +461,12 @@ static void hostile_manifests_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_bits_come_back),
-        TEST(any_other_cut_reads_its_pieces),
-        TEST(all_is_written_once),
-        TEST(old_ones_go_after_the_new_one_stands),
-        TEST(torn_ones_are_skipped),
-        TEST(none_that_is_whole_is_an_error),
-        TEST(another_steps_folder_is_torn),
-        TEST(other_runs_are_refused),
-        TEST(another_model_is_refused),
-        TEST(a_failure_is_counted_and_training_goes_on),
-        cmocka_unit_test(hostile_manifests_are_refused),
+        TEST(the_same_bits_come_back),      TEST(any_other_cut_reads_its_pieces),
+        TEST(all_is_written_once),          TEST(old_ones_go_after_the_new_one_stands),
+        TEST(torn_ones_are_skipped),        TEST(none_that_is_whole_is_an_error),
+        TEST(another_steps_folder_is_torn), TEST(other_runs_are_refused),
+        TEST(another_model_is_refused),     TEST(a_failure_is_counted_and_training_goes_on),
+        TEST(adapters_are_saved_and_read),  cmocka_unit_test(hostile_manifests_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ static const pipeline_config_t config = {.mmdit = {.num_layers = 2,
                                                    .eps = 1e-6,
                                                    .txt_norm_eps = 1e-5},
                                          .text = {.n_rows = 256, .dim = 10, .max_tok = 4},
+                                         .downscale = 1,
                                          .height = 8,
                                          .width = 8};
 

@@ -245,7 +245,7 @@ static void generate(const fixture_t *f, const generator_options_t *o, const cha
     kernels_t *k;
     generator_t *g;
     assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
-    assert_int_equal(generator_new(&g, k, &f->config, 2), LENS_OK);
+    assert_int_equal(generator_new(&g, k, &f->config, 2, 0), LENS_OK);
     assert_int_equal(generator_run(g, &f->tensors, prompts, n, o, pixels), LENS_OK);
     generator_free(g);
     kernels_free(k);
