@@ -99,7 +99,7 @@ static lens_status add_staging(planner_t *p, const plan_t *plan, const partition
     for (int i = 0; i < n; i++) name[i] = text[i];
     LENS_TRY(checkpointer_staging_bytes(&bytes, plan, part, n, name, 0, p->m->world));
     add(p, "checkpoint on its way", MEMORY_HOST, (int64_t)bytes, 1);
-    p->out->checkpoint_bytes = sizeof(float) * (size_t)(n * p->out->n_parameters);
+    p->out->checkpoint_bytes = sizeof(float) * (size_t)(n * p->out->n_trained);
     return LENS_OK;
 }
 
@@ -112,34 +112,47 @@ static lens_status add_muon(planner_t *p, const plan_t *plan, const partition_t 
     return st;
 }
 
+/* What is trained: all tensors, or adapters beside frozen ones. */
+static lens_status plan_trained(planner_t *p, pipeline_tensors_t *tensors, plan_t *adapters, size_t align) {
+    const train_config_t *c = p->c;
+    mmdit_lora_t lora = {.rank = c->lora.rank, .alpha = c->lora.alpha, .targets = c->lora.targets};
+    LENS_TRY(pipeline_tensors_init(tensors, &p->pipeline, lora.rank ? 0 : align));
+    p->out->n_parameters = p->out->n_trained = plan_n_elements(&tensors->plan);
+    if (lora.rank == 0) return LENS_OK;
+    adapters->group_align = align;
+    LENS_TRY(mmdit_plan_lora(adapters, &tensors->mmdit, &p->pipeline.mmdit, &lora));
+    p->out->n_trained = plan_n_elements(adapters);
+    add(p, "frozen weights", MEMORY_DEVICE, plan_n_floats(&tensors->plan), p->m->act_bytes);
+    return LENS_OK;
+}
+
 static lens_status plan_state(planner_t *p) {
     int zero = p->m->world > 1 ? (int)p->c->train.zero : 0, pieces = zero > 0 ? p->m->world : 1;
-    pipeline_tensors_t tensors;
+    size_t align = partition_group_align(pieces);
+    pipeline_tensors_t tensors = {0};
+    plan_t adapters = {0};
     partition_t part = {0};
     lens_status st = LENS_OK;
-    LENS_GO(pipeline_tensors_init(&tensors, &p->pipeline, partition_group_align(pieces)));
-    LENS_GO(partition_init(&part, &tensors.plan, pieces, 0, (size_t)(p->c->train.group_mb * (1 << 20))));
-    p->out->n_parameters = plan_n_elements(&tensors.plan);
+    LENS_GO(plan_trained(p, &tensors, &adapters, align));
+    const plan_t *plan = p->c->lora.rank ? &adapters : &tensors.plan;
+    LENS_GO(partition_init(&part, plan, pieces, 0, (size_t)(p->c->train.group_mb * (1 << 20))));
     add_state(p, &part, zero);
-    LENS_GO(add_muon(p, &tensors.plan, &part));
-    st = add_staging(p, &tensors.plan, &part);
+    LENS_GO(add_muon(p, plan, &part));
+    st = add_staging(p, plan, &part);
 done:
     partition_free(&part);
+    plan_free(&adapters);
     pipeline_tensors_free(&tensors);
     return st;
 }
 
 /* ---- a step's own ---- */
 
-static mmdit_checkpointing checkpointing(const train_config_t *c) {
-    int mode = 0;
-    while (strcmp(mmdit_checkpointing_name((mmdit_checkpointing)mode), c->train.checkpointing) != 0) mode++;
-    return (mmdit_checkpointing)mode;
-}
-
 static lens_status plan_activations(planner_t *p) {
-    mmdit_limits_t limits = {
-        .shapes = p->shape, .n_shapes = p->buckets.n, .checkpointing = checkpointing(p->c), .backward = true};
+    mmdit_limits_t limits = {.shapes = p->shape,
+                             .n_shapes = p->buckets.n,
+                             .checkpointing = train_config_checkpointing(p->c),
+                             .backward = true};
     plan_t rows = {0};
     size_t most = 0;
     for (int i = 0; i < p->buckets.n; i++) { /* to name the one that needs most */

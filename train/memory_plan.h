@@ -31,7 +31,8 @@ typedef struct {
     memory_row_t row[MEMORY_MAX_ROWS]; /* those that are not 0 */
     size_t device_bytes, host_bytes;   /* sums */
     bool masters_apart;                /* products read copies of the master weights, not them */
-    int64_t n_parameters;              /* elements of all tensors of the model */
+    int64_t n_parameters;              /* elements of all tensors of the model, */
+    int64_t n_trained;                 /* and of those that are trained: all, or the adapters */
     int64_t n_own;                     /* floats of each field of the optimiser on this rank, padding included */
     size_t largest_group_bytes;        /* of gradients (float32) that are reduced together */
     size_t checkpoint_bytes;           /* of one checkpoint on disk, of all ranks */

@@ -99,10 +99,15 @@ static void print_model(str_t *out, const train_plan_t *p) {
     str_addf(out, " parameters: %lld blocks of width %lld (%lld heads), %lld channels a token, text of %lld x %lld\n",
              (long long)m->num_layers, (long long)mmdit_dim(m), (long long)m->num_heads, (long long)m->in_channels,
              (long long)m->num_text_layers, (long long)m->enc_hidden_dim);
-    if (table == 0) return;
-    str_add(out, "         and ");
-    add_grouped(out, table);
-    str_add(out, " of the learned text embedding\n");
+    if (table > 0) {
+        str_add(out, "         and ");
+        add_grouped(out, table);
+        str_add(out, " of the learned text embedding\n");
+    }
+    if (p->memory.n_trained == p->memory.n_parameters) return;
+    str_add(out, "         frozen; ");
+    add_grouped(out, p->memory.n_trained);
+    str_add(out, " of adapters are trained\n");
 }
 
 static void print_step(str_t *out, const train_plan_t *p, const train_config_t *c) {
