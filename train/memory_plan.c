@@ -152,6 +152,7 @@ static lens_status plan_activations(planner_t *p) {
     mmdit_limits_t limits = {.shapes = p->shape,
                              .n_shapes = p->buckets.n,
                              .checkpointing = train_config_checkpointing(p->c),
+                             .lora_rank = p->c->lora.rank,
                              .backward = true};
     plan_t rows = {0};
     size_t most = 0;

@@ -8,6 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 PATH=$(dirname "$lens"):$PATH
 export PATH LENS=$lens OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0} # Open MPI keeps memory until the process ends
 command -v mpirun >/dev/null || { echo "skipped: mpirun is not installed"; exit 77; }
 ln -s "$root/launch" "$root/configs" "$work"
 cd "$work"

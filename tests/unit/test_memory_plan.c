@@ -32,8 +32,9 @@ static memory_plan_t plan_of(int world, size_t act_bytes, int n, char **override
 }
 
 static size_t state_bytes(const memory_plan_t *p) {
-    static const char *const rows[] = {"weights", "master weights",     "gradients", "gradients on their way",
-                                       "moments", "averages of weights"};
+    static const char *const rows[] = {
+        "weights", "master weights",     "frozen weights", "gradients", "gradients on their way",
+        "moments", "averages of weights"};
     size_t sum = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) sum += memory_plan_bytes(p, rows[i]);
     return sum;
@@ -44,7 +45,8 @@ static void test_matches_allocation(void **unused) {
     (void)unused;
     char *cases[][2] = {{"train.checkpointing=none", "train.ema=0.9"},
                         {"train.checkpointing=selective", "train.ema=0.9,0.99"},
-                        {"train.checkpointing=full", "train.accumulate=4"}};
+                        {"train.checkpointing=full", "train.accumulate=4"},
+                        {"lora.rank=3", "train.init_from=z"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         train_config_t c;
         pipeline_config_t pipeline;
@@ -65,6 +67,7 @@ static void test_matches_allocation(void **unused) {
         assert_int_equal(state_bytes(&p), train_state_bytes(&s));
         assert_int_equal(memory_plan_bytes(&p, "activations"), stepper_activations(stepper)->bytes);
         assert_int_equal(p.n_parameters, plan_n_elements(&s.weights.plan));
+        assert_int_equal(p.n_trained, plan_n_elements(s.plan));
         stepper_free(stepper);
         train_state_free(&s);
         collectives_free(coll);
