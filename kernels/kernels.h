@@ -149,7 +149,7 @@ struct kernels {
     void (*adamw)(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
                   int64_t n, const adamw_t *o);
     void (*ema)(kernels_t *k, float *average, const float *master, int64_t n, float decay);
-    /* What train/muon.h needs beside products. m = momentum m + g *scale; u = momentum m + g *scale (Nesterov's). */
+    /* Muon's (Jordan et al. 2024), beside products. m = momentum m + g *scale; u = momentum m + g *scale (Nesterov) */
     void (*nesterov)(kernels_t *k, act_t *u, float *m, const float *g, const float *scale, float momentum, int64_t n);
     void (*normalize)(kernels_t *k, act_t *y, const act_t *x, int64_t n); /* y = x / |x|; 0 where |x| is. y may be x */
     /* x[n, n] = a I + b s + c x: a polynomial of s, where x holds s^2. */

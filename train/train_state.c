@@ -84,6 +84,23 @@ static lens_status plan_adapters(train_state_t *s, const pipeline_config_t *p, s
     return LENS_OK;
 }
 
+static float *stage_of(const train_state_t *s, int group) {
+    return s->g + (group % 2) * s->partition.n_largest_group;
+}
+
+/* At zero 2 a group is bound anew whenever it gets its stage; but what is bound says what is trained, from the first
+ * step on. */
+static void bind_gradients(train_state_t *s) {
+    if (s->zero < 2) {
+        plan_bind(&s->grads.plan, s->g);
+        return;
+    }
+    for (int i = 0; i < s->partition.n_groups; i++) {
+        const partition_group_t *g = &s->partition.group[i];
+        plan_bind_group(&s->grads.plan, g->first_part, g->last_part, stage_of(s, i), g->first);
+    }
+}
+
 lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll, const train_config_t *c,
                              const pipeline_config_t *p) {
     *s = (train_state_t){.k = k,
@@ -104,7 +121,7 @@ lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll
     LENS_GO(alloc_moments(s, c));
     if (strcmp(c->train.optimizer, "muon") == 0) LENS_GO(muon_new(&s->muon, k, coll, s->plan, &s->partition));
     plan_bind_as(s->plan, s->acts, k->act_bytes);
-    if (s->zero < 2) plan_bind(&s->grads.plan, s->g);
+    bind_gradients(s);
 done:
     if (st != LENS_OK) train_state_free(s);
     return st;
@@ -187,10 +204,6 @@ void train_state_zero_grads(train_state_t *s) {
 
 void train_state_begin_micro(train_state_t *s, bool last) {
     s->sends = last || s->zero == 2;
-}
-
-static float *stage_of(const train_state_t *s, int group) {
-    return s->g + (group % 2) * s->partition.n_largest_group;
 }
 
 /* Adds what the group in this stage came to, once it has been summed over ranks. */

@@ -119,6 +119,20 @@ PY
 ckpt 1 merge-lora run lost.safetensors -o other
 says 'has no tensor blocks.transformer_blocks.0.attn.img_qkv.weight, which the adapter is for'
 
+# Our own adapter: its checkpoint is one, and holds nothing of the frozen model.
+train 0 lora train.init_from=run/checkpoints/latest lora.rank=2 lora.targets=img_qkv,w1 train.steps=4 train.checkpoint_every=2
+train 0 lora-on train.init_from=run/checkpoints/latest lora.rank=2 lora.targets=img_qkv,w1 train.steps=2
+train 0 lora-on train.init_from=run/checkpoints/latest lora.rank=2 lora.targets=img_qkv,w1 train.steps=4 --resume
+cmp lora/checkpoints/latest/pytorch_lora_weights.safetensors lora-on/checkpoints/latest/pytorch_lora_weights.safetensors ||
+    fail 'an adapter that was resumed is another'
+ckpt 0 verify lora
+ckpt 0 show lora
+says '^weights +12 tensors .* 1 file$'
+ckpt 0 merge-lora run lora/checkpoints/latest -o merged-own
+ckpt 0 verify merged-own
+ckpt 1 diff run merged-own
+says '^lens ckpt: 5 tensors differ$' # img_qkv and both w1 of 2 blocks, but for the last text MLP, which has no gradient
+
 # ---- what Python writes: 16 bits, over several files, no embedding of ours ----
 "$python" - <<'PY'
 import json, os, shutil, tensors

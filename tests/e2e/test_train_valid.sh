@@ -52,8 +52,8 @@ again one 1
 again small 1 valid.batch=2 data.threads=3
 ways='one small'
 if have_mpirun; then
-    again two 2 train.zero=0
-    again three 3
+    again two 2 train.zero=2 valid.batch=3
+    again three 3 train.zero=1
 
     ways+=' two three'
 fi
