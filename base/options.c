@@ -240,6 +240,23 @@ lens_status options_set(option_table_t t, void *values, const char *name, const 
     return st;
 }
 
+lens_status options_get(str_t *out, option_table_t t, const void *values, const char *name) {
+    const option_t *row = option_find(t, name);
+    if (!row) {
+        str_t problem = {0};
+        str_addf(&problem, "unknown key \"%s\"", name);
+        lens_status st = option_unknown(t, name, "", str_text(&problem));
+        str_free(&problem);
+        return st;
+    }
+    str_t scratch = {0};
+    const char *text = option_text(row, values, &scratch);
+    if (text) str_add(out, text);
+    out->failed |= scratch.failed;
+    str_free(&scratch);
+    return str_status(out);
+}
+
 lens_status options_override(option_table_t t, void *values, int n, char **pairs) {
     for (int i = 0; i < n; i++) {
         const char *equals = strchr(pairs[i], '=');

@@ -58,7 +58,7 @@ if $quick; then
 else
     build release && tests release
     build debug && tests debug -R '^(test_.*|e2e_test_(ingest|shards|command|fault).*)$'
-    step fuzz tests/fuzz/run.sh --seconds 10
+    step fuzz tests/fuzz/run_fuzzers.sh --seconds 10
 fi
 
 printf '\n== summary\n%s' "$summary"

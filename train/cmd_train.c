@@ -3,10 +3,11 @@
 
 #include "base/command.h"
 #include "base/log.h"
+#include "train/train_plan.h"
 #include "train/trainer.h"
 
 typedef struct {
-    bool resume, keys;
+    bool resume, keys, dry_run;
 } train_values_t;
 
 static const option_t train_options[] = {
@@ -18,6 +19,10 @@ static const option_t train_options[] = {
      .type = OPTION_FLAG,
      .offset = offsetof(train_values_t, keys),
      .help = "list the keys of a configuration and stop"},
+    {.name = "dry-run",
+     .type = OPTION_FLAG,
+     .offset = offsetof(train_values_t, dry_run),
+     .help = "say what the run would compute and hold in memory, and stop"},
 };
 
 static lens_status print_keys(void) {
@@ -27,6 +32,14 @@ static lens_status print_keys(void) {
     if (st == LENS_OK) fputs(text.s, stdout);
     str_free(&text);
     return st;
+}
+
+static lens_status dry_run(const train_config_t *c, comm_t *comm) {
+    str_t text = {0};
+    lens_status st = train_plan_dry_run(&text, c, comm_world(comm));
+    if (st == LENS_OK && comm_rank(comm) == 0) fputs(text.s, stdout);
+    str_free(&text);
+    return comm_agree(comm, st, "plan");
 }
 
 static lens_status train_with(const train_values_t *v, comm_t *comm, int n_args, char **args) {
@@ -39,7 +52,7 @@ static lens_status train_with(const train_values_t *v, comm_t *comm, int n_args,
     if (st == LENS_OK) st = train_config_load(&c, args[0], n_args - 1, args + 1);
     st = comm_agree(comm, st, "configuration");
     if (st == LENS_OK) {
-        st = trainer_run(&c, comm, v->resume, command.s);
+        st = v->dry_run ? dry_run(&c, comm) : trainer_run(&c, comm, v->resume, command.s);
         train_config_free(&c);
     }
     str_free(&command);

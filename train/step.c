@@ -60,13 +60,6 @@ static lens_status alloc_text(stepper_t *s) {
     return s->host_features ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory for text features");
 }
 
-static mmdit_checkpointing checkpointing_of(const char *name) {
-    int mode = 0;
-    while (strcmp(mmdit_checkpointing_name((mmdit_checkpointing)mode), name) != 0)
-        mode++; /* the options know no other */
-    return (mmdit_checkpointing)mode;
-}
-
 lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, const pipeline_config_t *p,
                         const mmdit_shape_t *shapes, int n_shapes) {
     *out = NULL;
@@ -75,7 +68,7 @@ lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, 
     *s = (stepper_t){
         .k = k, .config = c, .pipeline = *p, .side = p->mmdit.patch_size * p->downscale, .C = p->mmdit.in_channels};
     lens_status st = LENS_OK;
-    mmdit_limits_t limits = {.checkpointing = checkpointing_of(c->train.checkpointing),
+    mmdit_limits_t limits = {.checkpointing = train_config_checkpointing(c),
                              .lora_rank = c->lora.rank,
                              .shapes = shapes,
                              .n_shapes = n_shapes,

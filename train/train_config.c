@@ -146,6 +146,12 @@ lens_status train_config_shares(int64_t *sharing, int64_t *per_step, const train
     return LENS_OK;
 }
 
+mmdit_checkpointing train_config_checkpointing(const train_config_t *c) {
+    int mode = 0; /* one of them: it was checked */
+    while (strcmp(mmdit_checkpointing_name((mmdit_checkpointing)mode), c->train.checkpointing) != 0) mode++;
+    return (mmdit_checkpointing)mode;
+}
+
 int train_config_ema(double decay[TRAIN_MAX_EMA], const train_config_t *c) {
     int n;
     lens_status st = parse_numbers(decay, &n, TRAIN_MAX_EMA, c->train.ema, "train.ema");

@@ -11,6 +11,8 @@
 #include "train/averaged.h"
 #include "train/checkpoint.h"
 #include "train/grad_guard.h"
+#include "train/launch_check.h"
+#include "train/memory_plan.h"
 #include "train/preview.h"
 #include "train/run_record.h"
 #include "train/stop_signal.h"
@@ -45,6 +47,7 @@ typedef struct {
     int64_t first_step; /* steps that a checkpoint holds */
     train_log_t log;
     run_record_t record;
+    memory_plan_t memory;
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */
     double first_loss, last_loss;
@@ -141,9 +144,12 @@ static lens_status open_outputs(trainer_t *t) {
 static lens_status set_up(trainer_t *t, bool resume) {
     const train_config_t *c = t->c;
     int64_t sharing, per_step;
+    LENS_TRY(launch_check_run(t->comm, c));
     LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
     LENS_TRY(train_config_pipeline(&t->pipeline, c));
     LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
+    memory_machine_t machine = memory_machine_cpu(c, comm_world(t->comm));
+    LENS_TRY(memory_plan_make(&t->memory, c, &machine));
     LENS_TRY(collectives_host_new(&t->coll, t->comm));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
@@ -164,8 +170,11 @@ static void log_summary(const trainer_t *t) {
              (double)t->record.parameters * 1e-6, (long long)dataset_n_samples(t->dataset), t->c->data.dataset,
              t->record.world, t->record.world == 1 ? "" : "s", t->record.threads, t->record.threads == 1 ? "" : "s",
              t->record.peak_gflops);
-    log_info("memory of a rank: weights, gradients and the optimiser's state %.1f MiB, activations %.1f MiB",
-             (double)train_state_bytes(&t->state) * mib, (double)stepper_activations(t->stepper)->bytes * mib);
+    log_info(
+        "memory of a rank: weights, gradients and the optimiser's state %.1f MiB, activations %.1f MiB, in all %.1f "
+        "MiB",
+        (double)train_state_bytes(&t->state) * mib, (double)stepper_activations(t->stepper)->bytes * mib,
+        (double)(t->memory.device_bytes + t->memory.host_bytes) * mib);
 }
 
 /* All ranks measure at once, as they will compute. */
@@ -327,6 +336,8 @@ static void log_warnings(const trainer_t *t) {
 static lens_status finish(trainer_t *t) {
     t->record.finished = time(NULL);
     t->record.wall_s = log_clock_s() - t->log.begin_s; /* of the training; what follows is measurement */
+    double peak = (double)memory_peak_bytes(), planned = (double)(t->memory.device_bytes + t->memory.host_bytes);
+    log_info("memory: at most %.1f MiB, %.3f of what was planned", peak / (1 << 20), peak / planned);
     LENS_TRY(measure_ratio(t));
     log_progress_end();
     log_warnings(t);

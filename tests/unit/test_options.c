@@ -105,6 +105,18 @@ static void test_integers(void **state) {
     options_free(table, &v);
 }
 
+static void test_get(void **state) {
+    (void)state;
+    sample_t v = defaults();
+    str_t text = {0};
+    assert_int_equal(set(&v, "seed", "3Ki"), LENS_OK);
+    assert_int_equal(options_get(&text, table, &v, "seed"), LENS_OK);
+    assert_string_equal(str_text(&text), "3072");
+    assert_fails(options_get(&text, table, &v, "sead"), "unknown key \"sead\" (did you mean \"seed\"?)");
+    str_free(&text);
+    options_free(table, &v);
+}
+
 static void test_numbers(void **state) {
     (void)state;
     sample_t v = defaults();
@@ -448,19 +460,13 @@ static void test_config(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_other_values),
-        cmocka_unit_test(test_command_line),
-        cmocka_unit_test(test_command_line_refused),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_yaml),
-        cmocka_unit_test(test_yaml_refused),
-        cmocka_unit_test(test_yaml_hostile),
-        cmocka_unit_test(test_yaml_mutations),
-        cmocka_unit_test(test_yaml_round_trip),
+        cmocka_unit_test(test_config),         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_integers),       cmocka_unit_test(test_get),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_other_values),
+        cmocka_unit_test(test_command_line),   cmocka_unit_test(test_command_line_refused),
+        cmocka_unit_test(test_help),           cmocka_unit_test(test_yaml),
+        cmocka_unit_test(test_yaml_refused),   cmocka_unit_test(test_yaml_hostile),
+        cmocka_unit_test(test_yaml_mutations), cmocka_unit_test(test_yaml_round_trip),
         cmocka_unit_test(test_yaml_text),
     };
     return cmocka_run_group_tests(tests, make_yaml_path, remove_yaml_path);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzzers (tests/fuzz/fuzz_NAME.c, clang's libFuzzer under ASan and UBSan) and runs each for a while from its
 # corpus, tests/fuzz/corpus/NAME. Whatever a run finds new stays in build/fuzz, not in the tree.
-#   tests/fuzz/run.sh [--seconds S] [NAME...]     10 s each where CI is set, else 600; all fuzzers where none is named
+#   tests/fuzz/run_fuzzers.sh [--seconds S] [NAME...]     10 s each where CI is set, else 600; all fuzzers where none is named
 # Exit status 0: nothing was found, 1: something was, and how to see it again is printed, 2: not such a command line.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 1
