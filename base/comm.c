@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/comm_mpi.h"
 
@@ -14,6 +15,7 @@
 struct comm {
     comm_place_t place;
     bool uses_mpi;
+    char own_host[COMM_HOST_BYTES]; /* in a world of 1 */
 };
 
 /* 0 where the variable is not set or is no positive int. */
@@ -53,7 +55,8 @@ lens_status comm_init(comm_t **out) {
     LENS_TRY(find_launcher(&several, &world));
     comm_t *c = calloc(1, sizeof(*c));
     if (!c) return lens_fail(LENS_MEMORY, "out of memory for the communicator");
-    c->place = (comm_place_t){.rank = 0, .world = 1, .core_ranks = 1};
+    gethostname(c->own_host, sizeof c->own_host - 1);
+    c->place = (comm_place_t){.rank = 0, .world = 1, .node_ranks = 1, .core_ranks = 1, .host = c->own_host};
     lens_status st = several ? comm_mpi_init(&c->place, world) : LENS_OK;
     if (st != LENS_OK) {
         free(c);
@@ -88,6 +91,15 @@ int comm_core_ranks(const comm_t *c) {
     return c->place.core_ranks;
 }
 
+int comm_node_ranks(const comm_t *c) {
+    return c->place.node_ranks;
+}
+
+const char *comm_host(const comm_t *c, int rank) {
+    LENS_ASSERT(rank >= 0 && rank < c->place.world, "rank %d of %d", rank, c->place.world);
+    return c->place.host + (size_t)rank * COMM_HOST_BYTES;
+}
+
 lens_status comm_sum_f32(comm_t *c, float *x, int64_t n, const char *what) {
     return c->uses_mpi ? comm_mpi_sum_f32(x, n, what) : LENS_OK;
 }
@@ -99,6 +111,12 @@ lens_status comm_sum_f64(comm_t *c, double *x, int64_t n, const char *what) {
 lens_status comm_broadcast(comm_t *c, void *bytes, size_t n, int root, const char *what) {
     LENS_ASSERT(root >= 0 && root < c->place.world, "root %d of %d ranks", root, c->place.world);
     return c->uses_mpi ? comm_mpi_broadcast(bytes, n, root, what) : LENS_OK;
+}
+
+lens_status comm_gather_bytes(comm_t *c, void *all, const void *mine, size_t n, const char *what) {
+    if (c->uses_mpi) return comm_mpi_gather(all, mine, n, what);
+    if (n > 0) memcpy(all, mine, n);
+    return LENS_OK;
 }
 
 lens_status comm_barrier(comm_t *c) {

@@ -1,34 +1,81 @@
-/* MPI. Collectives come from the thread that initialised it; requests and answers from any, one at a time inside MPI
- * (MPI_THREAD_SERIALIZED).
+/* MPI: its start and end, its collectives, and what base/comm_calls.h says.
  *
  * MPI counts are ints, and Open MPI's reductions allocate as much scratch memory as they are given data; both are kept
- * small by sending long arrays in pieces. MPI itself promises identical results of MPI_Allreduce on every rank. */
+ * small by sending long arrays in pieces. The algorithms of its non-blocking all-reduce add in an order that is the
+ * same on all ranks, or pairwise, which gives the same bits. */
 #include "base/comm_mpi.h"
 
-#include <sched.h>
-#include <stdio.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <mpi.h>
+#include "base/backoff.h"
+#include "base/comm_calls.h"
 
 #define PIECE_BYTES (16 << 20) /* large enough that latency is lost in it */
+enum { ABORT_LOCK_S = 2 };
 
-static lens_status mpi_error(int code, const char *what) {
+static struct {
+    pthread_mutex_t lock;
+    MPI_Comm collectives, messages;
+    char *host; /* [world] texts of COMM_HOST_BYTES */
+} mpi = {.lock = PTHREAD_MUTEX_INITIALIZER, .collectives = MPI_COMM_NULL, .messages = MPI_COMM_NULL};
+
+void comm_mpi_lock(void) {
+    pthread_mutex_lock(&mpi.lock);
+}
+
+void comm_mpi_unlock(void) {
+    pthread_mutex_unlock(&mpi.lock);
+}
+
+MPI_Comm comm_mpi_messages(void) {
+    return mpi.messages;
+}
+
+lens_status comm_mpi_error(int code, const char *what) {
     char text[MPI_MAX_ERROR_STRING];
     int length = 0, rank = -1;
+    comm_mpi_lock();
     MPI_Error_string(code, text, &length);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    comm_mpi_unlock();
     return lens_fail(LENS_COMM, "rank %d: %s: %.*s", rank, what, length, text);
 }
 
-#define MPI_TRY(call, what)                                                                                            \
+lens_status comm_mpi_finish(int code, MPI_Request *request, const char *what) {
+    backoff_t wait = {0};
+    for (int done = 0; code == MPI_SUCCESS;) {
+        comm_mpi_lock();
+        code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        comm_mpi_unlock();
+        if (done) break;
+        backoff_pause(&wait, COMM_NAP_LONGEST_US);
+    }
+    MPI_TRY(code, what);
+    return LENS_OK;
+}
+
+/* The call that begins a wait, under the lock. */
+#define BEGIN_AND_FINISH(call, request, what)                                                                          \
     do {                                                                                                               \
-        int mpi_try_code_ = (call);                                                                                    \
-        if (mpi_try_code_ != MPI_SUCCESS) return mpi_error(mpi_try_code_, what);                                       \
+        comm_mpi_lock();                                                                                               \
+        int begin_code_ = (call);                                                                                      \
+        comm_mpi_unlock();                                                                                             \
+        LENS_TRY(comm_mpi_finish(begin_code_, request, what));                                                         \
     } while (0)
+
+lens_status comm_mpi_new_communicator(MPI_Comm *out) {
+    MPI_Request request;
+    BEGIN_AND_FINISH(MPI_Comm_idup(mpi.collectives, out, &request), &request, "another communicator");
+    return LENS_OK;
+}
+
+/* ---- start and end ---- */
 
 /* The most ranks that share one core of this rank. */
 static int count_core_ranks(int *out, MPI_Comm node) {
@@ -43,16 +90,30 @@ static int count_core_ranks(int *out, MPI_Comm node) {
     return code;
 }
 
+static lens_status find_hosts(comm_place_t *out) {
+    char mine[COMM_HOST_BYTES] = "?";
+    mpi.host = calloc((size_t)out->world, COMM_HOST_BYTES);
+    if (!mpi.host) return lens_fail(LENS_MEMORY, "out of memory for the hosts of %d ranks", out->world);
+    gethostname(mine, sizeof mine - 1); /* a longer name stays cut: it is for messages */
+    MPI_TRY(MPI_Allgather(mine, COMM_HOST_BYTES, MPI_BYTE, mpi.host, COMM_HOST_BYTES, MPI_BYTE, MPI_COMM_WORLD),
+            "hosts of ranks");
+    out->host = mpi.host;
+    return LENS_OK;
+}
+
 static lens_status find_place(comm_place_t *out) {
     MPI_Comm node;
     MPI_TRY(MPI_Comm_rank(MPI_COMM_WORLD, &out->rank), "own rank");
     MPI_TRY(MPI_Comm_size(MPI_COMM_WORLD, &out->world), "number of ranks");
     MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, out->rank, MPI_INFO_NULL, &node),
             "ranks by host");
-    int code = count_core_ranks(&out->core_ranks, node);
+    int code = MPI_Comm_size(node, &out->node_ranks);
+    if (code == MPI_SUCCESS) code = count_core_ranks(&out->core_ranks, node);
     MPI_Comm_free(&node);
     MPI_TRY(code, "ranks that share cores");
-    return LENS_OK;
+    MPI_TRY(MPI_Comm_dup(MPI_COMM_WORLD, &mpi.collectives), "communicator of collectives");
+    MPI_TRY(MPI_Comm_dup(MPI_COMM_WORLD, &mpi.messages), "communicator of messages");
+    return find_hosts(out);
 }
 
 lens_status comm_mpi_init(comm_place_t *out, int expected_world) {
@@ -61,7 +122,7 @@ lens_status comm_mpi_init(comm_place_t *out, int expected_world) {
     if (initialized) return lens_fail(LENS_STATE, "MPI was initialised before");
     /* A failure in here ends the process with MPI's own message: error handlers come with the communicator. */
     MPI_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "starting MPI");
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN); /* communicators made of it have the same */
     lens_status st = find_place(out);
     if (st == LENS_OK && provided < MPI_THREAD_SERIALIZED)
         st = lens_fail(LENS_COMM, "this MPI library cannot be used by a program with threads");
@@ -75,20 +136,32 @@ lens_status comm_mpi_init(comm_place_t *out, int expected_world) {
 }
 
 void comm_mpi_finalize(void) {
+    if (mpi.collectives != MPI_COMM_NULL) MPI_Comm_free(&mpi.collectives);
+    if (mpi.messages != MPI_COMM_NULL) MPI_Comm_free(&mpi.messages);
     MPI_Finalize();
+    free(mpi.host);
+    mpi.host = NULL;
 }
 
 void comm_mpi_abort(int exit_status) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ABORT_LOCK_S; /* a thread that never comes back out of MPI must not keep the job from its end */
+    (void)pthread_mutex_timedlock(&mpi.lock, &until);
     MPI_Abort(MPI_COMM_WORLD, exit_status);
     _Exit(exit_status); /* MPI_Abort is not declared as never returning */
 }
 
+/* ---- collectives ---- */
+
 static lens_status sum(void *x, int64_t n, size_t item_bytes, MPI_Datatype type, const char *what) {
     const int64_t piece = (int64_t)(PIECE_BYTES / item_bytes);
     for (int64_t i = 0; i < n; i += piece) {
+        MPI_Request request;
         int count = (int)(n - i < piece ? n - i : piece);
-        MPI_TRY(MPI_Allreduce(MPI_IN_PLACE, (char *)x + (size_t)i * item_bytes, count, type, MPI_SUM, MPI_COMM_WORLD),
-                what);
+        BEGIN_AND_FINISH(MPI_Iallreduce(MPI_IN_PLACE, (char *)x + (size_t)i * item_bytes, count, type, MPI_SUM,
+                                        mpi.collectives, &request),
+                         &request, what);
     }
     return LENS_OK;
 }
@@ -103,97 +176,36 @@ lens_status comm_mpi_sum_f64(double *x, int64_t n, const char *what) {
 
 lens_status comm_mpi_broadcast(void *bytes, size_t n, int root, const char *what) {
     for (size_t i = 0; i < n; i += PIECE_BYTES) {
+        MPI_Request request;
         int count = (int)(n - i < PIECE_BYTES ? n - i : PIECE_BYTES);
-        MPI_TRY(MPI_Bcast((char *)bytes + i, count, MPI_BYTE, root, MPI_COMM_WORLD), what);
+        BEGIN_AND_FINISH(MPI_Ibcast((char *)bytes + i, count, MPI_BYTE, root, mpi.collectives, &request), &request,
+                         what);
     }
+    return LENS_OK;
+}
+
+lens_status comm_mpi_gather(void *all, const void *mine, size_t n, const char *what) {
+    MPI_Request request;
+    if (n > INT_MAX) return lens_fail(LENS_COMM, "%s: %zu bytes of each rank, at most %d", what, n, INT_MAX);
+    BEGIN_AND_FINISH(MPI_Igather(mine, (int)n, MPI_BYTE, all, (int)n, MPI_BYTE, 0, mpi.collectives, &request), &request,
+                     what);
     return LENS_OK;
 }
 
 lens_status comm_mpi_barrier(void) {
-    MPI_TRY(MPI_Barrier(MPI_COMM_WORLD), "barrier");
+    MPI_Request request;
+    BEGIN_AND_FINISH(MPI_Ibarrier(mpi.collectives, &request), &request, "barrier");
     return LENS_OK;
 }
 
 lens_status comm_mpi_max(int *value, int *rank, const char *what) {
+    MPI_Request request;
     struct { /* the layout of MPI_2INT */
         int value, rank;
     } largest = {*value, *rank};
-    MPI_TRY(MPI_Allreduce(MPI_IN_PLACE, &largest, 1, MPI_2INT, MPI_MAXLOC, MPI_COMM_WORLD), what);
+    BEGIN_AND_FINISH(MPI_Iallreduce(MPI_IN_PLACE, &largest, 1, MPI_2INT, MPI_MAXLOC, mpi.collectives, &request),
+                     &request, what);
     *value = largest.value;
     *rank = largest.rank;
     return LENS_OK;
-}
-
-/* ---- request and answer ---- */
-
-enum { TAG_REQUEST = 1, TAG_ANSWER = 2, NAP_NS = 1000000 };
-
-/* MPI_THREAD_SERIALIZED: one thread at a time inside MPI. Held for a call, never for a wait. */
-static pthread_mutex_t calls = PTHREAD_MUTEX_INITIALIZER;
-/* Held from a request to its answer: answers carry no name. */
-static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
-
-static void nap(void) {
-    nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
-}
-
-static lens_status send_message(const void *bytes, size_t n, int to, int tag) {
-    MPI_Request sending;
-    if (n > INT_MAX) return lens_fail(LENS_COMM, "a message of %zu bytes to rank %d, at most %d", n, to, INT_MAX);
-    pthread_mutex_lock(&calls);
-    int code = MPI_Isend(bytes, (int)n, MPI_BYTE, to, tag, MPI_COMM_WORLD, &sending), done = 0;
-    for (;;) {
-        if (code == MPI_SUCCESS) code = MPI_Test(&sending, &done, MPI_STATUS_IGNORE);
-        pthread_mutex_unlock(&calls);
-        if (done || code != MPI_SUCCESS) break;
-        nap();
-        pthread_mutex_lock(&calls);
-    }
-    MPI_TRY(code, "sending a message");
-    return LENS_OK;
-}
-
-/* *from: -1 where nothing is waiting. A matched message has been sent whole or is on its way: receiving it may block
- * for its transfer only. */
-static lens_status receive_message(int source, int tag, int *from, str_t *out) {
-    MPI_Message message;
-    MPI_Status status;
-    int found = 0, n = 0;
-    *from = -1;
-    int code = MPI_Improbe(source, tag, MPI_COMM_WORLD, &found, &message, &status);
-    if (code == MPI_SUCCESS && !found) return LENS_OK;
-    if (code == MPI_SUCCESS) code = MPI_Get_count(&status, MPI_BYTE, &n);
-    MPI_TRY(code, "looking for a message");
-    str_clear(out);
-    str_reserve(out, (size_t)n);
-    LENS_TRY(str_status(out));
-    MPI_TRY(MPI_Mrecv(out->s, n, MPI_BYTE, &message, &status), "receiving a message");
-    out->len = (size_t)n;
-    out->s[n] = '\0';
-    *from = status.MPI_SOURCE;
-    return LENS_OK;
-}
-
-lens_status comm_mpi_receive(int *from, str_t *request) {
-    pthread_mutex_lock(&calls);
-    lens_status st = receive_message(MPI_ANY_SOURCE, TAG_REQUEST, from, request);
-    pthread_mutex_unlock(&calls);
-    return st;
-}
-
-lens_status comm_mpi_answer(int to, const void *answer, size_t n) {
-    return send_message(answer, n, to, TAG_ANSWER);
-}
-
-lens_status comm_mpi_ask(const void *request, size_t n, str_t *answer) {
-    pthread_mutex_lock(&asking);
-    lens_status st = send_message(request, n, 0, TAG_REQUEST);
-    for (int from = -1; st == LENS_OK && from < 0;) {
-        pthread_mutex_lock(&calls);
-        st = receive_message(0, TAG_ANSWER, &from, answer);
-        pthread_mutex_unlock(&calls);
-        if (st == LENS_OK && from < 0) nap();
-    }
-    pthread_mutex_unlock(&asking);
-    return st;
 }

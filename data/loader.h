@@ -65,7 +65,8 @@ typedef struct {
     int bucket;            /* of options.buckets */
     int32_t width, height; /* px, of the bucket */
     int64_t first, n;      /* this rank has rows [first, first + n) of the slot's batch */
-    int64_t n_step;        /* samples of the step over all slots and ranks: 1 / n_step is a sample's weight in a mean */
+    int64_t n_step;        /* samples of the step over all slots and ranks, */
+    int64_t px_step;       /* and their pixels: a sample's share of the step's elements is width * height / px_step */
     int64_t *sample;       /* [n] index in the dataset */
     uint32_t *epoch;       /* [n] of its bucket */
     uint8_t *pixels;       /* u8 [n, height, width, 3]; NULL without pictures */

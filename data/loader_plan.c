@@ -92,10 +92,13 @@ done:
 
 static void count_step(const loader_t *l, loader_batch_t *b, int64_t first_slot) {
     const bucket_list_t *list = &l->options.buckets;
-    b->n_step = 0;
+    b->n_step = b->px_step = 0;
     for (int64_t m = first_slot; m < first_slot + l->options.slots; m++) {
         int64_t k;
-        b->n_step += l->options.batch_of_area[list->bucket[batch_plan_bucket(l->plan, m, &k)].area];
+        const bucket_t *size = &list->bucket[batch_plan_bucket(l->plan, m, &k)];
+        int64_t n = l->options.batch_of_area[size->area];
+        b->n_step += n;
+        b->px_step += n * size->width * size->height;
     }
 }
 

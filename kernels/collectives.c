@@ -1,7 +1,9 @@
-/* The collectives of a world of 1: nothing to do. */
+/* The collectives of a world of 1, where nothing is to do; those of several ranks are collectives_ring.c's. */
 #include "kernels/collectives.h"
 
 #include <stdlib.h>
+
+#include "kernels/collectives_ring.h"
 
 static ticket_t same_alone(collectives_t *c, void *x, int64_t n, reduce_type type, const char *what) {
     (void)c, (void)x, (void)n, (void)type, (void)what;
@@ -33,7 +35,6 @@ static void free_alone(collectives_t *c) {
 
 lens_status collectives_host_new(collectives_t **out, comm_t *comm) {
     *out = NULL;
-    LENS_ASSERT(comm_world(comm) == 1, "a world of %d", comm_world(comm));
     collectives_t *c = malloc(sizeof *c);
     if (!c) return lens_fail(LENS_MEMORY, "out of memory for collectives");
     *c = (collectives_t){.name = "none",
@@ -45,6 +46,11 @@ lens_status collectives_host_new(collectives_t **out, comm_t *comm) {
                          .finish = finish_alone,
                          .times = times_alone,
                          .free = free_alone};
+    lens_status st = comm_world(comm) > 1 ? collectives_ring_init(c, comm) : LENS_OK;
+    if (st != LENS_OK) {
+        free(c);
+        return st;
+    }
     *out = c;
     return LENS_OK;
 }

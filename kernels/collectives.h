@@ -5,9 +5,9 @@
  * does. `wait` makes compute that is asked for after it see the result. Nothing here reads a result on the host.
  *
  * Every rank starts the same collectives in the same order with the same sizes. Between a start and its wait nobody
- * else touches the buffer. Buffers are device memory of the op table. One thread drives it. A failure is kept, makes
- * later calls do nothing, and is reported by `finish`. The same ranks get the same bits, run after run; after
- * all_reduce and all_gather all ranks hold the same. */
+ * else touches the buffer. Buffers are device memory of the op table. One thread drives it. The first failure
+ * is kept for good: later calls do nothing, and every `finish` reports it; the other ranks fail too, rather than wait.
+ * The same ranks get the same bits, run after run; after all_reduce and all_gather all ranks hold the same. */
 #ifndef LENS_KERNELS_COLLECTIVES_H
 #define LENS_KERNELS_COLLECTIVES_H
 
@@ -18,7 +18,7 @@ typedef enum { REDUCE_F32, REDUCE_F64 } reduce_type;
 /* Times of this rank since the last call, for the share of communication that compute hides. */
 typedef struct {
     double busy_s;    /* the stream had a collective under way */
-    double exposed_s; /* the driving thread stood in wait or finish */
+    double exposed_s; /* the driving thread stood in a call of these, waiting */
     double n_bytes;   /* sent by this rank */
 } collectives_times_t;
 
@@ -37,13 +37,14 @@ struct collectives {
     ticket_t (*all_gather)(collectives_t *c, void *x, size_t n_bytes, const char *what);
     ticket_t (*all_reduce)(collectives_t *c, void *x, int64_t n, reduce_type type, const char *what); /* any n */
     void (*wait)(collectives_t *c, ticket_t ticket);
-    lens_status (*finish)(collectives_t *c);        /* waits for all; the first error since the last call */
+    lens_status (*finish)(collectives_t *c);        /* waits for all; the first failure */
     collectives_times_t (*times)(collectives_t *c); /* after finish; starts anew */
     void (*free)(collectives_t *c);
 };
 
 /* On host memory, over the ranks of comm; in a world of 1 all are no-ops. comm is borrowed and may be used for other
- * things meanwhile. */
+ * things meanwhile. Every rank calls it. Nothing is allocated later; where 256 collectives are under way, a start waits
+ * for the first of them. */
 LENS_CHECKED lens_status collectives_host_new(collectives_t **out, comm_t *comm);
 void collectives_free(collectives_t *c); /* NULL is allowed; not while one is under way, unless after a failure */
 

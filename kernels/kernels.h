@@ -49,6 +49,7 @@ struct kernels {
     void (*upload)(kernels_t *k, void *device, const void *host, size_t bytes);
     void (*download)(kernels_t *k, void *host, const void *device, size_t bytes); /* waits for it */
     void (*zero)(kernels_t *k, void *device, size_t bytes);
+    void (*copy)(kernels_t *k, void *out, const void *in, size_t bytes);  /* both on the device, apart */
     void (*to_act)(kernels_t *k, act_t *out, const float *in, int64_t n); /* both on the device */
     void (*to_float)(kernels_t *k, float *out, const act_t *in, int64_t n);
     lens_status (*finish)(kernels_t *k); /* waits for all work; the first error since the last call */

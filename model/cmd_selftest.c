@@ -13,38 +13,66 @@ static const option_t selftest_options[] = {
     {.name = "json", .type = OPTION_FLAG, .offset = offsetof(selftest_values_t, json), .help = "print one JSON object"},
 };
 
-static void print_text(const char *file, const golden_result_t *results) {
-    printf("%s: %s\n", file, golden_passed(results) ? "ok" : "FAILED");
+/* A file's results with each way to keep activations. */
+typedef struct {
+    golden_result_t groups[MMDIT_N_CHECKPOINTING][GOLDEN_N_GROUPS];
+} file_result_t;
+
+static bool file_passed(const file_result_t *r) {
+    bool passed = true;
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++) passed = passed && golden_passed(r->groups[mode]);
+    return passed;
+}
+
+static const char *verdict(const golden_result_t *g) {
+    return g->worst <= g->tolerance ? "" : "  <-- beyond tolerance";
+}
+
+static void print_text(const char *file, const file_result_t *r) {
+    printf("%s: %s\n", file, file_passed(r) ? "ok" : "FAILED");
     for (int i = 0; i < GOLDEN_N_GROUPS; i++) {
-        const golden_result_t *g = &results[i];
+        const golden_result_t *g = &r->groups[MMDIT_KEEP_ALL][i];
         printf("  %-27s %3d tensors  worst %.2e of %.0e  %s%s\n", g->name, g->n_tensors, g->worst, g->tolerance,
-               g->worst_tensor, g->worst <= g->tolerance ? "" : "  <-- beyond tolerance");
+               g->worst_tensor, verdict(g));
+    }
+    for (int mode = MMDIT_KEEP_ALL + 1; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        const golden_result_t *g = &r->groups[mode][GOLDEN_GRADIENTS];
+        char name[64];
+        snprintf(name, sizeof name, "%s, checkpointing %s", g->name, mmdit_checkpointing_name(mode));
+        printf("  %-35s %3d tensors  worst %.2e of %.0e  %s%s\n", name, g->n_tensors, g->worst, g->tolerance,
+               g->worst_tensor, verdict(g));
     }
 }
 
-static void print_json(const char *file, const golden_result_t *results, bool first) {
+static void print_json(const char *file, const file_result_t *r, bool first) {
     str_t name = {0};
     str_add_json(&name, file, strlen(file));
-    printf("%s\n  {\"file\": %s, \"passed\": %s, \"groups\": [", first ? "" : ",", str_text(&name),
-           golden_passed(results) ? "true" : "false");
+    printf("%s\n  {\"file\": %s, \"passed\": %s, \"checkpointing\": {", first ? "" : ",", str_text(&name),
+           file_passed(r) ? "true" : "false");
     str_free(&name);
-    for (int i = 0; i < GOLDEN_N_GROUPS; i++) {
-        const golden_result_t *g = &results[i];
-        printf("%s{\"group\": \"%s\", \"tensors\": %d, \"worst\": %.3e, \"tolerance\": %.0e, \"worst_tensor\": \"%s\"}",
-               i ? ", " : "", g->name, g->n_tensors, g->worst, g->tolerance, g->worst_tensor);
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        printf("%s\"%s\": [", mode ? ", " : "", mmdit_checkpointing_name(mode));
+        for (int i = 0; i < GOLDEN_N_GROUPS; i++) {
+            const golden_result_t *g = &r->groups[mode][i];
+            printf("%s{\"group\": \"%s\", \"tensors\": %d, \"worst\": %.3e, \"tolerance\": %.0e, "
+                   "\"worst_tensor\": \"%s\"}",
+                   i ? ", " : "", g->name, g->n_tensors, g->worst, g->tolerance, g->worst_tensor);
+        }
+        printf("]");
     }
-    printf("]}");
+    printf("}}");
 }
 
 /* One file; clears *passed where an error is beyond its tolerance. */
 static lens_status test_file(kernels_t *k, const char *name, const char *path, bool json, bool first, bool *passed) {
-    golden_result_t results[GOLDEN_N_GROUPS];
-    LENS_TRY(golden_run(results, k, path));
+    file_result_t result;
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++)
+        LENS_TRY(golden_run(result.groups[mode], k, path, (mmdit_checkpointing)mode));
     if (json)
-        print_json(name, results, first);
+        print_json(name, &result, first);
     else
-        print_text(name, results);
-    *passed = *passed && golden_passed(results);
+        print_text(name, &result);
+    *passed = *passed && file_passed(&result);
     return LENS_OK;
 }
 
@@ -77,7 +105,9 @@ const command_t cmd_selftest = {
     .summary = "check the numerics of this build against golden files",
     .details =
         "Runs forward, backward and optimiser steps of each golden file (the built-in ones where none is named) and\n"
-        "prints the worst relative error of each group of tensors. Exits 1 where one is beyond its tolerance.",
+        "prints the worst relative error of each group of tensors, with each way to keep activations. Exits 1 where "
+        "one\n"
+        "is beyond its tolerance.",
     .options = {selftest_options, sizeof selftest_options / sizeof selftest_options[0]},
     .values_size = sizeof(selftest_values_t),
     .run = selftest_run,

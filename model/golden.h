@@ -3,8 +3,7 @@
 #ifndef LENS_MODEL_GOLDEN_H
 #define LENS_MODEL_GOLDEN_H
 
-#include "kernels/kernels.h"
-#include "model/plan.h"
+#include "model/mmdit.h"
 
 typedef enum { GOLDEN_ACTIVATIONS, GOLDEN_GRADIENTS, GOLDEN_PARAMETERS, GOLDEN_LOSSES, GOLDEN_N_GROUPS } golden_group;
 
@@ -17,7 +16,8 @@ typedef struct {
 } golden_result_t;
 
 /* OK also where errors exceed the tolerance: golden_passed tells. FORMAT where the file is not a golden file. */
-LENS_CHECKED lens_status golden_run(golden_result_t results[GOLDEN_N_GROUPS], kernels_t *k, const char *path);
+LENS_CHECKED lens_status golden_run(golden_result_t results[GOLDEN_N_GROUPS], kernels_t *k, const char *path,
+                                    mmdit_checkpointing checkpointing);
 bool golden_passed(const golden_result_t results[GOLDEN_N_GROUPS]);
 
 /* The files that are part of the binary: a path that can be opened, valid until golden_builtin_close. */

@@ -70,12 +70,23 @@ typedef struct {
     int64_t B, N, T;
 } mmdit_shape_t;
 
+/* What of a block's activations is kept from forward for backward (activation checkpointing: Chen et al., arXiv
+ * 1604.06174; selective: Korthikanti et al., arXiv 2205.05198). Outputs and gradients have the same bits in all. Bytes
+ * a token: model/README.md. */
+typedef enum {
+    MMDIT_KEEP_ALL,
+    MMDIT_RECOMPUTE_CHEAP,  /* results of products and of attention are kept; norms, rotations and SwiGLU made again */
+    MMDIT_RECOMPUTE_BLOCKS, /* a block's inputs are kept; its forward pass is run again */
+    MMDIT_N_CHECKPOINTING
+} mmdit_checkpointing;
+const char *mmdit_checkpointing_name(mmdit_checkpointing mode); /* none, selective, full */
+
 typedef struct {
-    const mmdit_shape_t
-        *shapes; /* [n_shapes] that will come; an input must fit into one of them. Borrowed by mmdit_new */
+    const mmdit_shape_t *shapes; /* [n_shapes] that will come; an input must fit into one of them. Copied */
     int n_shapes;
-    bool backward;  /* plan gradients of activations too */
-    bool last_text; /* compute the last block's text path, which reaches no output: for tests */
+    bool backward;                     /* plan for it; forward alone keeps no activations of a block */
+    mmdit_checkpointing checkpointing; /* of backward */
+    bool last_text;                    /* compute the last block's text path, which reaches no output: for tests */
 } mmdit_limits_t;
 
 /* Told of the model's progress, part by part, on the driving thread; NULL functions are not called.
@@ -96,15 +107,23 @@ typedef struct {
 } mmdit_input_t;
 
 typedef struct mmdit mmdit_t;
+/* One buffer of device memory holds all activations: as many bytes as the largest of the shapes needs. Nothing else is
+ * allocated, here on the device and later anywhere. */
 LENS_CHECKED lens_status mmdit_new(mmdit_t **out, kernels_t *k, const mmdit_config_t *c, const mmdit_limits_t *limits);
-void mmdit_free(mmdit_t *m);                       /* NULL is allowed */
-const plan_t *mmdit_activations(const mmdit_t *m); /* for the memory table and for tests, which find rows by name */
+void mmdit_free(mmdit_t *m); /* NULL is allowed */
+/* Rows of the activations as they lie for the last input, before the first for the shape that needs most: tests find
+ * them by name. */
+const plan_t *mmdit_activations(const mmdit_t *m);
+/* The rows of the shape that needs most, without a model: plan_t.bytes is what mmdit_new allocates. Slots are NULL; the
+ * caller frees. */
+LENS_CHECKED lens_status mmdit_plan_activations(plan_t *out, const mmdit_config_t *c, const mmdit_limits_t *limits,
+                                                size_t act_bytes);
 
 /* *v: act [B, N, Cout], the model's until the next forward. watch: NULL for none. */
 LENS_CHECKED lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in,
                                        const mmdit_watch_t *watch, act_t **v);
-/* After mmdit_forward of the same input. Adds to the gradients g; dtext[i] act [B, T, e] is overwritten, NULL entries
- * (or a NULL array) mean frozen features. dv is act [B, N, Cout]. */
+/* Once after each mmdit_forward, of the same input. Adds to the gradients g; dtext[i] act [B, T, e] is overwritten,
+ * NULL entries (or a NULL array) mean frozen features. dv is act [B, N, Cout]. */
 void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
                     const act_t *dv, act_t *const *dtext, const mmdit_watch_t *watch);
 

@@ -29,6 +29,11 @@ double mmdit_forward_flop(const mmdit_config_t *c, int64_t N, int64_t T) {
     return 2 * (tokens + scores + modulation + ends);
 }
 
+const char *mmdit_checkpointing_name(mmdit_checkpointing mode) {
+    static const char *const names[MMDIT_N_CHECKPOINTING] = {"none", "selective", "full"};
+    return names[mode];
+}
+
 lens_status mmdit_config_check(const mmdit_config_t *c) {
     const struct {
         const char *name;

@@ -14,43 +14,53 @@
 #define TEXT_FILE "text_encoder/model.safetensors"
 
 int64_t pipeline_grid_h(const pipeline_config_t *c) {
-    return c->height / c->mmdit.patch_size;
+    return c->height / (c->mmdit.patch_size * c->downscale);
 }
 int64_t pipeline_grid_w(const pipeline_config_t *c) {
-    return c->width / c->mmdit.patch_size;
+    return c->width / (c->mmdit.patch_size * c->downscale);
 }
 
-lens_status pipeline_config_check(const pipeline_config_t *c) {
-    LENS_TRY(mmdit_config_check(&c->mmdit));
-    int64_t p = c->mmdit.patch_size;
-    if (c->height < p || c->width < p || c->height > 8192 || c->width > 8192 || c->height % p || c->width % p)
-        return lens_fail(LENS_ARGUMENT, "picture size %lld x %lld: expected multiples of the patch, %lld, up to 8192",
-                         (long long)c->width, (long long)c->height, (long long)p);
-    if (c->mmdit.in_channels != 3 * p * p || mmdit_out_width(&c->mmdit) != 3 * p * p)
-        return lens_fail(LENS_ARGUMENT,
-                         "a pixel pipeline with patch %lld has %lld channels a token, got %lld in, %lld out",
-                         (long long)p, (long long)(3 * p * p), (long long)c->mmdit.in_channels,
-                         (long long)mmdit_out_width(&c->mmdit));
-    if (!c->sampling_mu_auto && !(fabs(c->sampling_mu) <= SAMPLING_MU_MAX))
-        return lens_fail(LENS_ARGUMENT, "sampling_mu: expected -%g to %g, got %g", SAMPLING_MU_MAX, SAMPLING_MU_MAX,
-                         c->sampling_mu);
+static lens_status check_text(const pipeline_config_t *c) {
     if (c->text.n_rows < 256 || c->text.n_rows > 1 << 24 || c->text.max_tok < 1 || c->text.max_tok > 65536)
         return lens_fail(LENS_ARGUMENT, "text: expected 256 to %d rows and 1 to 65536 tokens, got %lld and %lld",
                          1 << 24, (long long)c->text.n_rows, (long long)c->text.max_tok);
-    if (c->mmdit.num_text_layers != 1 || c->mmdit.enc_hidden_dim != c->text.dim)
+    if ((c->text.tokens != TEXT_FEATURES && c->mmdit.num_text_layers != 1) || c->mmdit.enc_hidden_dim != c->text.dim)
         return lens_fail(
             LENS_ARGUMENT, "the learned text embedding gives 1 layer of %lld, the model expects %lld of %lld",
             (long long)c->text.dim, (long long)c->mmdit.num_text_layers, (long long)c->mmdit.enc_hidden_dim);
     return LENS_OK;
 }
 
+lens_status pipeline_config_check(const pipeline_config_t *c) {
+    LENS_TRY(mmdit_config_check(&c->mmdit));
+    int64_t p = c->mmdit.patch_size, channels = c->mmdit.out_channels, side = p * c->downscale;
+    if (c->downscale < 1 || c->downscale > 64 || (c->downscale == 1 && channels != 3))
+        return lens_fail(LENS_ARGUMENT, "downscale: expected 1 to 64, and 3 channels at 1, got %lld and %lld",
+                         (long long)c->downscale, (long long)channels);
+    if (c->height < side || c->width < side || c->height > 8192 || c->width > 8192 || c->height % side ||
+        c->width % side)
+        return lens_fail(LENS_ARGUMENT,
+                         "picture size %lld x %lld: expected multiples of a token's side, %lld, up to 8192",
+                         (long long)c->width, (long long)c->height, (long long)side);
+    if (c->mmdit.in_channels != channels * p * p)
+        return lens_fail(LENS_ARGUMENT,
+                         "tokens of %lld x %lld cells of %lld channels have %lld channels, got in_channels = %lld",
+                         (long long)p, (long long)p, (long long)channels, (long long)(channels * p * p),
+                         (long long)c->mmdit.in_channels);
+    if (!c->sampling_mu_auto && !(fabs(c->sampling_mu) <= SAMPLING_MU_MAX))
+        return lens_fail(LENS_ARGUMENT, "sampling_mu: expected -%g to %g, got %g", SAMPLING_MU_MAX, SAMPLING_MU_MAX,
+                         c->sampling_mu);
+    return check_text(c);
+}
+
 lens_status pipeline_tensors_init(pipeline_tensors_t *t, const pipeline_config_t *c, size_t group_align) {
     *t = (pipeline_tensors_t){.plan = {.act_bytes = sizeof(float), .group_align = group_align}};
     LENS_TRY(pipeline_config_check(c));
     plan_begin_group(&t->plan, MMDIT_PART_INPUTS);
-    plan_row_t *row = plan_add(&t->plan, &t->embedding, PLAN_F32, PLAN_NO_DECAY, PLAN_2D(c->text.n_rows, c->text.dim),
-                               TEXT_PREFIX "embedding.weight");
-    row->init_std = 0.577f; /* three rows a word: features of variance 1 */
+    if (c->text.tokens != TEXT_FEATURES)
+        plan_add(&t->plan, &t->embedding, PLAN_F32, PLAN_NO_DECAY, PLAN_2D(c->text.n_rows, c->text.dim),
+                 TEXT_PREFIX "embedding.weight")
+            ->init_std = 0.577f; /* three rows a word: features of variance 1 */
     return mmdit_plan_tensors(&t->plan, &t->mmdit, &c->mmdit);
 }
 
@@ -130,9 +140,9 @@ lens_status pipeline_save(const char *dir, const pipeline_config_t *c, const pla
     LENS_GO(dir_make(path.s));
     json_t *mu = c->sampling_mu_auto ? json_null() : json_real(c->sampling_mu);
     LENS_GO(write_json(dir, "model_index.json",
-                       json_pack("{s:s, s:s, s:I, s:I, s:o}", "_class_name", "LensPixelPipeline", "_lens_version",
-                                 LENS_VERSION, "height", (json_int_t)c->height, "width", (json_int_t)c->width,
-                                 "sampling_mu", mu)));
+                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "_class_name", "LensPixelPipeline", "_lens_version",
+                                 LENS_VERSION, "downscale", (json_int_t)c->downscale, "height", (json_int_t)c->height,
+                                 "width", (json_int_t)c->width, "sampling_mu", mu)));
     LENS_GO(write_json(dir, "transformer/config.json", transformer_json(&c->mmdit)));
     LENS_GO(write_json(dir, "text_encoder/config.json",
                        json_pack("{s:s, s:s, s:I, s:I, s:I}", "_class_name", "LensTextEmbedding", "tokens",
@@ -220,6 +230,7 @@ static lens_status parse_text(text_config_t *c, const json_t *j) {
 
 static lens_status parse_index(pipeline_config_t *c, const json_t *j) {
     const char *file = "model_index.json";
+    LENS_TRY(get_int(j, file, "downscale", &c->downscale));
     LENS_TRY(get_int(j, file, "height", &c->height));
     LENS_TRY(get_int(j, file, "width", &c->width));
     c->sampling_mu_auto = json_is_null(json_object_get(j, "sampling_mu"));

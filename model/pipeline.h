@@ -4,7 +4,7 @@
  *     DIR/transformer/config.json, diffusion_pytorch_model.safetensors
  *     DIR/text_encoder/config.json, model.safetensors          the learned text embedding
  *
- * and its tensors as one flat plan. Latents of this kind of pipeline are pixels: a token is a patch. */
+ * and its tensors as one flat plan. A token is a patch of pixels, or of the cells of a frozen autoencoder's latents. */
 #ifndef LENS_MODEL_PIPELINE_H
 #define LENS_MODEL_PIPELINE_H
 
@@ -14,12 +14,13 @@
 typedef struct {
     mmdit_config_t mmdit;
     text_config_t text;
-    int64_t height, width; /* px of the pictures it was trained on */
+    int64_t downscale;     /* px to the side of a latent cell; 1: pixels, of 3 channels */
+    int64_t height, width; /* px of the pictures that are drawn */
     bool sampling_mu_auto; /* the released formula; else: */
     double sampling_mu;    /* shift of the sampling schedule */
 } pipeline_config_t;
 
-/* Patches of p x p pixels as tokens: in_channels = 3 p^2, out_channels 3, patch_size p. */
+/* Patches of p x p cells of c channels as tokens: in_channels = c p^2, out_channels c, patch_size p. */
 LENS_CHECKED lens_status pipeline_config_check(const pipeline_config_t *c);
 int64_t pipeline_grid_h(const pipeline_config_t *c);
 int64_t pipeline_grid_w(const pipeline_config_t *c);

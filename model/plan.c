@@ -83,6 +83,14 @@ void plan_bind_as(const plan_t *p, void *base, size_t element_bytes) {
         bind_slot(&p->rows[i], (char *)base + p->rows[i].offset_bytes / sizeof(float) * element_bytes);
 }
 
+void plan_bind_group(const plan_t *p, int64_t first, int64_t last, float *base, int64_t origin) {
+    for (int i = 0; i < p->n; i++) {
+        const plan_row_t *row = &p->rows[i];
+        if (row->group >= first && row->group <= last)
+            bind_slot(row, base + ((int64_t)(row->offset_bytes / sizeof(float)) - origin));
+    }
+}
+
 int64_t plan_n_floats(const plan_t *p) {
     return (int64_t)((p->bytes + sizeof(float) - 1) / sizeof(float));
 }
@@ -99,15 +107,17 @@ const plan_row_t *plan_find(const plan_t *p, const char *name) {
     return NULL;
 }
 
-void plan_init_weights(const plan_t *p, float *host, uint64_t seed) {
-    for (int i = 0; i < p->n; i++) {
-        const plan_row_t *row = &p->rows[i];
-        uint64_t name_hash = XXH3_64bits(row->name, strlen(row->name));
-        rng_t r = rng_stream(seed, 0, name_hash & ((UINT64_C(1) << 40) - 1), RNG_INIT);
-        float *w = host + row->offset_bytes / sizeof(float);
-        for (int64_t j = 0; j < row->n; j++)
-            w[j] = row->init_mean + (row->init_std > 0 ? row->init_std * (float)rng_normal(&r) : 0.0f);
-    }
+void plan_init_row(const plan_row_t *row, float *host, uint64_t seed) {
+    uint64_t name_hash = XXH3_64bits(row->name, strlen(row->name));
+    rng_t r = rng_stream(seed, 0, name_hash & ((UINT64_C(1) << 40) - 1), RNG_INIT);
+    for (int64_t i = 0; i < row->n; i++)
+        host[i] = row->init_mean + (row->init_std > 0 ? row->init_std * (float)rng_normal(&r) : 0.0f);
+}
+
+void plan_clear(plan_t *p) {
+    p->n = 0;
+    p->bytes = 0;
+    p->group = 0;
 }
 
 void plan_free(plan_t *p) {

@@ -64,12 +64,16 @@ LENS_CHECKED lens_status plan_status(const plan_t *p);
 void plan_bind(const plan_t *p, void *base);
 /* For a plan of PLAN_F32 rows whose buffer holds elements of element_bytes instead (bf16 copies of the weights). */
 void plan_bind_as(const plan_t *p, void *base, size_t element_bytes);
+/* The rows of groups [first, last] of a plan of PLAN_F32 rows alone; base holds what lies at `origin` floats of the
+ * whole. */
+void plan_bind_group(const plan_t *p, int64_t first, int64_t last, float *base, int64_t origin);
 int64_t plan_n_floats(const plan_t *p);   /* bytes / 4: length of a flat buffer over PLAN_F32 rows, padding included */
 int64_t plan_n_elements(const plan_t *p); /* sum of n, without padding */
 const plan_row_t *plan_find(const plan_t *p, const char *name);
-/* Values before training: normal with a row's init_mean and init_std; they depend on the seed and the row's name alone.
- * host: f32 [plan_n_floats]. For a plan of PLAN_F32 rows. */
-void plan_init_weights(const plan_t *p, float *host, uint64_t seed);
-void plan_free(plan_t *p); /* and resets */
+/* Values of a row before training: normal with its init_mean and init_std; they depend on the seed and the row's name
+ * alone. host: f32 [row->n]. */
+void plan_init_row(const plan_row_t *row, float *host, uint64_t seed);
+void plan_clear(plan_t *p); /* no rows any more; room for as many is kept, so that adding them allocates nothing */
+void plan_free(plan_t *p);  /* and resets */
 
 #endif

@@ -20,6 +20,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "base/half.h"
 
 #define HEADER_MAX_BYTES (100u * 1000 * 1000) /* the cap of the reference implementation */
 #define DATA_ALIGN_BYTES 64                   /* of the first tensor in files we write: whole cache lines */
@@ -275,21 +276,6 @@ const char *safetensors_meta(const safetensors_t *f, const char *key) {
 
 /* ---- conversion ---- */
 
-static float f32_from_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
-/* Exact: every half is a float. A subnormal half is its 10 bits times 2^-24. */
-static float f32_from_f16(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 0x3ffu;
-    if (exponent == 31) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
-    if (exponent > 0) return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    float x = (float)fraction * 0x1p-24f;
-    return sign ? -x : x;
-}
-
 /* The bytes may be unaligned, so each element goes through memcpy, which compiles to a plain load. */
 #define READ_LOOP(type, expression)                                                                                    \
     for (int64_t i = 0; i < t->n; i++) {                                                                               \
@@ -307,9 +293,9 @@ lens_status safetensors_read_f32(const st_tensor_t *t, float *out) {
     case ST_F64:
         READ_LOOP(double, (float)x) return LENS_OK;
     case ST_F16:
-        READ_LOOP(uint16_t, f32_from_f16(x)) return LENS_OK;
+        READ_LOOP(uint16_t, half_from_f16(x)) return LENS_OK;
     case ST_BF16:
-        READ_LOOP(uint16_t, f32_from_bits((uint32_t)x << 16)) return LENS_OK;
+        READ_LOOP(uint16_t, half_from_bf16(x)) return LENS_OK;
     case ST_I32:
         READ_LOOP(int32_t, (float)x) return LENS_OK;
     case ST_U8:

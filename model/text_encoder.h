@@ -9,7 +9,8 @@
 
 #include "kernels/kernels.h"
 
-typedef enum { TEXT_WORDS, TEXT_BYTES } text_tokens;
+/* TEXT_FEATURES: no learned table; a frozen encoder's features are given, and no text_encoder_t is made. */
+typedef enum { TEXT_WORDS, TEXT_BYTES, TEXT_FEATURES } text_tokens;
 
 typedef struct {
     text_tokens tokens;

@@ -80,9 +80,9 @@ static lens_status read_moment(const char *path, const plan_t *p, char which, fl
 
 /* ---- writing ---- */
 
-static lens_status write_state(const char *dir, train_state_t *s, const checkpoint_position_t *at) {
+static lens_status write_state(const char *dir, train_state_t *s, float *host, const checkpoint_position_t *at) {
     kernels_t *k = s->k;
-    size_t bytes = sizeof(float) * (size_t)s->n;
+    size_t bytes = sizeof(float) * (size_t)s->partition.n;
     str_t path = {0};
     char *text = NULL;
     float *v = malloc(bytes);
@@ -90,15 +90,16 @@ static lens_status write_state(const char *dir, train_state_t *s, const checkpoi
     if (st != LENS_OK) return st;
     LENS_GO(inside(&path, dir, "state"));
     LENS_GO(dir_make(path.s));
-    k->download(k, s->host, s->m, bytes);
+    k->download(k, host, s->m, bytes);
     k->download(k, v, s->v, bytes);
     LENS_GO(inside(&path, dir, "state/optimizer.safetensors"));
-    LENS_GO(write_moments(path.s, &s->weights.plan, s->host, v));
+    LENS_GO(write_moments(path.s, &s->weights.plan, host, v));
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, at->data_hash);
-    json_t *j = json_pack("{s:i, s:I, s:I, s:I, s:I, s:s}", "version", 1, "step", (json_int_t)at->step, "seed",
-                          (json_int_t)at->seed, "global_batch", (json_int_t)at->global_batch, "n_samples",
-                          (json_int_t)at->n_samples, "data_hash", hash);
+    json_t *j = json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I, s:I}", "version", 1, "step", (json_int_t)at->step,
+                          "seed", (json_int_t)at->seed, "n_samples", (json_int_t)at->n_samples, "data_hash", hash,
+                          "n_updates", (json_int_t)at->n_updates, "n_skipped", (json_int_t)at->n_skipped, "n_images",
+                          (json_int_t)at->n_images);
     text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     json_decref(j);
     if (!text) LENS_GO(lens_fail(LENS_MEMORY, "%s: out of memory", dir));
@@ -111,19 +112,19 @@ done:
     return st;
 }
 
-static lens_status write_all(const char *dir, train_state_t *s, const train_config_t *c, const pipeline_config_t *p,
-                             const checkpoint_position_t *at) {
+static lens_status write_all(const char *dir, train_state_t *s, float *host, const train_config_t *c,
+                             const pipeline_config_t *p, const checkpoint_position_t *at) {
     kernels_t *k = s->k;
-    size_t bytes = sizeof(float) * (size_t)s->n;
+    size_t bytes = sizeof(float) * (size_t)s->partition.n;
     str_t path = {0}, yaml = {0};
     lens_status st = LENS_OK;
-    k->download(k, s->host, s->master, bytes);
-    LENS_GO(pipeline_save(dir, p, &s->weights.plan, s->host));
-    k->download(k, s->host, s->ema, bytes);
+    k->download(k, host, s->w, bytes);
+    LENS_GO(pipeline_save(dir, p, &s->weights.plan, host));
+    k->download(k, host, s->ema[0], bytes);
     LENS_GO(inside(&path, dir, "ema"));
     LENS_GO(dir_make(path.s));
-    LENS_GO(pipeline_save(path.s, p, &s->weights.plan, s->host));
-    LENS_GO(write_state(dir, s, at));
+    LENS_GO(pipeline_save(path.s, p, &s->weights.plan, host));
+    LENS_GO(write_state(dir, s, host, at));
     options_write_yaml(&yaml, train_config_table(), c);
     LENS_GO(str_status(&yaml));
     LENS_GO(inside(&path, dir, "config.yaml"));
@@ -177,8 +178,8 @@ done:
     return st;
 }
 
-lens_status checkpoint_save(train_state_t *s, const train_config_t *c, const pipeline_config_t *p,
-                            const checkpoint_position_t *at) {
+static lens_status checkpoint_save(train_state_t *s, float *host, const train_config_t *c, const pipeline_config_t *p,
+                                   const checkpoint_position_t *at) {
     char name[32];
     snprintf(name, sizeof name, STEP_PREFIX "%08lld", (long long)at->step);
     str_t path = {0}, temporary = {0};
@@ -187,7 +188,7 @@ lens_status checkpoint_save(train_state_t *s, const train_config_t *c, const pip
     LENS_GO(file_temporary_name(&temporary, path.s));
     LENS_GO(dir_remove(temporary.s));
     LENS_GO(dir_make(temporary.s));
-    LENS_GO(write_all(temporary.s, s, c, p, at));
+    LENS_GO(write_all(temporary.s, s, host, c, p, at));
     LENS_GO(dir_remove(path.s)); /* a run that resumed from before this step writes it again */
     LENS_GO(file_publish(temporary.s, path.s));
     LENS_GO(point_latest(c, name));
@@ -220,7 +221,6 @@ static lens_status check_position(const char *path, const json_t *j, const check
                                   int64_t *step) {
     LENS_TRY(same(path, j, "version", 1));
     LENS_TRY(same(path, j, "seed", expected->seed));
-    LENS_TRY(same(path, j, "global_batch", expected->global_batch));
     LENS_TRY(same(path, j, "n_samples", expected->n_samples));
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, expected->data_hash);
@@ -256,29 +256,58 @@ done:
     return st;
 }
 
-lens_status checkpoint_load(int64_t *step, train_state_t *s, const train_config_t *c,
-                            const checkpoint_position_t *expected) {
+struct checkpointer {
+    const train_config_t *c;
+    const pipeline_config_t *p;
+    comm_t *comm;
+};
+lens_status checkpointer_new(checkpointer_t **out, const train_config_t *c, const pipeline_config_t *p, comm_t *comm) {
+    *out = malloc(sizeof **out);
+    if (!*out) return lens_fail(LENS_MEMORY, "out of memory");
+    **out = (checkpointer_t){c, p, comm};
+    return LENS_OK;
+}
+lens_status checkpointer_start(checkpointer_t *ck, train_state_t *s, const checkpoint_position_t *at) {
+    float *host = calloc((size_t)s->partition.n, sizeof *host);
+    lens_status st = host ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory");
+    if (st == LENS_OK && comm_rank(ck->comm) == 0) st = checkpoint_save(s, host, ck->c, ck->p, at);
+    free(host);
+    return st;
+}
+lens_status checkpointer_finish(checkpointer_t *ck) {
+    (void)ck;
+    return LENS_OK;
+}
+void checkpointer_free(checkpointer_t *ck) {
+    free(ck);
+}
+lens_status checkpoint_load(checkpoint_position_t *at, train_state_t *s, const train_config_t *c,
+                            const checkpoint_position_t *expected, comm_t *comm) {
+    (void)comm;
+    float *host = calloc((size_t)s->partition.n, sizeof *host);
+    *at = *expected;
+    int64_t *step = &at->step;
     kernels_t *k = s->k;
     const plan_t *p = &s->weights.plan;
-    size_t bytes = sizeof(float) * (size_t)s->n;
+    size_t bytes = sizeof(float) * (size_t)s->partition.n;
     str_t dir = {0}, path = {0};
     lens_status st = LENS_OK;
     LENS_GO(place(&dir, c, LATEST));
     LENS_GO(read_position(dir.s, expected, step));
-    for (int64_t i = 0; i < s->n; i++) s->host[i] = 0; /* padding */
-    LENS_GO(pipeline_load_weights(s->host, p, dir.s));
-    k->upload(k, s->master, s->host, bytes);
+    LENS_GO(pipeline_load_weights(host, p, dir.s));
+    k->upload(k, s->w, host, bytes);
     LENS_GO(inside(&path, dir.s, "ema"));
-    LENS_GO(pipeline_load_weights(s->host, p, path.s));
-    k->upload(k, s->ema, s->host, bytes);
+    LENS_GO(pipeline_load_weights(host, p, path.s));
+    k->upload(k, s->ema[0], host, bytes);
     LENS_GO(inside(&path, dir.s, "state/optimizer.safetensors"));
-    LENS_GO(read_moment(path.s, p, 'm', s->host));
-    k->upload(k, s->m, s->host, bytes);
-    LENS_GO(read_moment(path.s, p, 'v', s->host));
-    k->upload(k, s->v, s->host, bytes);
-    train_state_refresh(s);
-    st = k->finish(k);
+    LENS_GO(read_moment(path.s, p, 'm', host));
+    k->upload(k, s->m, host, bytes);
+    LENS_GO(read_moment(path.s, p, 'v', host));
+    k->upload(k, s->v, host, bytes);
+    at->n_updates = at->step;
+    st = train_state_refresh(s);
 done:
+    free(host);
     str_free(&dir);
     str_free(&path);
     return st;

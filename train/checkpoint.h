@@ -10,22 +10,30 @@
 #ifndef LENS_TRAIN_CHECKPOINT_H
 #define LENS_TRAIN_CHECKPOINT_H
 
+#include "base/comm.h"
 #include "train/train_config.h"
 #include "train/train_state.h"
 
-/* What must be the same for a run to go on as if it had never stopped. */
+/* Where a run stands. The first four say how far it is; the others must be the same for it to go on. */
 typedef struct {
-    int64_t step, seed, global_batch, n_samples;
+    int64_t step, n_updates, n_skipped, n_images;
+    double guard_mean, guard_var; /* of the judge of gradient norms */
+    int64_t guard_n;
+    int64_t seed, n_samples;
     uint64_t data_hash; /* loader_identity */
 } checkpoint_position_t;
 
-/* One rank calls it. Older checkpoints beyond c->train.keep are removed after the new one stands. */
-LENS_CHECKED lens_status checkpoint_save(train_state_t *s, const train_config_t *c, const pipeline_config_t *p,
-                                         const checkpoint_position_t *at);
-/* Reads the newest checkpoint of c->run.dir into s. STATE where it belongs to other data, seed or batch; *step is its
- * step. */
-LENS_CHECKED lens_status checkpoint_load(int64_t *step, train_state_t *s, const train_config_t *c,
-                                         const checkpoint_position_t *expected);
+typedef struct checkpointer checkpointer_t; /* one a rank; every call by all ranks */
+LENS_CHECKED lens_status checkpointer_new(checkpointer_t **out, const train_config_t *c, const pipeline_config_t *p,
+                                          comm_t *comm);
+/* Waits for the one before, copies, and returns; a thread writes. OK also where the one before failed. */
+LENS_CHECKED lens_status checkpointer_start(checkpointer_t *ck, train_state_t *s, const checkpoint_position_t *at);
+LENS_CHECKED lens_status checkpointer_finish(checkpointer_t *ck); /* waits for the last; its failure */
+void checkpointer_free(checkpointer_t *ck);                       /* NULL is allowed */
+
+/* Reads the newest whole checkpoint of c->run.dir into s. STATE where it belongs to other data or another seed. */
+LENS_CHECKED lens_status checkpoint_load(checkpoint_position_t *at, train_state_t *s, const train_config_t *c,
+                                         const checkpoint_position_t *expected, comm_t *comm);
 bool checkpoint_exists(const train_config_t *c); /* whether run.dir holds one */
 
 #endif

@@ -119,7 +119,7 @@ lens_status preview_draw(preview_t *v, const train_state_t *s, metrics_t *m, int
     generator_options_t o = {.steps = v->config->sample.steps,
                              .guidance = v->config->sample.guidance,
                              .seed = (uint64_t)v->config->run.seed};
-    v->k->to_act(v->k, v->acts, s->ema, s->n);
+    v->k->to_act(v->k, v->acts, s->ema[0], s->partition.n);
     LENS_TRY(
         generator_run(v->generator, &v->tensors, (const char *const *)v->prompts.text, v->prompts.n, &o, v->pixels));
     return write_sheet(v, m, step);

@@ -26,12 +26,15 @@ static json_t *iso_time(time_t t) {
 
 static lens_status write_json(const run_record_t *r, const train_config_t *c) {
     json_t *j =
-        json_pack("{s:{s:I}, s:i, s:i, s:s, s:s, s:s, s:s, s:[s], s:o, s:I, s:I, s:f, s:s}", "model", "parameters",
+        json_pack("{s:{s:I}, s:i, s:i, s:s, s:s, s:s, s:s, s:[s], s:o, s:s, s:I, s:I, s:f, s:s}", "model", "parameters",
                   (json_int_t)r->parameters, "world", r->world, "threads", r->threads, "device", r->device, "version",
                   build_version(), "commit", build_commit(), "build", build_type(), "datasets", c->data.dataset,
-                  "started", iso_time(r->started), "global_batch", (json_int_t)c->train.global_batch, "steps",
-                  (json_int_t)c->train.steps, "peak_gflops", r->peak_gflops, "command", r->command);
+                  "started", iso_time(r->started), "batch", c->train.batch, "slots", (json_int_t)c->train.slots,
+                  "steps", (json_int_t)c->train.steps, "peak_gflops", r->peak_gflops, "command", r->command);
     int bad = j == NULL;
+    char *end;
+    double batch = strtod(c->train.batch, &end); /* of one size alone a step has one number of images */
+    if (!*end) bad |= json_object_set_new(j, "global_batch", json_integer((json_int_t)batch * c->train.slots));
     if (r->finished) {
         bad |= json_object_set_new(j, "finished", iso_time(r->finished));
         bad |= json_object_set_new(j, "wall_s", json_real(r->wall_s));

@@ -1,27 +1,43 @@
 #include "train/step.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "model/flow.h"
+
+/* Over one step, this rank's; added up over ranks in one message. */
+typedef struct {
+    double loss, flop, n_images, votes; /* loss: with each sample's weight */
+    double t_loss[STEP_T_BINS], t_count[STEP_T_BINS];
+} step_sums_t;
 
 struct stepper {
     kernels_t *k;
     const train_config_t *config;
     pipeline_config_t pipeline;
-    int64_t max_batch, h, w, C;
-    double mu;
+    int64_t side, C; /* px to a token's side; channels of a token */
+    int64_t max_batch, max_elements;
     mmdit_t *model;
-    text_encoder_t *text;
+    text_encoder_t *text;                              /* NULL where features are given */
+    void *features[MMDIT_MAX_TEXT_LAYERS];             /* device act [B, T, e]: given ones */
+    float *host_features;                              /* [B, T, e]: one layer of them, on its way through */
+    void *stage;                                       /* device f32 [B, T, e] */
     void *pixels, *data, *noise, *t, *x_t, *dv, *loss; /* device: u8, f32, f32, f32 [B], act, act, f64 [B] */
     rng_t *streams;                                    /* [B] */
     float *host_t;                                     /* [B] */
     double *host_loss;                                 /* [B] */
+    step_sums_t sums;
+    step_times_t times;
 };
+
+/* ---- set-up ---- */
 
 static lens_status alloc_device(stepper_t *s) {
     kernels_t *k = s->k;
-    size_t B = (size_t)s->max_batch, n = B * (size_t)(s->h * s->w * s->C);
-    LENS_TRY(k->alloc(k, &s->pixels, n, "pictures"));
+    size_t B = (size_t)s->max_batch, n = (size_t)s->max_elements;
+    if (s->pipeline.downscale == 1) LENS_TRY(k->alloc(k, &s->pixels, n, "pictures"));
     LENS_TRY(k->alloc(k, &s->data, sizeof(float) * n, "latents"));
     LENS_TRY(k->alloc(k, &s->noise, sizeof(float) * n, "noise"));
     LENS_TRY(k->alloc(k, &s->t, sizeof(float) * B, "timesteps"));
@@ -30,29 +46,50 @@ static lens_status alloc_device(stepper_t *s) {
     return k->alloc(k, &s->loss, sizeof(double) * B, "losses");
 }
 
+static lens_status alloc_text(stepper_t *s) {
+    const text_config_t *t = &s->pipeline.text;
+    kernels_t *k = s->k;
+    if (t->tokens != TEXT_FEATURES) return text_encoder_new(&s->text, k, t, s->max_batch);
+    size_t n = (size_t)(s->max_batch * t->max_tok * t->dim);
+    for (int64_t i = 0; i < s->pipeline.mmdit.num_text_layers; i++)
+        LENS_TRY(k->alloc(k, &s->features[i], k->act_bytes * n, "text features"));
+    LENS_TRY(k->alloc(k, &s->stage, sizeof(float) * n, "text features on their way"));
+    s->host_features = malloc(sizeof(float) * n);
+    return s->host_features ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory for text features");
+}
+
+static mmdit_checkpointing checkpointing_of(const char *name) {
+    int mode = 0;
+    while (strcmp(mmdit_checkpointing_name((mmdit_checkpointing)mode), name) != 0)
+        mode++; /* the options know no other */
+    return (mmdit_checkpointing)mode;
+}
+
 lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, const pipeline_config_t *p,
-                        int64_t local_batch) {
+                        const mmdit_shape_t *shapes, int n_shapes) {
     *out = NULL;
     stepper_t *s = calloc(1, sizeof *s);
     if (!s) return lens_fail(LENS_MEMORY, "out of memory for a training step");
-    *s = (stepper_t){.k = k,
-                     .config = c,
-                     .pipeline = *p,
-                     .max_batch = local_batch,
-                     .h = pipeline_grid_h(p),
-                     .w = pipeline_grid_w(p),
-                     .C = p->mmdit.in_channels,
-                     .mu = train_config_mu(c)};
+    *s = (stepper_t){
+        .k = k, .config = c, .pipeline = *p, .side = p->mmdit.patch_size * p->downscale, .C = p->mmdit.in_channels};
     lens_status st = LENS_OK;
-    mmdit_shape_t shape = {.B = local_batch, .N = s->h * s->w, .T = p->text.max_tok};
-    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1, .backward = true};
-    s->streams = calloc((size_t)local_batch, sizeof *s->streams);
-    s->host_t = calloc((size_t)local_batch, sizeof *s->host_t);
-    s->host_loss = calloc((size_t)local_batch, sizeof *s->host_loss);
+    mmdit_limits_t limits = {.checkpointing = checkpointing_of(c->train.checkpointing),
+                             .shapes = shapes,
+                             .n_shapes = n_shapes,
+
+                             .backward = true};
+    for (int i = 0; i < n_shapes; i++) {
+        int64_t n = shapes[i].B * shapes[i].N * s->C;
+        if (shapes[i].B > s->max_batch) s->max_batch = shapes[i].B;
+        if (n > s->max_elements) s->max_elements = n;
+    }
+    s->streams = calloc((size_t)s->max_batch, sizeof *s->streams);
+    s->host_t = calloc((size_t)s->max_batch, sizeof *s->host_t);
+    s->host_loss = calloc((size_t)s->max_batch, sizeof *s->host_loss);
     if (!s->streams || !s->host_t || !s->host_loss)
         LENS_GO(lens_fail(LENS_MEMORY, "out of memory for a training step"));
     LENS_GO(mmdit_new(&s->model, k, &p->mmdit, &limits));
-    LENS_GO(text_encoder_new(&s->text, k, &p->text, local_batch));
+    LENS_GO(alloc_text(s));
     LENS_GO(alloc_device(s));
     *out = s;
 done:
@@ -62,8 +99,10 @@ done:
 
 void stepper_free(stepper_t *s) {
     if (!s) return;
-    void *device[] = {s->pixels, s->data, s->noise, s->t, s->x_t, s->dv, s->loss};
+    void *device[] = {s->pixels, s->data, s->noise, s->t, s->x_t, s->dv, s->loss, s->stage};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) s->k->free(s->k, device[i]);
+    for (int i = 0; i < MMDIT_MAX_TEXT_LAYERS; i++) s->k->free(s->k, s->features[i]);
+    free(s->host_features);
     text_encoder_free(s->text);
     mmdit_free(s->model);
     free(s->streams);
@@ -73,80 +112,176 @@ void stepper_free(stepper_t *s) {
 }
 
 int64_t stepper_n_cut(const stepper_t *s) {
-    return text_encoder_n_cut(s->text);
+    return s->text ? text_encoder_n_cut(s->text) : 0;
 }
 const plan_t *stepper_activations(const stepper_t *s) {
     return mmdit_activations(s->model);
 }
+const mmdit_t *stepper_model(const stepper_t *s) {
+    return s->model;
+}
 
-/* Noisy latents of the batch, each sample's noise and t keyed by (seed, epoch, sample). */
-static void make_noisy(stepper_t *s, const step_batch_t *batch) {
+/* ---- a micro-batch ---- */
+
+/* Rows [first, first + n) of a batch. */
+typedef struct {
+    const step_batch_t *batch;
+    int64_t first, n, h, w;
+    double weight; /* of a sample in the mean over the step */
+    mmdit_input_t in;
+    act_t *dtext[MMDIT_MAX_TEXT_LAYERS];
+} micro_t;
+
+/* Noisy latents, each sample's noise and t keyed by (seed, epoch, sample). */
+static void make_noisy(stepper_t *s, micro_t *u) {
     kernels_t *k = s->k;
-    int64_t B = batch->n, n = s->h * s->w * s->C;
+    const step_batch_t *b = u->batch;
+    int64_t n = u->h * u->w * s->C;
     uint64_t seed = (uint64_t)s->config->run.seed;
-    for (int64_t i = 0; i < B; i++) {
-        rng_t r = rng_stream(seed, batch->epoch[i], (uint64_t)batch->sample[i], RNG_TIMESTEP);
-        s->host_t[i] = (float)flow_draw_t(&r, s->mu, s->config->flow.spread);
-        s->streams[i] = rng_stream(seed, batch->epoch[i], (uint64_t)batch->sample[i], RNG_NOISE);
+    double mu = train_config_mu(s->config, u->h * u->w);
+    for (int64_t i = 0; i < u->n; i++) {
+        uint32_t epoch = b->epoch[u->first + i];
+        uint64_t sample = (uint64_t)b->sample[u->first + i];
+        rng_t r = rng_stream(seed, epoch, sample, RNG_TIMESTEP);
+        s->host_t[i] = (float)flow_draw_t(&r, mu, s->config->flow.spread);
+        s->streams[i] = rng_stream(seed, epoch, sample, RNG_NOISE);
     }
-    k->upload(k, s->t, s->host_t, sizeof(float) * (size_t)B);
-    k->upload(k, s->pixels, batch->pixels, (size_t)(B * n));
-    k->patchify(k, s->data, s->pixels, B, s->h, s->w, s->pipeline.mmdit.patch_size);
-    k->noise(k, s->noise, s->streams, B, n);
-    k->flow_mix(k, s->x_t, s->data, s->noise, s->t, B, n);
+    k->upload(k, s->t, s->host_t, sizeof(float) * (size_t)u->n);
+    if (b->latents) {
+        k->upload(k, s->data, b->latents + u->first * n, sizeof(float) * (size_t)(u->n * n));
+    } else {
+        k->upload(k, s->pixels, b->pixels + u->first * n, (size_t)(u->n * n));
+        k->patchify(k, s->data, s->pixels, u->n, u->h, u->w, s->pipeline.mmdit.patch_size);
+    }
+    k->noise(k, s->noise, s->streams, u->n, n);
+    k->flow_mix(k, s->x_t, s->data, s->noise, s->t, u->n, n);
 }
 
-/* Adds this rank's part of the gradient of the mean loss over the global batch. *text_len: the encoder's, tokens a
- * caption. */
-static lens_status forward_backward(stepper_t *s, train_state_t *state, const step_batch_t *batch,
-                                    const int32_t **text_len) {
+/* Given features, layer by layer, padded to the longest text of the micro-batch only. */
+static void upload_features(stepper_t *s, micro_t *u) {
+    const text_config_t *t = &s->pipeline.text;
+    int64_t layers = s->pipeline.mmdit.num_text_layers, e = t->dim;
     kernels_t *k = s->k;
-    int64_t B = batch->n, n = s->h * s->w * s->C;
-    act_t *features, *v, *dtext[MMDIT_MAX_TEXT_LAYERS] = {text_encoder_dfeatures(s->text)};
-    mmdit_input_t in = {.B = B, .h = s->h, .w = s->w, .x_t = s->x_t, .t = s->t};
-    LENS_TRY(
-        text_encoder_forward(s->text, state->weights.embedding, batch->caption, B, &features, &in.text_len, &in.T));
-    in.text[0] = features;
-    *text_len = in.text_len;
-    LENS_TRY(mmdit_forward(s->model, &state->weights.mmdit, &in, NULL, &v));
-    k->flow_loss(k, s->loss, s->dv, v, s->data, s->noise, 1.0f / (float)s->config->train.global_batch, B, n);
-    mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &in, s->dv, dtext, NULL);
-    if (in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
-    k->download(k, s->host_loss, s->loss, sizeof(double) * (size_t)B);
-    return LENS_OK;
-}
-
-/* Sums of (loss, model FLOP) over the global batch; FLOP with each caption at its own length. */
-static lens_status gather_sums(stepper_t *s, comm_t *comm, int64_t B, const int32_t *text_len, step_result_t *out) {
-    double sums[2] = {0, 0};
-    for (int64_t i = 0; i < B; i++) {
-        sums[0] += s->host_loss[i];
-        sums[1] += 3 * mmdit_forward_flop(&s->pipeline.mmdit, s->h * s->w, text_len[i]);
+    u->in.text_len = u->batch->n_tok + u->first;
+    for (int64_t b = 0; b < u->n; b++)
+        if (u->in.text_len[b] > u->in.T) u->in.T = u->in.text_len[b];
+    for (int64_t l = 0; l < layers; l++) {
+        float *to = s->host_features;
+        for (int64_t b = 0; b < u->n; b++)
+            for (int64_t j = 0; j < u->in.T; j++, to += e) {
+                const float *from = u->batch->features + (((u->first + b) * t->max_tok + j) * layers + l) * e;
+                for (int64_t i = 0; i < e; i++) to[i] = from[i];
+            }
+        k->upload(k, s->stage, s->host_features, sizeof(float) * (size_t)(u->n * u->in.T * e));
+        k->to_act(k, s->features[l], s->stage, u->n * u->in.T * e);
+        u->in.text[l] = s->features[l];
     }
-    LENS_TRY(comm_sum_f64(comm, sums, 2, "losses"));
-    out->loss = sums[0] / (double)s->config->train.global_batch;
-    out->model_flop = sums[1];
+}
+
+static lens_status set_input(stepper_t *s, const train_state_t *state, micro_t *u) {
+    act_t *features;
+    u->in = (mmdit_input_t){.B = u->n, .h = u->h, .w = u->w, .x_t = s->x_t, .t = s->t};
+    if (!s->text) {
+        upload_features(s, u);
+        return LENS_OK;
+    }
+    LENS_TRY(text_encoder_forward(s->text, state->weights.embedding, u->batch->caption + u->first, u->n, &features,
+                                  &u->in.text_len, &u->in.T));
+    u->in.text[0] = features;
+    u->dtext[0] = text_encoder_dfeatures(s->text);
     return LENS_OK;
 }
 
-lens_status stepper_run(stepper_t *s, train_state_t *state, comm_t *comm, const step_batch_t *batch, int64_t step,
-                        step_result_t *out) {
-    LENS_ASSERT(batch->n <= s->max_batch, "batch %lld of at most %lld", (long long)batch->n, (long long)s->max_batch);
-    const train_config_t *c = s->config;
-    s->k->zero(s->k, state->g, sizeof(float) * (size_t)state->n);
-    make_noisy(s, batch);
-    const int32_t *text_len;
-    LENS_TRY(forward_backward(s, state, batch, &text_len));
-    LENS_TRY(train_state_reduce(state, comm));
-    LENS_TRY(gather_sums(s, comm, batch->n, text_len, out));
-    adamw_t o = {.lr = (float)train_config_lr(c, step),
-                 .beta1 = (float)c->train.beta1,
-                 .beta2 = (float)c->train.beta2,
-                 .eps = (float)c->train.eps,
-                 .weight_decay = (float)c->train.weight_decay,
-                 .step = step};
-    /* A short history is averaged over a short time: the usual ramp of the decay. */
-    double ramp = (1.0 + (double)step) / (10.0 + (double)step);
-    train_state_update(state, &o, c->train.clip, c->train.ema < ramp ? c->train.ema : ramp, &out->grad_norm);
-    return s->k->finish(s->k);
+static void add_sums(stepper_t *s, const micro_t *u) {
+    for (int64_t i = 0; i < u->n; i++) {
+        int bin = (int)(s->host_t[i] * STEP_T_BINS);
+        if (bin >= STEP_T_BINS) bin = STEP_T_BINS - 1;
+        s->sums.loss += u->weight * s->host_loss[i];
+        s->sums.flop += 3 * mmdit_forward_flop(&s->pipeline.mmdit, u->h * u->w, u->in.text_len[i]);
+        s->sums.n_images++;
+        s->sums.t_loss[bin] += s->host_loss[i];
+        s->sums.t_count[bin]++;
+    }
+}
+
+/* Adds the time since *clock to *phase. */
+static void lap(double *phase, double *clock) {
+    double now = log_clock_s();
+    *phase += now - *clock;
+    *clock = now;
+}
+
+static lens_status run_micro(stepper_t *s, train_state_t *state, micro_t *u, bool last) {
+    kernels_t *k = s->k;
+    double clock = log_clock_s();
+    act_t *v;
+    mmdit_watch_t forward = train_state_watch_forward(state), backward = train_state_watch_backward(state);
+    train_state_begin_micro(state, last);
+    make_noisy(s, u);
+    forward.begin(forward.arg, MMDIT_PART_INPUTS); /* the embedding is of it too */
+    LENS_TRY(set_input(s, state, u));
+    lap(&s->times.input_s, &clock);
+    LENS_TRY(mmdit_forward(s->model, &state->weights.mmdit, &u->in, &forward, &v));
+    k->flow_loss(k, s->loss, s->dv, v, s->data, s->noise, (float)u->weight, u->n, u->h * u->w * s->C);
+    k->download(k, s->host_loss, s->loss, sizeof(double) * (size_t)u->n);
+    lap(&s->times.forward_s, &clock);
+    mmdit_backward(s->model, &state->weights.mmdit, &state->grads.mmdit, &u->in, s->dv, u->dtext, &backward);
+    if (s->text && u->in.T > 0) text_encoder_backward(s->text, state->grads.embedding);
+    train_state_end_inputs(state);
+    lap(&s->times.backward_s, &clock);
+    add_sums(s, u);
+    return LENS_OK;
+}
+
+/* ---- the step ---- */
+
+void stepper_begin(stepper_t *s, train_state_t *state) {
+    s->sums = (step_sums_t){0};
+    s->times = (step_times_t){0};
+    train_state_zero_grads(state);
+}
+
+lens_status stepper_batch(stepper_t *s, train_state_t *state, const step_batch_t *b, bool last) {
+    int64_t n_micro = s->config->train.accumulate, n = b->n / n_micro;
+    LENS_ASSERT(n <= s->max_batch && n * n_micro == b->n, "%lld samples in %lld micro-batches of at most %lld",
+                (long long)b->n, (long long)n_micro, (long long)s->max_batch);
+    for (int64_t i = 0; i < n_micro; i++) {
+        micro_t u = {.batch = b,
+                     .first = i * n,
+                     .n = n,
+                     .h = b->height / s->side,
+                     .w = b->width / s->side,
+                     .weight = (double)b->width * b->height / (double)b->px_step};
+        LENS_TRY(run_micro(s, state, &u, last && i + 1 == n_micro));
+    }
+    return LENS_OK;
+}
+
+static void set_result(const step_sums_t *sums, step_result_t *out) {
+    out->loss = sums->loss;
+    out->model_flop = sums->flop;
+    out->n_images = sums->n_images;
+    out->votes = sums->votes;
+    for (int i = 0; i < STEP_T_BINS; i++)
+        out->t_loss[i] = sums->t_count[i] > 0 ? sums->t_loss[i] / sums->t_count[i] : NAN;
+}
+
+lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u, step_result_t *out) {
+    double clock = log_clock_s();
+    *out = (step_result_t){0};
+    LENS_TRY(train_state_grad_norm(state, &out->grad_norm));
+    s->sums.votes = u->vote;
+    LENS_TRY(comm_sum_f64(comm, (double *)&s->sums, sizeof s->sums / sizeof(double), "losses"));
+    set_result(&s->sums, out);
+    out->skipped =
+        !isfinite(out->loss) || !isfinite(out->grad_norm) || (u->takes && !u->takes(u->arg, out->grad_norm, out->loss));
+    lap(&s->times.update_s, &clock);
+    if (!out->skipped) train_state_update(state, &u->adamw, s->config->train.clip);
+    LENS_TRY(s->k->finish(s->k));
+    lap(&s->times.update_s, &clock);
+    collectives_times_t comm_times = state->coll->times(state->coll);
+    s->times.exposed_s = comm_times.exposed_s;
+    s->times.comm_s = comm_times.busy_s;
+    out->times = s->times;
+    return LENS_OK;
 }

@@ -1,33 +1,70 @@
-/* One training step of one rank: from pixels and captions to updated weights. Device-blind. */
+/* One training step of one rank: from pictures and captions to updated weights. Device-blind.
+ *
+ * A step is one or several batches of a rank, each of one size, each cut into micro-batches: gradients add up, and are
+ * sent between ranks with the last. The loss is the mean over all elements of all batches of the step over all ranks: a
+ * sample weighs as its elements do, so that ranks may hold pictures of different sizes. */
 #ifndef LENS_TRAIN_STEP_H
 #define LENS_TRAIN_STEP_H
 
 #include "train/train_config.h"
 #include "train/train_state.h"
 
-/* One rank's part of a step's batch, on the host; borrowed. */
+enum { STEP_T_BINS = 10 }; /* of [0, 1) */
+
+/* One rank's part of one batch, on the host; borrowed. */
 typedef struct {
     int64_t n;
+    int32_t width, height;      /* px */
+    int64_t px_step;            /* pixels of all samples of the step, over all batches and ranks */
     const int64_t *sample;      /* [n] index in the dataset and */
     const uint32_t *epoch;      /* [n] its epoch: they key noise and timestep */
-    const uint8_t *pixels;      /* u8 [n, height, width, 3] */
-    const char *const *caption; /* [n] */
+    const uint8_t *pixels;      /* u8 [n, height, width, 3]; NULL where latents are given */
+    const float *latents;       /* f32 [n, N, Cin] */
+    const char *const *caption; /* [n]; NULL where features are given */
+    const float *features;      /* f32 [n, text.max_tok, layers, dim] */
+    const int32_t *n_tok;       /* [n] of features */
 } step_batch_t;
 
+/* Seconds of this rank; the sum is less than a step's time by what the caller did meanwhile. */
 typedef struct {
-    double loss, grad_norm; /* of the whole batch, over all ranks */
-    double model_flop;      /* of the whole batch: 3 x forward, products only */
+    double input_s, forward_s, backward_s, update_s; /* compute */
+    double exposed_s, comm_s;                        /* stood waiting for collectives; they were under way */
+} step_times_t;
+
+typedef struct {
+    double loss, grad_norm;     /* of the whole step, over all ranks */
+    double model_flop;          /* of the whole step: 3 x forward, products only, each caption at its own length */
+    double n_images;            /* of the whole step */
+    double t_loss[STEP_T_BINS]; /* mean loss of the samples whose t is in the bin; NaN where there is none */
+    bool skipped;               /* the gradient was not used */
+    double votes;
+    step_times_t times;
 } step_result_t;
 
+typedef struct {
+    adamw_t adamw; /* its step: updates so far, with this one */
+    /* Whether to take a step that is finite; the same answer on every rank. NULL: yes. */
+    bool (*takes)(void *arg, double grad_norm, double loss);
+    void *arg;
+    double vote; /* of this rank, about anything: comes out summed over ranks */
+} step_update_t;
+
 typedef struct stepper stepper_t;
+/* shapes: of the micro-batches that will come (train_config_shape). */
 LENS_CHECKED lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, const pipeline_config_t *p,
-                                     int64_t local_batch);
+                                     const mmdit_shape_t *shapes, int n_shapes);
 void stepper_free(stepper_t *s); /* NULL is allowed */
 
-/* step counts from 1. Every rank calls it for the same step. */
-LENS_CHECKED lens_status stepper_run(stepper_t *s, train_state_t *state, comm_t *comm, const step_batch_t *batch,
-                                     int64_t step, step_result_t *out);
+/* Every rank calls these for the same step with equally many batches. */
+void stepper_begin(stepper_t *s, train_state_t *state);
+/* last: of this step. */
+LENS_CHECKED lens_status stepper_batch(stepper_t *s, train_state_t *state, const step_batch_t *batch, bool last);
+/* Sums over ranks; then, unless the step is skipped, the update. */
+LENS_CHECKED lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u,
+                                     step_result_t *out);
+
 int64_t stepper_n_cut(const stepper_t *s);             /* captions longer than text.max_tok so far */
 const plan_t *stepper_activations(const stepper_t *s); /* for the memory table */
+const mmdit_t *stepper_model(const stepper_t *s);
 
 #endif

@@ -6,334 +6,6 @@
 
 #include "model/flow.h"
 
-#define AT(field) offsetof(train_config_t, field)
-
-static const option_t rows[] = {
-    {.name = "run.dir",
-     .type = OPTION_STRING,
-     .offset = AT(run.dir),
-     .required = true,
-     .choices = "DIR",
-     .help = "folder of the run: metrics, samples, checkpoints"},
-    {.name = "run.seed",
-     .type = OPTION_INT,
-     .offset = AT(run.seed),
-     .initial = "1",
-     .min = 0,
-     .max = 1e15,
-     .help = "of initial weights, order, noise, timesteps, captions"},
-    {.name = "run.threads",
-     .type = OPTION_INT,
-     .offset = AT(run.threads),
-     .initial = "0",
-     .min = 0,
-     .max = 1024,
-     .help = "compute threads of a rank; 0: OMP_NUM_THREADS, or its share of the cores"},
-    {.name = "data.dataset",
-     .type = OPTION_STRING,
-     .offset = AT(data.dataset),
-     .required = true,
-     .choices = "DIR",
-     .help = "dataset to train on"},
-    {.name = "data.layers",
-     .type = OPTION_STRING,
-     .offset = AT(data.layers),
-     .choices = "DIR",
-     .help = "another folder with caption layers of it"},
-    {.name = "data.captions",
-     .type = OPTION_STRING,
-     .offset = AT(data.captions),
-     .initial = "dense",
-     .choices = "KIND[=W],...",
-     .help = "caption kinds and their weights"},
-    {.name = "data.caption_dropout",
-     .type = OPTION_FLOAT,
-     .offset = AT(data.caption_dropout),
-     .initial = "0.1",
-     .min = 0,
-     .max = 1,
-     .help = "share of samples trained with the empty prompt"},
-    {.name = "data.width",
-     .type = OPTION_INT,
-     .offset = AT(data.width),
-     .initial = "32",
-     .min = 1,
-     .max = 8192,
-     .unit = "px",
-     .help = "of the pictures trained on"},
-    {.name = "data.height",
-     .type = OPTION_INT,
-     .offset = AT(data.height),
-     .initial = "32",
-     .min = 1,
-     .max = 8192,
-     .unit = "px",
-     .help = "of the pictures trained on"},
-    {.name = "data.flip",
-     .type = OPTION_FLAG,
-     .offset = AT(data.flip),
-     .help = "mirror half of the pictures (captions that name sides then lie)"},
-    {.name = "data.random_crop",
-     .type = OPTION_FLAG,
-     .offset = AT(data.random_crop),
-     .help = "crop anywhere, not from the centre"},
-    {.name = "data.resample",
-     .type = OPTION_CHOICE,
-     .offset = AT(data.resample),
-     .initial = "area",
-     .choices = "area|triangle|lanczos",
-     .help = "how pictures are scaled"},
-    {.name = "data.linear_light",
-     .type = OPTION_FLAG,
-     .offset = AT(data.linear_light),
-     .help = "scale light, not sRGB values"},
-    {.name = "data.window_shards",
-     .type = OPTION_INT,
-     .offset = AT(data.window_shards),
-     .initial = "0",
-     .min = 0,
-     .max = 1e9,
-     .unit = "shards",
-     .help = "shuffle within so many at a time, for sets that the page cache does not hold; 0: over the whole set"},
-    {.name = "data.threads",
-     .type = OPTION_INT,
-     .offset = AT(data.threads),
-     .initial = "1",
-     .min = 1,
-     .max = 256,
-     .help = "decoding threads"},
-    {.name = "data.prefetch",
-     .type = OPTION_INT,
-     .offset = AT(data.prefetch),
-     .initial = "4",
-     .min = 1,
-     .max = 256,
-     .unit = "batches",
-     .help = "held ready"},
-    {.name = "text.tokens",
-     .type = OPTION_CHOICE,
-     .offset = AT(text.tokens),
-     .initial = "word",
-     .choices = "word|byte",
-     .help = "what the learned text embedding reads"},
-    {.name = "text.rows",
-     .type = OPTION_INT,
-     .offset = AT(text.rows),
-     .initial = "4096",
-     .min = 256,
-     .max = 16777216,
-     .help = "of the embedding table"},
-    {.name = "text.dim",
-     .type = OPTION_INT,
-     .offset = AT(text.dim),
-     .initial = "64",
-     .min = 1,
-     .max = 65536,
-     .help = "width of text features"},
-    {.name = "text.max_tok",
-     .type = OPTION_INT,
-     .offset = AT(text.max_tok),
-     .initial = "128",
-     .min = 1,
-     .max = 65536,
-     .unit = "tokens",
-     .help = "longer captions are cut, and counted"},
-    {.name = "model.layers",
-     .type = OPTION_INT,
-     .offset = AT(model.layers),
-     .initial = "4",
-     .min = 1,
-     .max = 1024,
-     .help = "transformer blocks"},
-    {.name = "model.heads",
-     .type = OPTION_INT,
-     .offset = AT(model.heads),
-     .initial = "4",
-     .min = 1,
-     .max = 1024,
-     .help = "attention heads"},
-    {.name = "model.head_dim",
-     .type = OPTION_INT,
-     .offset = AT(model.head_dim),
-     .initial = "32",
-     .min = 2,
-     .max = 1024,
-     .help = "width of a head"},
-    {.name = "model.patch",
-     .type = OPTION_INT,
-     .offset = AT(model.patch),
-     .initial = "4",
-     .min = 1,
-     .max = 64,
-     .unit = "px",
-     .help = "side of the pixel patch that is a token"},
-    {.name = "model.rope_frame",
-     .type = OPTION_INT,
-     .offset = AT(model.rope_frame),
-     .initial = "4",
-     .min = 0,
-     .max = 1024,
-     .help = "rotary dimensions of the frame axis"},
-    {.name = "model.rope_row",
-     .type = OPTION_INT,
-     .offset = AT(model.rope_row),
-     .initial = "14",
-     .min = 0,
-     .max = 1024,
-     .help = "rotary dimensions of the row axis"},
-    {.name = "model.rope_column",
-     .type = OPTION_INT,
-     .offset = AT(model.rope_column),
-     .initial = "14",
-     .min = 0,
-     .max = 1024,
-     .help = "rotary dimensions of the column axis"},
-    {.name = "flow.mu",
-     .type = OPTION_STRING,
-     .offset = AT(flow.mu),
-     .initial = "auto",
-     .choices = "auto|NUMBER",
-     .help = "mean of the logit-normal of t; auto: by image tokens"},
-    {.name = "flow.spread",
-     .type = OPTION_FLOAT,
-     .offset = AT(flow.spread),
-     .initial = "1",
-     .min = 0.01,
-     .max = 10,
-     .help = "standard deviation of the logit-normal of t"},
-    {.name = "flow.sampling_mu",
-     .type = OPTION_STRING,
-     .offset = AT(flow.sampling_mu),
-     .initial = "auto",
-     .choices = "auto|NUMBER",
-     .help = "shift of the sampling schedule; auto: the released formula"},
-    {.name = "train.steps",
-     .type = OPTION_INT,
-     .offset = AT(train.steps),
-     .initial = "1000",
-     .min = 1,
-     .max = 99999999,
-     .unit = "steps",
-     .help = "length of the run"},
-    {.name = "train.global_batch",
-     .type = OPTION_INT,
-     .offset = AT(train.global_batch),
-     .initial = "32",
-     .min = 1,
-     .max = 1e6,
-     .unit = "samples",
-     .help = "a step, over all ranks"},
-    {.name = "train.lr",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.lr),
-     .initial = "1e-3",
-     .min = 0,
-     .max = 10,
-     .help = "learning rate"},
-    {.name = "train.warmup",
-     .type = OPTION_INT,
-     .offset = AT(train.warmup),
-     .initial = "100",
-     .min = 0,
-     .max = 1e9,
-     .unit = "steps",
-     .help = "linear warm-up of the learning rate"},
-    {.name = "train.schedule",
-     .type = OPTION_CHOICE,
-     .offset = AT(train.schedule),
-     .initial = "constant",
-     .choices = "constant|cosine",
-     .help = "of the learning rate after the warm-up; cosine falls to 0 at train.steps"},
-    {.name = "train.beta1",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.beta1),
-     .initial = "0.9",
-     .min = 0,
-     .max = 0.999999,
-     .help = "of AdamW"},
-    {.name = "train.beta2",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.beta2),
-     .initial = "0.999",
-     .min = 0,
-     .max = 0.999999,
-     .help = "of AdamW"},
-    {.name = "train.eps",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.eps),
-     .initial = "1e-8",
-     .min = 1e-30,
-     .max = 1,
-     .help = "of AdamW"},
-    {.name = "train.weight_decay",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.weight_decay),
-     .initial = "0.01",
-     .min = 0,
-     .max = 10,
-     .help = "of AdamW; norms, biases and embeddings are spared"},
-    {.name = "train.clip",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.clip),
-     .initial = "1",
-     .min = 0,
-     .max = 1e9,
-     .help = "largest norm of the gradient; 0: any"},
-    {.name = "train.ema",
-     .type = OPTION_FLOAT,
-     .offset = AT(train.ema),
-     .initial = "0.9999",
-     .min = 0,
-     .max = 0.9999999,
-     .help = "decay of the average of weights that samples are drawn from"},
-    {.name = "train.checkpoint_every",
-     .type = OPTION_INT,
-     .offset = AT(train.checkpoint_every),
-     .initial = "500",
-     .min = 0,
-     .max = 1e9,
-     .unit = "steps",
-     .help = "0: only at the end"},
-    {.name = "train.keep",
-     .type = OPTION_INT,
-     .offset = AT(train.keep),
-     .initial = "2",
-     .min = 1,
-     .max = 1e6,
-     .help = "newest checkpoints that are kept"},
-    {.name = "sample.every",
-     .type = OPTION_INT,
-     .offset = AT(sample.every),
-     .initial = "250",
-     .min = 0,
-     .max = 1e9,
-     .unit = "steps",
-     .help = "sheets of samples; 0: none"},
-    {.name = "sample.steps",
-     .type = OPTION_INT,
-     .offset = AT(sample.steps),
-     .initial = "20",
-     .min = 1,
-     .max = 1000,
-     .help = "Euler steps"},
-    {.name = "sample.guidance",
-     .type = OPTION_FLOAT,
-     .offset = AT(sample.guidance),
-     .initial = "4",
-     .min = 0,
-     .max = 100,
-     .help = "classifier-free guidance; 1: none"},
-    {.name = "sample.prompts",
-     .type = OPTION_STRING,
-     .offset = AT(sample.prompts),
-     .choices = "FILE",
-     .help = "one prompt a line; none: captions of the dataset"},
-};
-
-option_table_t train_config_table(void) {
-    return OPTION_TABLE(rows);
-}
-
 void train_config_free(train_config_t *c) {
     options_free(train_config_table(), c);
 }
@@ -350,15 +22,72 @@ static lens_status parse_mu(bool *is_auto, double *mu, const char *text, const c
     return LENS_OK;
 }
 
-static lens_status check(const train_config_t *c) {
-    bool is_auto;
-    double mu;
-    pipeline_config_t pipeline;
+/* Numbers with commas between them; at most max. */
+static lens_status parse_numbers(double *out, int *n, int max, const char *text, const char *name) {
+    const char *p = text;
+    for (*n = 0;; p++) {
+        char *end;
+        if (*n == max) return lens_fail(LENS_ARGUMENT, "%s = \"%s\": expected at most %d numbers", name, text, max);
+        out[(*n)++] = strtod(p, &end);
+        if (end == p || (*end && *end != ','))
+            return lens_fail(LENS_ARGUMENT, "%s = \"%s\": expected numbers with commas", name, text);
+        if (!*end) return LENS_OK;
+        p = end;
+    }
+}
+
+/* ---- checks ---- */
+
+static lens_status check_model(const train_config_t *c) {
     int64_t rope = c->model.rope_frame + c->model.rope_row + c->model.rope_column;
     if (rope != c->model.head_dim) /* in the words of the configuration, which the model does not know */
         return lens_fail(LENS_ARGUMENT,
                          "model.rope_frame + model.rope_row + model.rope_column = %lld: expected model.head_dim = %lld",
                          (long long)rope, (long long)c->model.head_dim);
+    bool features = strcmp(c->text.tokens, "features") == 0;
+    if (!features && (c->text.layers != 1 || c->text.features))
+        return lens_fail(LENS_ARGUMENT, "text.layers and text.features are for text.tokens: features");
+    if ((c->model.downscale > 1) != (c->data.latents != NULL))
+        return lens_fail(LENS_ARGUMENT, "data.latents and model.downscale = %lld: expected both, or neither and 1",
+                         (long long)c->model.downscale);
+    return LENS_OK;
+}
+
+static lens_status check_buckets(const train_config_t *c) {
+    bucket_list_t l;
+    int64_t batch[BUCKET_MAX], side = c->model.patch * c->model.downscale;
+    LENS_TRY(train_config_buckets(&l, c));
+    LENS_TRY(train_config_batch(batch, c, &l));
+    for (int i = 0; i < l.n; i++)
+        if (l.bucket[i].width % side || l.bucket[i].height % side)
+            return lens_fail(LENS_ARGUMENT, "data.buckets: %dx%d: expected multiples of a token's side, %lld px",
+                             l.bucket[i].width, l.bucket[i].height, (long long)side);
+    return LENS_OK;
+}
+
+static lens_status check_train(const train_config_t *c) {
+    double decay[TRAIN_MAX_EMA];
+    int n;
+    LENS_TRY(parse_numbers(decay, &n, TRAIN_MAX_EMA, c->train.ema, "train.ema"));
+    for (int i = 0; i < n; i++)
+        if (!(decay[i] >= 0 && decay[i] < 1))
+            return lens_fail(LENS_ARGUMENT, "train.ema = \"%s\": expected decays of at least 0, below 1", c->train.ema);
+    bool wsd = strcmp(c->train.schedule, "wsd") == 0;
+    if (wsd ? c->train.decay_steps < 1 || c->train.decay_steps + c->train.warmup > c->train.steps
+            : c->train.decay_steps != 0)
+        return lens_fail(LENS_ARGUMENT,
+                         "train.decay_steps = %lld: expected 1 to steps - warmup for wsd, 0 for other schedules",
+                         (long long)c->train.decay_steps);
+    return LENS_OK;
+}
+
+static lens_status check(const train_config_t *c) {
+    bool is_auto;
+    double mu;
+    pipeline_config_t pipeline;
+    LENS_TRY(check_model(c));
+    LENS_TRY(check_buckets(c));
+    LENS_TRY(check_train(c));
     LENS_TRY(parse_mu(&is_auto, &mu, c->flow.mu, "flow.mu"));
     return train_config_pipeline(&pipeline, c);
 }
@@ -377,34 +106,102 @@ done:
     return st;
 }
 
+/* ---- what it means ---- */
+
+lens_status train_config_buckets(bucket_list_t *out, const train_config_t *c) {
+    return lens_context(bucket_list_parse(out, c->data.buckets, c->data.max_upscale), "data.buckets");
+}
+
+lens_status train_config_batch(int64_t batch_of_area[BUCKET_MAX], const train_config_t *c, const bucket_list_t *l) {
+    double value[BUCKET_MAX];
+    int n;
+    LENS_TRY(parse_numbers(value, &n, BUCKET_MAX, c->train.batch, "train.batch"));
+    if (n != l->n_areas)
+        return lens_fail(LENS_ARGUMENT, "train.batch = \"%s\": expected %d numbers, one for each area of data.buckets",
+                         c->train.batch, l->n_areas);
+    for (int i = 0; i < n; i++) {
+        if (!(value[i] >= 1 && value[i] <= 1e6 && value[i] == floor(value[i])))
+            return lens_fail(LENS_ARGUMENT, "train.batch = \"%s\": expected whole numbers, 1 to 1000000",
+                             c->train.batch);
+        batch_of_area[i] = (int64_t)value[i];
+    }
+    return LENS_OK;
+}
+
+lens_status train_config_shares(int64_t *sharing, int64_t *per_step, const train_config_t *c, int world) {
+    int64_t slots = c->train.slots, batch[BUCKET_MAX];
+    bucket_list_t l;
+    if (slots % world && world % slots)
+        return lens_fail(LENS_ARGUMENT, "train.slots = %lld: expected a multiple of the %d ranks, or a divisor",
+                         (long long)slots, world);
+    *sharing = world > slots ? world / slots : 1;
+    *per_step = world > slots ? 1 : slots / world;
+    LENS_TRY(train_config_buckets(&l, c));
+    LENS_TRY(train_config_batch(batch, c, &l));
+    for (int i = 0; i < l.n_areas; i++)
+        if (batch[i] % (*sharing * c->train.accumulate))
+            return lens_fail(LENS_ARGUMENT,
+                             "train.batch = \"%s\": expected multiples of %lld: ranks that share a batch x "
+                             "train.accumulate",
+                             c->train.batch, (long long)(*sharing * c->train.accumulate));
+    return LENS_OK;
+}
+
+int train_config_ema(double decay[TRAIN_MAX_EMA], const train_config_t *c) {
+    int n;
+    lens_status st = parse_numbers(decay, &n, TRAIN_MAX_EMA, c->train.ema, "train.ema");
+    LENS_ASSERT(st == LENS_OK, "train.ema \"%s\"", c->train.ema); /* it was checked */
+    return n;
+}
+
+mmdit_shape_t train_config_shape(const train_config_t *c, const bucket_t *b, int64_t n_samples) {
+    int64_t side = c->model.patch * c->model.downscale;
+    return (mmdit_shape_t){.B = n_samples, .N = b->height / side * (b->width / side), .T = c->text.max_tok};
+}
+
+/* The bucket that samples are drawn at: the one nearest to a square, of the smallest area. */
+static const bucket_t *squarest(const bucket_list_t *l) {
+    const bucket_t *best = &l->bucket[0];
+    for (int i = 1; i < l->n && l->bucket[i].area == 0; i++)
+        if (fabs(log((double)l->bucket[i].width / l->bucket[i].height)) < fabs(log((double)best->width / best->height)))
+            best = &l->bucket[i];
+    return best;
+}
+
+static text_tokens tokens_of(const char *name) {
+    return strcmp(name, "byte") == 0 ? TEXT_BYTES : strcmp(name, "word") == 0 ? TEXT_WORDS : TEXT_FEATURES;
+}
+
 lens_status train_config_pipeline(pipeline_config_t *out, const train_config_t *c) {
+    bucket_list_t l;
+    LENS_TRY(train_config_buckets(&l, c));
+    const bucket_t *size = squarest(&l);
     *out =
         (pipeline_config_t){.mmdit = {.num_layers = c->model.layers,
                                       .num_heads = c->model.heads,
                                       .head_dim = c->model.head_dim,
-                                      .in_channels = 3 * c->model.patch * c->model.patch,
-                                      .out_channels = 3,
+                                      .in_channels = c->model.channels * c->model.patch * c->model.patch,
+                                      .out_channels = c->model.channels,
                                       .patch_size = c->model.patch,
                                       .enc_hidden_dim = c->text.dim,
-                                      .num_text_layers = 1,
+                                      .num_text_layers = c->text.layers,
                                       .axes_dims_rope = {c->model.rope_frame, c->model.rope_row, c->model.rope_column},
                                       .rope_theta = 10000,
                                       .eps = 1e-6,
                                       .txt_norm_eps = 1e-5},
-                            .text = {.tokens = strcmp(c->text.tokens, "byte") == 0 ? TEXT_BYTES : TEXT_WORDS,
+                            .text = {.tokens = tokens_of(c->text.tokens),
                                      .n_rows = c->text.rows,
                                      .dim = c->text.dim,
                                      .max_tok = c->text.max_tok},
-                            .height = c->data.height,
-                            .width = c->data.width};
+                            .downscale = c->model.downscale,
+                            .height = size->height,
+                            .width = size->width};
     LENS_TRY(parse_mu(&out->sampling_mu_auto, &out->sampling_mu, c->flow.sampling_mu, "flow.sampling_mu"));
     return pipeline_config_check(out);
 }
 
-double train_config_mu(const train_config_t *c) {
-    int64_t p = c->model.patch;
-    return strcmp(c->flow.mu, "auto") == 0 ? flow_training_mu(c->data.height / p * (c->data.width / p))
-                                           : strtod(c->flow.mu, NULL);
+double train_config_mu(const train_config_t *c, int64_t n_tokens) {
+    return strcmp(c->flow.mu, "auto") == 0 ? flow_training_mu(n_tokens) : strtod(c->flow.mu, NULL);
 }
 
 double train_config_lr(const train_config_t *c, int64_t step) {

@@ -7,37 +7,41 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "data/loader.h"
 #include "train/checkpoint.h"
-#include "train/metrics.h"
 #include "train/preview.h"
 #include "train/run_record.h"
-#include "train/step.h"
+#include "train/stop_signal.h"
+#include "train/train_input.h"
+#include "train/train_log.h"
 
 enum {
     TRACED_STEPS = 10, /* the last ones, whose products are replayed bare */
     REPLAYS = 3,       /* the median counts */
-    LOG_LINES = 20,    /* of a run whose output is no terminal */
 };
 
 typedef struct {
     const train_config_t *c;
     comm_t *comm;
     kernels_t *k;
+    collectives_t *coll;
     dataset_t *dataset;
     pipeline_config_t pipeline;
     train_state_t state;
     stepper_t *stepper;
+    train_input_t *input;
     loader_t *loader;
+    checkpointer_t *checkpointer;
     metrics_t *metrics; /* rank 0 */
-    preview_t *preview; /* rank 0, where samples are asked for */
-    checkpoint_position_t position;
-    run_record_t record;
+    preview_t *preview; /* where samples are asked for */
+    checkpoint_position_t at;
     int64_t first_step; /* steps that a checkpoint holds */
-    double begin_s;
+    train_log_t log;
+    run_record_t record;
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */
     double first_loss, last_loss;
+    int64_t n_skipped_in_row;
+    bool stops; /* some rank was told to */
 } trainer_t;
 
 static bool is_root(const trainer_t *t) {
@@ -46,32 +50,13 @@ static bool is_root(const trainer_t *t) {
 
 /* ---- set-up ---- */
 
-/* One bucket: every picture is trained at data.width x data.height, enlarged where it must be. */
 static lens_status loader_options(loader_options_t *out, const trainer_t *t) {
-    const train_config_t *c = t->c;
-    const char *filter = c->data.resample;
-    char size[48];
-    snprintf(size, sizeof size, "%lldx%lld", (long long)c->data.width, (long long)c->data.height);
-    *out = (loader_options_t){
-        .batch_of_area = {c->train.global_batch},
-        .slots = 1,
-        .window_shards = c->data.window_shards,
-        .seed = (uint64_t)c->run.seed,
-        .pictures = true,
-        .resampling = {.filter = strcmp(filter, "area") == 0       ? IMAGE_AREA
-                                 : strcmp(filter, "triangle") == 0 ? IMAGE_TRIANGLE
-                                                                   : IMAGE_LANCZOS,
-                       .linear_light = c->data.linear_light},
-        .flip = c->data.flip,
-        .random_crop = c->data.random_crop,
-        .captions = c->data.captions,
-        .caption_dropout = c->data.caption_dropout,
-        .rank = comm_rank(t->comm),
-        .world = comm_world(t->comm),
-        .n_threads = (int)c->data.threads,
-        .n_prefetch = (int)c->data.prefetch,
-    };
-    return bucket_list_parse(&out->buckets, size, 0);
+    LENS_TRY(train_input_options(out, t->c));
+    out->rank = comm_rank(t->comm);
+    out->world = comm_world(t->comm);
+    out->n_threads = (int)t->c->data.threads;
+    out->n_prefetch = (int)t->c->data.prefetch;
+    return LENS_OK;
 }
 
 static lens_status open_data(trainer_t *t) {
@@ -81,26 +66,47 @@ static lens_status open_data(trainer_t *t) {
     if (dataset_n_samples(t->dataset) == 0) return lens_fail(LENS_FORMAT, "%s: no samples", c->data.dataset);
     loader_options_t o;
     LENS_TRY(loader_options(&o, t));
-    t->position = (checkpoint_position_t){
-        .seed = c->run.seed, .global_batch = c->train.global_batch, .n_samples = dataset_n_samples(t->dataset)};
-    return loader_identity(&t->position.data_hash, t->dataset, &o);
+    t->at = (checkpoint_position_t){.seed = c->run.seed, .n_samples = dataset_n_samples(t->dataset)};
+    return loader_identity(&t->at.data_hash, t->dataset, &o);
 }
 
 static lens_status start_state(trainer_t *t, bool resume) {
     const train_config_t *c = t->c;
-    LENS_TRY(train_state_init(&t->state, t->k, &t->pipeline));
+    LENS_TRY(train_state_init(&t->state, t->k, t->coll, c, &t->pipeline));
     bool found = checkpoint_exists(c);
     if (found && !resume)
         return lens_fail(LENS_STATE,
                          "%s holds checkpoints: --resume goes on from the newest, another run.dir starts anew",
                          c->run.dir);
     if (!found) return train_state_start(&t->state, (uint64_t)c->run.seed);
-    LENS_TRY(checkpoint_load(&t->first_step, &t->state, c, &t->position));
+    checkpoint_position_t expected = t->at;
+    LENS_TRY(checkpoint_load(&t->at, &t->state, c, &expected, t->comm));
+    t->first_step = t->at.step;
     if (t->first_step >= c->train.steps)
         return lens_fail(LENS_STATE, "%s: the newest checkpoint is of step %lld; train.steps is %lld", c->run.dir,
                          (long long)t->first_step, (long long)c->train.steps);
     log_info("resumed from step %lld", (long long)t->first_step);
     return LENS_OK;
+}
+
+/* The model is planned for every bucket's micro-batch; batches are read for whole ones. */
+static lens_status open_stepper(trainer_t *t) {
+    const train_config_t *c = t->c;
+    mmdit_shape_t shapes[BUCKET_MAX];
+    bucket_list_t l;
+    int64_t batch[BUCKET_MAX], sharing, per_step, max_rows = 0, max_elements = 0;
+    LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
+    LENS_TRY(train_config_buckets(&l, c));
+    LENS_TRY(train_config_batch(batch, c, &l));
+    for (int i = 0; i < l.n; i++) {
+        int64_t rows = batch[l.bucket[i].area] / sharing;
+        shapes[i] = train_config_shape(c, &l.bucket[i], rows / c->train.accumulate);
+        int64_t elements = rows * shapes[i].N * t->pipeline.mmdit.in_channels;
+        if (rows > max_rows) max_rows = rows;
+        if (elements > max_elements) max_elements = elements;
+    }
+    LENS_TRY(train_input_new(&t->input, c, &t->pipeline, max_rows, max_elements));
+    return stepper_new(&t->stepper, t->k, c, &t->pipeline, shapes, l.n);
 }
 
 static lens_status open_loader(trainer_t *t) {
@@ -110,6 +116,7 @@ static lens_status open_loader(trainer_t *t) {
 }
 
 static lens_status open_outputs(trainer_t *t) {
+    LENS_TRY(checkpointer_new(&t->checkpointer, t->c, &t->pipeline, t->comm));
     if (!is_root(t)) return LENS_OK;
     LENS_TRY(dir_make(t->c->run.dir));
     LENS_TRY(metrics_open(&t->metrics, t->c->run.dir, t->first_step + 1));
@@ -119,28 +126,26 @@ static lens_status open_outputs(trainer_t *t) {
 
 static lens_status set_up(trainer_t *t, bool resume) {
     const train_config_t *c = t->c;
-    int world = comm_world(t->comm);
-    if (c->train.global_batch % world)
-        return lens_fail(LENS_ARGUMENT, "train.global_batch = %lld: expected a multiple of the %d ranks",
-                         (long long)c->train.global_batch, world);
+    int64_t sharing, per_step;
+    LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
     LENS_TRY(train_config_pipeline(&t->pipeline, c));
     LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
+    LENS_TRY(collectives_host_new(&t->coll, t->comm));
     LENS_TRY(open_data(t));
     LENS_TRY(start_state(t, resume));
-    LENS_TRY(stepper_new(&t->stepper, t->k, c, &t->pipeline, c->train.global_batch / world));
+    LENS_TRY(open_stepper(t));
     LENS_TRY(open_loader(t));
     return open_outputs(t);
 }
 
 static void log_summary(const trainer_t *t) {
-    const plan_t *acts = stepper_activations(t->stepper);
-    double mib = 1.0 / (1 << 20), flat = (double)t->state.n * sizeof(float) * mib;
+    double mib = 1.0 / (1 << 20);
     log_info("model: %.2f M parameters; data: %lld samples of %s; %d rank%s x %d thread%s, peak %.0f GFLOP/s",
              (double)t->record.parameters * 1e-6, (long long)dataset_n_samples(t->dataset), t->c->data.dataset,
              t->record.world, t->record.world == 1 ? "" : "s", t->record.threads, t->record.threads == 1 ? "" : "s",
              t->record.peak_gflops);
-    log_info("memory: weights, gradients, two moments and average %.1f MiB each, activations %.1f MiB", flat,
-             (double)acts->bytes * mib);
+    log_info("memory of a rank: weights, gradients and the optimiser's state %.1f MiB, activations %.1f MiB",
+             (double)train_state_bytes(&t->state) * mib, (double)stepper_activations(t->stepper)->bytes * mib);
 }
 
 /* All ranks measure at once, as they will compute. */
@@ -152,78 +157,90 @@ static lens_status measure_peak(trainer_t *t) {
 
 /* ---- the loop ---- */
 
-static lens_status record_step(trainer_t *t, int64_t step, const step_result_t *r, double step_s) {
-    const train_config_t *c = t->c;
-    static const char *const names[] = {"loss", "lr", "grad_norm", "images_per_s", "mfu", "step_s", "images", "wait_s"};
-    double per_s = (double)c->train.global_batch / step_s, mfu = r->model_flop / (step_s * t->record.peak_gflops * 1e9);
-    double values[] = {r->loss,
-                       train_config_lr(c, step),
-                       r->grad_norm,
-                       per_s,
-                       mfu,
-                       step_s,
-                       (double)(step * c->train.global_batch),
-                       loader_wait_s(t->loader)};
-    if (t->metrics) LENS_TRY(metrics_step(t->metrics, step, sizeof values / sizeof values[0], names, values));
-    int64_t left = c->train.steps - step, every = c->train.steps / LOG_LINES;
-    double eta_s = (double)left * (log_clock_s() - t->begin_s) / (double)(step - t->first_step);
-    log_progress("step %lld/%lld  loss %.4f  %.0f images/s  MFU %.0f %%  %d:%02d left", (long long)step,
-                 (long long)c->train.steps, r->loss, per_s, 100 * mfu, (int)(eta_s / 60), (int)fmod(eta_s, 60));
-    if (every == 0 || step % every == 0 || left == 0)
-        log_info("step %lld/%lld  loss %.4f  grad norm %.3f  %.0f images/s  MFU %.0f %%  %d:%02d left", (long long)step,
-                 (long long)c->train.steps, r->loss, r->grad_norm, per_s, 100 * mfu, (int)(eta_s / 60),
-                 (int)fmod(eta_s, 60));
-    return LENS_OK;
-}
-
-static lens_status save_if_due(trainer_t *t, int64_t step) {
-    const train_config_t *c = t->c;
-    bool last = step == c->train.steps, due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
-    if (!is_root(t)) return LENS_OK;
-    if (t->preview && (last || step % c->sample.every == 0))
-        LENS_TRY(preview_draw(t->preview, &t->state, t->metrics, step));
-    if (!last && !due) return LENS_OK;
-    t->position.step = step;
-    LENS_TRY(metrics_sync(t->metrics));
-    return checkpoint_save(&t->state, c, &t->pipeline, &t->position);
-}
-
 /* How many of the last steps are traced: their products only, for a record of all would grow without end. */
 static int64_t n_traced(const trainer_t *t) {
     int64_t n = t->c->train.steps - t->first_step;
     return n < TRACED_STEPS ? n : TRACED_STEPS;
 }
 
+static bool is_traced(const trainer_t *t, int64_t step) {
+    return step > t->c->train.steps - n_traced(t);
+}
+
 static void trace_step(trainer_t *t, int64_t step) {
+    if (!is_traced(t, step)) return;
     if (step == t->c->train.steps - n_traced(t) + 1)
         t->k->trace_begin(t->k);
     else
         t->k->trace_continue(t->k);
 }
 
+/* All of this rank's batches, and the update. */
+static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) {
+    const train_config_t *c = t->c;
+    int64_t n = loader_batches_of_step(t->loader);
+    stepper_begin(t->stepper, &t->state);
+    for (int64_t i = 0; i < n; i++) {
+        const loader_batch_t *b;
+        step_batch_t batch;
+        LENS_TRY(loader_next(t->loader, &b));
+        LENS_TRY(train_input_batch(t->input, b, &batch));
+        LENS_TRY(stepper_batch(t->stepper, &t->state, &batch, i + 1 == n));
+        t->n_empty += b->n_empty;
+    }
+    step_update_t u = {.adamw = {.lr = (float)train_config_lr(c, step),
+                                 .beta1 = (float)c->train.beta1,
+                                 .beta2 = (float)c->train.beta2,
+                                 .eps = (float)c->train.eps,
+                                 .weight_decay = (float)c->train.weight_decay,
+                                 .step = t->at.n_updates + 1},
+                       .vote = stop_signal_received() != 0};
+    return stepper_end(t->stepper, &t->state, t->comm, &u, out);
+}
+
+/* Where the run stands after the step. */
+static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
+    t->at.step = step;
+    t->at.n_images += (int64_t)r->n_images;
+    t->at.n_updates += !r->skipped;
+    t->at.n_skipped += r->skipped;
+    t->n_skipped_in_row = r->skipped ? t->n_skipped_in_row + 1 : 0;
+    t->stops = r->votes > 0;
+    if (step == t->first_step + 1) t->first_loss = r->loss;
+    t->last_loss = r->loss;
+    if (t->n_skipped_in_row >= t->c->train.max_skips)
+        return lens_fail(LENS_STATE, "step %lld: %lld steps in a row were skipped; the last had loss %g, norm %g",
+                         (long long)step, (long long)t->n_skipped_in_row, r->loss, r->grad_norm);
+    return LENS_OK;
+}
+
+static lens_status save_if_due(trainer_t *t, int64_t step) {
+    const train_config_t *c = t->c;
+    bool last = step == c->train.steps || t->stops,
+         due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
+    if (t->preview && (step == c->train.steps || step % c->sample.every == 0))
+        LENS_TRY(preview_draw(t->preview, &t->state, t->metrics, step));
+    if (!last && !due) return LENS_OK;
+    if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
+    return checkpointer_start(t->checkpointer, &t->state, &t->at);
+}
+
 static lens_status one_step(trainer_t *t, int64_t step) {
     double begin_s = log_clock_s();
-    bool traced = step > t->c->train.steps - n_traced(t);
-    const loader_batch_t *b;
     step_result_t result;
-    LENS_TRY(loader_next(t->loader, &b));
-    step_batch_t batch = {.n = b->n,
-                          .sample = b->sample,
-                          .epoch = b->epoch,
-                          .pixels = b->pixels,
-                          .caption = (const char *const *)b->caption};
-    if (traced) trace_step(t, step);
-    LENS_TRY(stepper_run(t->stepper, &t->state, t->comm, &batch, step, &result));
+    trace_step(t, step);
+    LENS_TRY(compute_step(t, step, &result));
     t->k->trace_end(t->k); /* sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
-    if (traced) t->traced_s += step_s;
-    t->n_empty += b->n_empty;
-    if (step == t->first_step + 1) t->first_loss = result.loss;
-    t->last_loss = result.loss;
-    if (!isfinite(result.loss) || !isfinite(result.grad_norm))
-        return lens_fail(LENS_STATE, "step %lld: the loss is %g, the gradient's norm %g; nothing was saved of it",
-                         (long long)step, result.loss, result.grad_norm);
-    LENS_TRY(record_step(t, step, &result, step_s));
+    if (is_traced(t, step)) t->traced_s += step_s;
+    LENS_TRY(move_on(t, step, &result));
+    train_log_step_t told = {.step = step,
+                             .n_images = t->at.n_images,
+                             .lr = train_config_lr(t->c, step),
+                             .step_s = step_s,
+                             .wait_s = loader_wait_s(t->loader),
+                             .result = &result};
+    LENS_TRY(train_log_step(&t->log, t->metrics, &told));
     return save_if_due(t, step);
 }
 
@@ -247,19 +264,51 @@ static lens_status measure_ratio(trainer_t *t) {
     return LENS_OK;
 }
 
-static lens_status finish(trainer_t *t) {
-    t->record.finished = time(NULL);
-    t->record.wall_s = log_clock_s() - t->begin_s; /* of the training; what follows is measurement */
-    LENS_TRY(measure_ratio(t));
-    log_progress_end();
+static void log_warnings(const trainer_t *t) {
     int64_t cut = stepper_n_cut(t->stepper);
     if (cut)
         log_warn("%lld captions were longer than text.max_tok = %lld and cut", (long long)cut,
                  (long long)t->c->text.max_tok);
     if (t->n_empty) log_warn("%lld samples had an empty caption and trained as dropped ones", (long long)t->n_empty);
+    if (t->at.n_skipped) log_warn("%lld steps were skipped since the start", (long long)t->at.n_skipped);
+}
+
+static lens_status finish(trainer_t *t) {
+    t->record.finished = time(NULL);
+    t->record.wall_s = log_clock_s() - t->log.begin_s; /* of the training; what follows is measurement */
+    LENS_TRY(measure_ratio(t));
+    log_progress_end();
+    log_warnings(t);
     log_info("loss %.4f -> %.4f in %lld steps, %.0f s; %s", t->first_loss, t->last_loss,
              (long long)(t->c->train.steps - t->first_step), t->record.wall_s, t->c->run.dir);
     return is_root(t) ? run_record_write(&t->record, t->c) : LENS_OK;
+}
+
+/* RUN/requeue asks launch scripts to start the run again: its one line is the signal and the step. */
+static lens_status requeue_path(str_t *out, const trainer_t *t) {
+    str_addf(out, "%s/requeue", t->c->run.dir);
+    return str_status(out);
+}
+
+static lens_status forget_requeue(const trainer_t *t) {
+    str_t path = {0};
+    lens_status st = requeue_path(&path, t);
+    if (st == LENS_OK) st = dir_remove(path.s);
+    str_free(&path);
+    return st;
+}
+
+static lens_status ask_requeue(const trainer_t *t) {
+    str_t path = {0}, text = {0};
+    log_progress_end();
+    log_info("told to stop: a checkpoint of step %lld is saved; --resume goes on from it", (long long)t->at.step);
+    lens_status st = requeue_path(&path, t);
+    str_addf(&text, "%s step %lld\n", stop_signal_name(stop_signal_received()), (long long)t->at.step);
+    if (st == LENS_OK) st = str_status(&text);
+    if (st == LENS_OK) st = file_write(path.s, text.s, text.len);
+    str_free(&path);
+    str_free(&text);
+    return st;
 }
 
 static lens_status run(trainer_t *t) {
@@ -269,24 +318,34 @@ static lens_status run(trainer_t *t) {
     LENS_TRY(measure_peak(t));
     log_summary(t);
     if (is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
-    t->begin_s = log_clock_s();
-    for (int64_t step = t->first_step + 1; step <= t->c->train.steps; step++) LENS_TRY(one_step(t, step));
+    if (is_root(t)) LENS_TRY(forget_requeue(t));
+    t->log = (train_log_t){.first_step = t->first_step,
+                           .steps = t->c->train.steps,
+                           .begin_s = log_clock_s(),
+                           .peak_gflops = t->record.peak_gflops};
+    for (int64_t step = t->first_step + 1; step <= t->c->train.steps && !t->stops; step++) LENS_TRY(one_step(t, step));
+    LENS_TRY(checkpointer_finish(t->checkpointer));
+    if (t->stops && t->at.step < t->c->train.steps) return is_root(t) ? ask_requeue(t) : LENS_OK;
     return finish(t);
 }
 
 static void tear_down(trainer_t *t) {
     preview_free(t->preview);
     metrics_close(t->metrics);
+    checkpointer_free(t->checkpointer);
     loader_close(t->loader);
     stepper_free(t->stepper);
+    train_input_free(t->input);
     train_state_free(&t->state);
     dataset_close(t->dataset);
+    collectives_free(t->coll);
     kernels_free(t->k);
 }
 
 lens_status trainer_run(const train_config_t *c, comm_t *comm, bool resume, const char *command) {
     trainer_t t = {
         .c = c, .comm = comm, .record = {.command = command, .world = comm_world(comm), .started = time(NULL)}};
+    stop_signal_install();
     lens_status st = comm_agree(comm, set_up(&t, resume), "set-up");
     if (st == LENS_OK) {
         st = run(&t);

@@ -43,6 +43,11 @@ static void cpu_copy_floats(kernels_t *k, void *out, const void *in, int64_t n) 
     if (n && out != in) memcpy(out, in, sizeof(float) * (size_t)n);
 }
 
+static void cpu_copy(kernels_t *k, void *out, const void *in, size_t bytes) {
+    (void)k;
+    memcpy(out, in, bytes);
+}
+
 static void cpu_to_act(kernels_t *k, act_t *out, const float *in, int64_t n) {
     cpu_copy_floats(k, out, in, n);
 }
@@ -102,6 +107,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
                      .upload = cpu_upload,
                      .download = cpu_download,
                      .zero = cpu_zero,
+                     .copy = cpu_copy,
                      .to_act = cpu_to_act,
                      .to_float = cpu_to_float,
                      .finish = cpu_finish};

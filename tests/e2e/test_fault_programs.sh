@@ -126,10 +126,10 @@ refused 'write:ENOSPC:path=*/picture*' 'picture.*: No space left on device' "$le
 # ---- train ----
 cat >tiny.yaml <<'YAML'
 run: {threads: 1}
-data: {dataset: set, captions: truth-dense, width: 16, height: 12}
+data: {dataset: set, captions: truth-dense, buckets: 16x12}
 text: {rows: 300, dim: 18, max_tok: 48}
 model: {layers: 1, heads: 2, head_dim: 10, rope_frame: 2, rope_row: 4, rope_column: 4}
-train: {steps: 4, global_batch: 4, warmup: 2, checkpoint_every: 2}
+train: {steps: 4, batch: 4, warmup: 2, checkpoint_every: 2}
 sample: {every: 0}
 YAML
 while read -r rules message; do

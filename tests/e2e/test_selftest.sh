@@ -11,15 +11,20 @@ golden=$root/tests/golden
 for name in one-block tiny; do
     grep -qE "^mmdit-$name(\.safetensors)?: ok$" out || fail "mmdit-$name is not in: $(cat out)"
 done
+for mode in selective full; do
+    [ "$(grep -c "gradients, checkpointing $mode " out)" = 2 ] || fail "checkpointing $mode is not in: $(cat out)"
+done
 "$lens" selftest --json >json
 "$python" - json <<'PY'
 import json, sys
 result = json.load(open(sys.argv[1]))
 assert result["passed"] is True and len(result["files"]) == 2, result
 for file in result["files"]:
-    assert file["passed"] is True and len(file["groups"]) == 4, file
-    for group in file["groups"]:
-        assert 0 <= group["worst"] <= group["tolerance"] < 1e-3 and group["tensors"] > 0, group
+    assert file["passed"] is True and list(file["checkpointing"]) == ["none", "selective", "full"], file
+    for groups in file["checkpointing"].values():
+        assert len(groups) == 4, file
+        for group in groups:
+            assert 0 <= group["worst"] <= group["tolerance"] < 1e-3 and group["tensors"] > 0, group
 PY
 "$lens" selftest "$golden/mmdit-tiny.safetensors" >out
 

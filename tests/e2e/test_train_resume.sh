@@ -63,8 +63,7 @@ more=train.steps=$((steps + 5))
 refused 1 "^lens train: longer holds checkpoints: --resume goes on from the newest" longer $more
 refused 1 "^lens train: longer: the newest checkpoint is of step $steps; train.steps is 7\$" longer train.steps=7 --resume
 refused 1 "$path: cannot resume: seed is 1 there, 3 here\$" longer $more run.seed=3 --resume
-refused 1 "$path: cannot resume: global_batch is 8 there, 4 here\$" longer $more train.global_batch=4 --resume
-for key in data.captions=truth-brief data.caption_dropout=0.5 data.width=24 data.flip=true data.random_crop=true \
+for key in data.captions=truth-brief data.caption_dropout=0.5 data.buckets=24x12 train.batch=4 train.slots=2 data.flip=true data.random_crop=true \
     data.resample=lanczos data.linear_light=true data.window_shards=1; do
     refused 1 "$path: cannot resume: other shards, or another value of one of data" longer $more $key --resume
 done

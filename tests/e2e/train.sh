@@ -30,8 +30,7 @@ run:
 data:
   dataset: set
   captions: truth-dense
-  width: 16
-  height: 12
+  buckets: 16x12
 text:
   rows: 300
   dim: 18
@@ -47,7 +46,7 @@ flow:
   mu: 0
 train:
   steps: 20
-  global_batch: 8
+  batch: 8
   warmup: 5
   ema: 0.9
 sample:

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -35,6 +36,27 @@ static void test_place(void **state) {
     assert_int_equal(comm_world(c), expected ? strtol(expected, NULL, 10) : 1);
     assert_in_range(comm_rank(c), 0, comm_world(c) - 1);
     assert_in_range(comm_core_ranks(c), 1, comm_world(c));
+    assert_int_equal(comm_node_ranks(c), comm_world(c)); /* of one machine */
+    char host[64] = "";
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    for (int i = 0; i < comm_world(c); i++) assert_string_equal(comm_host(c, i), host);
+}
+
+static void test_gather(void **state) {
+    comm_t *c = *state;
+    const int world = comm_world(c), rank = comm_rank(c);
+    const size_t sizes[] = {0, 1, 100003};
+    for (int k = 0; k < 3; k++) {
+        const size_t n = sizes[k];
+        uint8_t *mine = malloc(n + 1), *all = rank == 0 ? malloc(n * (size_t)world + 1) : NULL;
+        assert_non_null(mine);
+        memset(mine, rank + 1, n);
+        assert_int_equal(comm_gather_bytes(c, all, mine, n, "test"), LENS_OK);
+        for (size_t i = 0; all && i < n * (size_t)world; i++)
+            if (all[i] != i / n + 1) fail_msg("byte %zu: %d", i, all[i]);
+        free(mine);
+        free(all);
+    }
 }
 
 static void test_sums(void **state) {
@@ -191,7 +213,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place),     cmocka_unit_test(test_sums),  cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_broadcast), cmocka_unit_test(test_agree), cmocka_unit_test(test_ask),
-        cmocka_unit_test(test_slurm),
+        cmocka_unit_test(test_gather),    cmocka_unit_test(test_slurm),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -45,9 +45,10 @@ static int tear_down(void **state) {
 static void files_pass(void **state) {
     fixture_t *f = *state;
     const char *paths[] = {ONE_BLOCK, TINY};
-    for (int i = 0; i < 2; i++) {
+    for (int run = 0; run < 2 * MMDIT_N_CHECKPOINTING; run++) {
         golden_result_t results[GOLDEN_N_GROUPS];
-        assert_int_equal(golden_run(results, f->k, paths[i]), LENS_OK);
+        int i = run % 2;
+        assert_int_equal(golden_run(results, f->k, paths[i], (mmdit_checkpointing)(run / 2)), LENS_OK);
         for (int g = 0; g < GOLDEN_N_GROUPS; g++)
             if (!(results[g].worst <= results[g].tolerance) || results[g].n_tensors == 0)
                 fail_msg("%s: %s: %g of %g at %s, %d tensors", paths[i], results[g].name, results[g].worst,
@@ -91,7 +92,7 @@ static float *tensor(const fixture_t *f, const char *name) {
 
 static golden_result_t *run_changed(const fixture_t *f, golden_result_t *results) {
     assert_int_equal(file_write(f->path, f->bytes, f->n), LENS_OK);
-    assert_int_equal(golden_run(results, f->k, f->path), LENS_OK);
+    assert_int_equal(golden_run(results, f->k, f->path, MMDIT_KEEP_ALL), LENS_OK);
     return results;
 }
 
@@ -141,19 +142,20 @@ static void other_files_are_errors(void **state) {
     fixture_t *f = *state;
     golden_result_t results[GOLDEN_N_GROUPS];
     static const char empty[] = "\x02\0\0\0\0\0\0\0{}";
-    assert_int_equal(golden_run(results, f->k, "/no/such/file"), LENS_IO);
-    assert_int_equal(golden_run(results, f->k, "tests/golden/README.md"), LENS_FORMAT);
+    assert_int_equal(golden_run(results, f->k, "/no/such/file", MMDIT_KEEP_ALL), LENS_IO);
+    assert_int_equal(golden_run(results, f->k, "tests/golden/README.md", MMDIT_KEEP_ALL), LENS_FORMAT);
     assert_int_equal(file_write(f->path, empty, sizeof empty - 1), LENS_OK);
-    assert_int_equal(golden_run(results, f->k, f->path), LENS_FORMAT); /* a safetensors file, but not golden */
+    assert_int_equal(golden_run(results, f->k, f->path, MMDIT_KEEP_ALL),
+                     LENS_FORMAT); /* a safetensors file, but not golden */
     assert_non_null(strstr(lens_error(), "not a golden file"));
     assert_int_equal(file_write(f->path, f->bytes, f->n - 1), LENS_OK);
-    assert_int_equal(golden_run(results, f->k, f->path), LENS_FORMAT);
+    assert_int_equal(golden_run(results, f->k, f->path, MMDIT_KEEP_ALL), LENS_FORMAT);
     char *name = strstr(f->bytes + 8, "param.txt_in.bias");
     assert_non_null(name);
     name[0] = 'P';
     assert_int_equal(file_write(f->path, f->bytes, f->n), LENS_OK);
     name[0] = 'p';
-    assert_int_equal(golden_run(results, f->k, f->path), LENS_FORMAT);
+    assert_int_equal(golden_run(results, f->k, f->path, MMDIT_KEEP_ALL), LENS_FORMAT);
     assert_non_null(strstr(lens_error(), "param.txt_in.bias"));
 }
 

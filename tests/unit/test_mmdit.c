@@ -25,7 +25,7 @@ static const mmdit_config_t tiny = {.num_layers = 2,
                                     .eps = 1e-6,
                                     .txt_norm_eps = 1e-5};
 
-enum { MAX_B = 3, MAX_N = 6, MAX_T = 4, FLOATS = 4096 };
+enum { MAX_B = 3, MAX_N = 6, MAX_T = 4, FLOATS = 4096, N_ALIGNED_ROWS = 30 };
 
 /* A model with weights, gradients and inputs; everything is host memory, since the device is the CPU. */
 typedef struct {
@@ -62,15 +62,15 @@ static void set_size(model_t *f, int64_t B, int64_t h, int64_t w, int64_t T) {
     for (int64_t b = 0; b < MAX_B; b++) f->text_len[b] = (int32_t)T;
 }
 
-static model_t *model_of(const mmdit_config_t *config, bool last_text) {
+static const mmdit_shape_t largest = {.B = MAX_B, .N = MAX_N, .T = MAX_T};
+
+static model_t *model_with(const mmdit_config_t *config, const mmdit_limits_t *limits) {
     model_t *f = calloc(1, sizeof *f);
     assert_non_null(f);
     f->config = *config;
     rng_t r = rng_stream(3, 0, 0, RNG_TEST);
     assert_int_equal(kernels_cpu_new(&f->k, 1, 1), LENS_OK);
-    mmdit_shape_t shape = {.B = MAX_B, .N = MAX_N, .T = MAX_T};
-    mmdit_limits_t limits = {.shapes = &shape, .n_shapes = 1, .backward = true, .last_text = last_text};
-    assert_int_equal(mmdit_new(&f->m, f->k, config, &limits), LENS_OK);
+    assert_int_equal(mmdit_new(&f->m, f->k, config, limits), LENS_OK);
     assert_int_equal(mmdit_plan_tensors(&f->weight_plan, &f->weights, config), LENS_OK);
     assert_int_equal(mmdit_plan_tensors(&f->grad_plan, &f->grads, config), LENS_OK);
     f->p = calloc((size_t)plan_n_floats(&f->weight_plan), sizeof(float));
@@ -85,6 +85,16 @@ static model_t *model_of(const mmdit_config_t *config, bool last_text) {
     f->in = (mmdit_input_t){.x_t = f->x_t, .t = f->t, .text = {f->text[0], f->text[1]}, .text_len = f->text_len};
     set_size(f, 2, 2, 3, 3);
     return f;
+}
+
+static model_t *model_of(const mmdit_config_t *config, bool last_text) {
+    mmdit_limits_t limits = {.shapes = &largest, .n_shapes = 1, .backward = true, .last_text = last_text};
+    return model_with(config, &limits);
+}
+
+static model_t *model_keeping(mmdit_checkpointing checkpointing) {
+    mmdit_limits_t limits = {.shapes = &largest, .n_shapes = 1, .backward = true, .checkpointing = checkpointing};
+    return model_with(&tiny, &limits);
 }
 
 static void model_free(model_t *f) {
@@ -179,10 +189,12 @@ static void check_all_gradients(model_t *f) {
 
 static void gradients_with_padded_text(void **state) {
     (void)state;
-    model_t *f = model_of(&tiny, false);
-    f->text_len[0] = 1;
-    check_all_gradients(f);
-    model_free(f);
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        model_t *f = model_keeping((mmdit_checkpointing)mode);
+        f->text_len[0] = 1;
+        check_all_gradients(f);
+        model_free(f);
+    }
 }
 
 static void gradients_without_text(void **state) {
@@ -215,6 +227,7 @@ static void gradients_add_up(void **state) {
     int64_t n = plan_n_floats(&f->weight_plan);
     float *once = malloc(sizeof(float) * (size_t)n);
     memcpy(once, f->g, sizeof(float) * (size_t)n);
+    forward(f);
     mmdit_backward(f->m, &f->weights, &f->grads, &f->in, f->dv, NULL, NULL);
     for (int64_t i = 0; i < n; i++) assert_true(fabsf(f->g[i] - 2 * once[i]) <= 2e-6f * (1 + fabsf(once[i])));
     free(once);
@@ -323,6 +336,135 @@ static void grids_may_change(void **state) {
     model_free(f);
 }
 
+/* ---- activations: kept or made again, laid out for one shape after another ---- */
+
+/* Output, gradients of weights and of features, as one block of floats. */
+static float *all_results(model_t *f, int64_t *n) {
+    int64_t n_out = out_floats(f), n_grads = plan_n_floats(&f->grad_plan),
+            n_text = f->in.B * f->in.T * f->config.enc_hidden_dim;
+    *n = n_out + n_grads + 2 * n_text;
+    float *all = malloc(sizeof(float) * (size_t)*n), *at = all;
+    assert_non_null(all);
+    memcpy(at, forward(f), sizeof(float) * (size_t)n_out);
+    backward(f);
+    memcpy(at += n_out, f->g, sizeof(float) * (size_t)n_grads);
+    memcpy(at += n_grads, f->dtext[0], sizeof(float) * (size_t)n_text);
+    memcpy(at + n_text, f->dtext[1], sizeof(float) * (size_t)n_text);
+    return all;
+}
+
+static void expect_same_results(model_t *a, model_t *b) {
+    int64_t n, m;
+    float *x = all_results(a, &n), *y = all_results(b, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, sizeof(float) * (size_t)n);
+    free(x);
+    free(y);
+}
+
+/* {B, h, w, T}, in an order in which buffers grow, shrink and move. */
+static const int64_t changing_shapes[][4] = {{2, 2, 3, 3}, {3, 1, 1, 4}, {1, 3, 2, 0}, {3, 2, 3, 4},
+                                             {1, 1, 2, 1}, {2, 3, 2, 3}, {2, 2, 3, 3}};
+enum { N_CHANGING = sizeof changing_shapes / sizeof changing_shapes[0] };
+
+static void set_changing(model_t *f, int i) {
+    const int64_t *s = changing_shapes[i];
+    set_size(f, s[0], s[1], s[2], s[3]);
+    f->text_len[0] = (int32_t)(s[3] / 2);
+}
+
+static void recomputation_changes_no_bit(void **state) {
+    (void)state;
+    for (int mode = MMDIT_KEEP_ALL + 1; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        model_t *kept = model_keeping(MMDIT_KEEP_ALL), *recomputing = model_keeping((mmdit_checkpointing)mode);
+        for (int i = 0; i < N_CHANGING; i++) {
+            set_changing(kept, i);
+            set_changing(recomputing, i);
+            expect_same_results(kept, recomputing);
+        }
+        model_free(kept);
+        model_free(recomputing);
+    }
+}
+
+static void shapes_leave_no_trace(void **state) {
+    (void)state;
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        model_t *used = model_keeping((mmdit_checkpointing)mode);
+        for (int i = 0; i < N_CHANGING; i++) {
+            model_t *fresh = model_keeping((mmdit_checkpointing)mode);
+            set_changing(used, i);
+            set_changing(fresh, i);
+            expect_same_results(used, fresh);
+            model_free(fresh);
+        }
+        model_free(used);
+    }
+}
+
+static void forward_alone_has_the_same_bits(void **state) {
+    (void)state;
+    mmdit_limits_t limits = {.shapes = &largest, .n_shapes = 1};
+    model_t *trained = model_of(&tiny, false), *sampled = model_with(&tiny, &limits);
+    assert_true(mmdit_activations(sampled->m)->bytes < mmdit_activations(trained->m)->bytes);
+    for (int i = 0; i < N_CHANGING; i++) {
+        set_changing(trained, i);
+        set_changing(sampled, i);
+        assert_memory_equal(forward(trained), forward(sampled), sizeof(float) * (size_t)out_floats(trained));
+    }
+    model_free(trained);
+    model_free(sampled);
+}
+
+static size_t planned_bytes(const mmdit_config_t *c, const mmdit_limits_t *limits) {
+    plan_t p;
+    assert_int_equal(mmdit_plan_activations(&p, c, limits, 2), LENS_OK);
+    size_t bytes = p.bytes;
+    for (int i = 0; i < p.n; i++) assert_null(p.rows[i].slot);
+    plan_free(&p);
+    return bytes;
+}
+
+/* What model/README.md says a token of a block needs; the difference of two depths leaves the rest out. */
+static void bytes_of_a_token(void **state) {
+    (void)state;
+    const int64_t B = 2, N = 64, T = 32, tokens = B * (N + T);
+    mmdit_config_t c = tiny, deeper = tiny;
+    deeper.num_layers = c.num_layers + 3;
+    mmdit_shape_t shape = {B, N, T};
+    double D = (double)mmdit_dim(&c), M = (double)mmdit_mlp_dim(&c), H = (double)c.num_heads;
+    const double statistics[] = {4 * H + 8, 4 * H, 0}, acts[] = {13 * D + 3 * M, 7 * D + 2 * M, D};
+    const double mod[] = {2 * 6 * D, 2 * 6 * D, 0}; /* a sample's, both streams */
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        mmdit_limits_t limits = {
+            .shapes = &shape, .n_shapes = 1, .backward = true, .checkpointing = (mmdit_checkpointing)mode};
+        double want = 3 * ((double)tokens * (2 * acts[mode] + statistics[mode]) + 2 * (double)B * mod[mode]);
+        double got = (double)(planned_bytes(&deeper, &limits) - planned_bytes(&c, &limits));
+        if (!(got >= want && got <= want + 3 * N_ALIGNED_ROWS * PLAN_ALIGN_BYTES))
+            fail_msg("%s: expected %g bytes, got %g", mmdit_checkpointing_name((mmdit_checkpointing)mode), want, got);
+    }
+}
+
+/* The plan is that of one shape, the one that needs most, and the model's buffer is that plan. */
+static void the_largest_shape_counts(void **state) {
+    (void)state;
+    const mmdit_shape_t shapes[] = {{3, 1, 1}, {2, 6, 4}, {1, 6, 4}, {3, 2, 0}};
+    mmdit_limits_t all = {.shapes = shapes, .n_shapes = 4, .backward = true};
+    mmdit_limits_t second = {.shapes = shapes + 1, .n_shapes = 1, .backward = true};
+    assert_int_equal(planned_bytes(&tiny, &all), planned_bytes(&tiny, &second));
+    model_t *f = model_with(&tiny, &all), *want = model_of(&tiny, false);
+    act_t *v;
+    for (int i = 0; i < 4; i++) {
+        set_size(f, shapes[i].B, 1, shapes[i].N, shapes[i].T);
+        set_size(want, shapes[i].B, 1, shapes[i].N, shapes[i].T);
+        expect_same_results(f, want);
+    }
+    set_size(f, 3, 2, 3, 4); /* each number is in one of the shapes, all together in none */
+    assert_int_equal(mmdit_forward(f->m, &f->weights, &f->in, NULL, &v), LENS_STATE);
+    model_free(f);
+    model_free(want);
+}
+
 /* ---- cost, limits, configurations ---- */
 
 static void flop_are_those_of_the_products(void **state) {
@@ -418,6 +560,11 @@ int main(void) {
         cmocka_unit_test(length_of_padding_does_not_matter),
         cmocka_unit_test(samples_are_independent),
         cmocka_unit_test(grids_may_change),
+        cmocka_unit_test(recomputation_changes_no_bit),
+        cmocka_unit_test(shapes_leave_no_trace),
+        cmocka_unit_test(forward_alone_has_the_same_bits),
+        cmocka_unit_test(bytes_of_a_token),
+        cmocka_unit_test(the_largest_shape_counts),
         cmocka_unit_test(flop_are_those_of_the_products),
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(bad_configurations_are_refused),

@@ -72,13 +72,16 @@ static void initial_weights(void **state) {
     plan_add(&p, NULL, PLAN_F32, 0, PLAN_1D(N), "w")->init_std = 0.02f;
     plan_add(&p, NULL, PLAN_F32, 0, PLAN_1D(16), "ones")->init_mean = 1;
     plan_add(&p, NULL, PLAN_F32, 0, PLAN_1D(16), "zeros");
-    plan_add(&other, NULL, PLAN_F32, 0, PLAN_1D(16), "x")->init_std = 0.02f;
+    plan_add(&other, NULL, PLAN_F32, 0, PLAN_1D(N), "x")->init_std = 0.02f;
     plan_add(&other, NULL, PLAN_F32, 0, PLAN_1D(N), "w")->init_std = 0.02f;
-    float *a = calloc((size_t)plan_n_floats(&p), sizeof *a), *b = calloc((size_t)plan_n_floats(&other), sizeof *b);
-    plan_init_weights(&p, a, 7);
-    plan_init_weights(&other, b, 7);
-    assert_memory_equal(a, b + 16, N * sizeof *a);
-    assert_memory_not_equal(a, b, 16 * sizeof *a);
+    float *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b), ones[16], zeros[16];
+    plan_init_row(plan_find(&p, "ones"), ones, 7);
+    plan_init_row(plan_find(&p, "zeros"), zeros, 7);
+    plan_init_row(plan_find(&p, "w"), a, 7);
+    plan_init_row(plan_find(&other, "x"), b, 7);
+    assert_memory_not_equal(a, b, N * sizeof *a);
+    plan_init_row(plan_find(&other, "w"), b, 7);
+    assert_memory_equal(a, b, N * sizeof *a);
     double sum = 0, square = 0;
     for (int i = 0; i < N; i++) {
         sum += (double)a[i];
@@ -86,9 +89,9 @@ static void initial_weights(void **state) {
     }
     assert_true(fabs(sum / N) < 5 * 0.02 / sqrt(N)); /* five standard errors */
     assert_true(fabs(square / N / 0.0004 - 1) < 5 * sqrt(2.0 / N));
-    for (int i = 0; i < 16; i++) assert_true(a[N + i] == 1 && a[N + 16 + i] == 0);
-    plan_init_weights(&other, b, 8);
-    assert_memory_not_equal(a, b + 16, N * sizeof *a);
+    for (int i = 0; i < 16; i++) assert_true(ones[i] == 1 && zeros[i] == 0);
+    plan_init_row(plan_find(&other, "w"), b, 8);
+    assert_memory_not_equal(a, b, N * sizeof *a);
     free(a);
     free(b);
     plan_free(&p);
