@@ -1,15 +1,15 @@
 /* Joint attention: split with q/k norm and rotation, softmax attention over the valid keys.
  *
  * One task is one (sample, head), in blocks of queries: the scores of a block, [QUERY_BLOCK, keys], are in a thread's
- * scratch and mostly in its cache, made by products of one thread each. Scratch is 2 QUERY_BLOCK (S + K) floats a
+ * scratch and mostly in its cache, made by products of one thread each: 4.3 MiB a thread at
+ * 4,096 tokens and heads of 64. Scratch is 2 QUERY_BLOCK (S + K) floats a
  * thread: 3.3 MiB at 4,096 tokens. Backward rebuilds the probabilities from the saved logarithm of the denominator
  * (FlashAttention: Dao et al., arXiv 2205.14135). */
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-#include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/cpu_gemm.h"
 #include "kernels/cpu/vec_math.h"
 
 static void norm_rotate(float *restrict out, const float *restrict x, const float *restrict w,
@@ -95,11 +95,29 @@ static void qkv_bwd(kernels_t *k, act_t *dqkv_, float *dwq, float *dwk, const ac
 
 enum { QUERY_BLOCK = 96 };
 
-/* c[M,N] = alpha op(a) op(b) + beta c, one thread: called inside a parallel region. */
-static void small_product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int64_t M, int64_t N, int64_t K, float alpha,
-                          const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)M, (blasint)N, (blasint)K, alpha, a, (blasint)lda, b, (blasint)ldb,
-                beta, c, (blasint)ldc);
+/* Each c[M,N] = op(a) op(b), dense, by one thread; `scratch` is gemm_one's. */
+static void times_transposed(int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c,
+                             float *scratch) {
+    product_t p = {.b_transposed = true, .M = M, .N = N, .K = K, .lda = K, .ldb = K, .ldc = N};
+    gemm_one(&p, a, b, c, scratch);
+}
+
+static void times(int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c, float *scratch) {
+    product_t p = {.M = M, .N = N, .K = K, .lda = K, .ldb = N, .ldc = N};
+    gemm_one(&p, a, b, c, scratch);
+}
+
+static void transposed_times(int64_t M, int64_t N, int64_t K, bool adds, const float *a, const float *b, float *c,
+                             float *scratch) {
+    product_t p = {.a_transposed = true, .adds = adds, .M = M, .N = N, .K = K, .lda = M, .ldb = N, .ldc = N};
+    gemm_one(&p, a, b, c, scratch);
+}
+
+/* Floats of a thread's scratch: n_scores score blocks, a block of rows of a head, and room for products. */
+static int64_t thread_floats(const attention_shape_t *s, int64_t n_scores) {
+    int64_t S = s->N + s->T, scores = gemm_one_floats(S, s->K), values = gemm_one_floats(s->K, S);
+    int64_t n = QUERY_BLOCK * (n_scores * S + s->K) + (scores > values ? scores : values);
+    return (n + 15) / 16 * 16;
 }
 
 static int64_t block_end(int64_t first, int64_t n_queries) {
@@ -132,37 +150,38 @@ static float *head_row(const act_t *img, const act_t *txt, const attention_shape
     return row + h * s->K;
 }
 
-/* Scores to probabilities in place; returns the logarithm of the denominator. */
-static float softmax_row(float *x, int64_t n) {
+/* alpha times x to probabilities in place, alpha > 0; returns the logarithm of the denominator. */
+static float softmax_row(float *x, float alpha, int64_t n) {
     float top = x[0], sum = 0;
 #pragma omp simd reduction(max : top)
     for (int64_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++) {
-        x[i] = vec_exp(x[i] - top);
+        x[i] = vec_exp((x[i] - top) * alpha);
         sum += x[i];
     }
     float inverse = 1.0f / sum;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) x[i] *= inverse;
-    return top + logf(sum);
+    return top * alpha + logf(sum);
 }
 
 /* Queries [first, last) of one head. p: scratch. */
 static void query_block_fwd(act_t *o_img, act_t *o_txt, float *lse, const float *q, const float *key, const float *v,
                             const attention_shape_t *s, int64_t task, int64_t first, int64_t last, float *p) {
     int64_t b = task / s->H, n = s->n_keys[b], K = s->K, m = last - first;
-    float *o = p + QUERY_BLOCK * (s->N + s->T);
-    small_product(CblasNoTrans, CblasTrans, m, n, K, 1.0f / sqrtf((float)K), q + first * K, K, key, K, 0.0f, p, n);
-    for (int64_t i = 0; i < m; i++) lse[first + i] = softmax_row(p + i * n, n);
-    small_product(CblasNoTrans, CblasNoTrans, m, K, n, 1.0f, p, n, v, K, 0.0f, o, K);
+    float *o = p + QUERY_BLOCK * (s->N + s->T), *room = o + QUERY_BLOCK * K;
+    float alpha = 1.0f / sqrtf((float)K);
+    times_transposed(m, n, K, q + first * K, key, p, room);
+    for (int64_t i = 0; i < m; i++) lse[first + i] = softmax_row(p + i * n, alpha, n);
+    times(m, K, n, p, v, o, room);
     for (int64_t i = 0; i < m; i++)
         memcpy(head_row(o_img, o_txt, s, b, task % s->H, first + i), o + i * K, sizeof(float) * (size_t)K);
 }
 
 static void attention_fwd(kernels_t *k, act_t *o_img, act_t *o_txt, float *lse, const act_t *q, const act_t *key,
                           const act_t *v, const attention_shape_t *s) {
-    int64_t S = s->N + s->T, each = QUERY_BLOCK * (S + s->K);
+    int64_t S = s->N + s->T, each = thread_floats(s, 1);
     float *scratch = cpu_scratch(k, each * omp_get_max_threads());
     if (!scratch) return;
     trace_products(k, s, 1);
@@ -180,7 +199,7 @@ static void attention_fwd(kernels_t *k, act_t *o_img, act_t *o_txt, float *lse, 
 static void softmax_row_bwd(float *restrict p, float *restrict dp, float lse, float delta, float alpha, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        p[i] = vec_exp(p[i] - lse);
+        p[i] = vec_exp(p[i] * alpha - lse);
         dp[i] = p[i] * (dp[i] - delta) * alpha;
     }
 }
@@ -208,26 +227,26 @@ static void query_block_bwd(const head_t *x, const act_t *do_img, const act_t *d
                             const act_t *o_txt, const attention_shape_t *s, int64_t task, int64_t first, int64_t last,
                             float *p) {
     int64_t b = task / s->H, n = s->n_keys[b], K = s->K, m = last - first;
-    float *dp = p + QUERY_BLOCK * (s->N + s->T), *d_o = dp + QUERY_BLOCK * (s->N + s->T), delta[QUERY_BLOCK];
-    float alpha = 1.0f / sqrtf((float)K), beta = first > 0 ? 1.0f : 0.0f;
+    float *dp = p + QUERY_BLOCK * (s->N + s->T), *d_o = dp + QUERY_BLOCK * (s->N + s->T), *room = d_o + QUERY_BLOCK * K;
+    float alpha = 1.0f / sqrtf((float)K), delta[QUERY_BLOCK];
     const float *q = x->q + first * K;
     for (int64_t i = 0; i < m; i++) {
         const float *row = head_row(do_img, do_txt, s, b, task % s->H, first + i);
         delta[i] = dot(row, head_row(o_img, o_txt, s, b, task % s->H, first + i), K);
         memcpy(d_o + i * K, row, sizeof(float) * (size_t)K);
     }
-    small_product(CblasNoTrans, CblasTrans, m, n, K, alpha, q, K, x->key, K, 0.0f, p, n);
-    small_product(CblasNoTrans, CblasTrans, m, n, K, 1.0f, d_o, K, x->v, K, 0.0f, dp, n);
+    times_transposed(m, n, K, q, x->key, p, room);
+    times_transposed(m, n, K, d_o, x->v, dp, room);
     for (int64_t i = 0; i < m; i++) softmax_row_bwd(p + i * n, dp + i * n, x->lse[first + i], delta[i], alpha, n);
-    small_product(CblasTrans, CblasNoTrans, n, K, m, 1.0f, p, n, d_o, K, beta, x->dv, K);
-    small_product(CblasNoTrans, CblasNoTrans, m, K, n, 1.0f, dp, n, x->key, K, 0.0f, x->dq + first * K, K);
-    small_product(CblasTrans, CblasNoTrans, n, K, m, 1.0f, dp, n, q, K, beta, x->dk, K);
+    transposed_times(n, K, m, first > 0, p, d_o, x->dv, room);
+    times(m, K, n, dp, x->key, x->dq + first * K, room);
+    transposed_times(n, K, m, first > 0, dp, q, x->dk, room);
 }
 
 static void attention_bwd(kernels_t *k, act_t *dq, act_t *dk, act_t *dv, const act_t *do_img, const act_t *do_txt,
                           const act_t *o_img, const act_t *o_txt, const float *lse, const act_t *q, const act_t *key,
                           const act_t *v, const attention_shape_t *s) {
-    int64_t S = s->N + s->T, K = s->K, each = QUERY_BLOCK * (2 * S + K);
+    int64_t S = s->N + s->T, K = s->K, each = thread_floats(s, 2);
     float *scratch = cpu_scratch(k, each * omp_get_max_threads());
     if (!scratch) return;
     trace_products(k, s, 0);

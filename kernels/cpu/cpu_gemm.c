@@ -152,10 +152,11 @@ static void run_rows(const product_t *p, const float *a, const float *packed_b, 
     }
 }
 
-/* A thread's share of the rows: whole panels, in blocks of about equal size. */
+/* Share t of `threads` of the rows: whole panels, in blocks of about equal size. */
 static void run_share(const product_t *p, const float *a, const float *packed_b, const float *bias, float *c,
-                      float *packed_a, int64_t column, int64_t n_columns, int64_t k, int64_t K) {
-    int64_t n = divide_up(p->M, GEMM_MR), t = omp_get_thread_num(), threads = omp_get_num_threads();
+                      float *packed_a, int64_t column, int64_t n_columns, int64_t k, int64_t K, int64_t t,
+                      int64_t threads) {
+    int64_t n = divide_up(p->M, GEMM_MR);
     int64_t first = n * t / threads, last = n * (t + 1) / threads;
     int64_t n_blocks = divide_up((last - first) * GEMM_MR, ROW_BLOCK);
     for (int64_t i = 0; i < n_blocks; i++) {
@@ -168,8 +169,29 @@ bool gemm_pays(const product_t *p) {
     return p->M >= 2 * GEMM_MR && p->N >= GEMM_NR && p->K >= GEMM_NR;
 }
 
+static int64_t columns_at_once(int64_t N) {
+    return min64(divide_up(N, GEMM_NR) * GEMM_NR, COLUMN_BLOCK);
+}
+
+int64_t gemm_one_floats(int64_t N, int64_t K) {
+    return min64(K, K_BLOCK) * (columns_at_once(N) + ROW_BLOCK + GEMM_MR);
+}
+
+void gemm_one(const product_t *p, const float *a, const float *b, float *c, float *scratch) {
+    int64_t n_k = divide_up(p->K, K_BLOCK), columns = columns_at_once(p->N);
+    float *packed_a = scratch + min64(p->K, K_BLOCK) * columns;
+    for (int64_t column = 0; column < p->N; column += columns) {
+        int64_t n_columns = min64(p->N - column, columns);
+        for (int64_t block = 0; block < n_k; block++) {
+            int64_t first = p->K * block / n_k, K = p->K * (block + 1) / n_k - first;
+            for (int64_t j = 0; j < n_columns; j += GEMM_NR) pack_b(scratch + j * K, p, b, column + j, first, K);
+            run_share(p, a, scratch, NULL, c, packed_a, column, n_columns, first, K, 0, 1);
+        }
+    }
+}
+
 void gemm_run(kernels_t *k, const product_t *p, const float *a, const float *b, const float *bias, float *c) {
-    int64_t n_k = divide_up(p->K, K_BLOCK), columns = min64(divide_up(p->N, GEMM_NR) * GEMM_NR, COLUMN_BLOCK);
+    int64_t n_k = divide_up(p->K, K_BLOCK), columns = columns_at_once(p->N);
     int64_t a_floats = (ROW_BLOCK + GEMM_MR) * K_BLOCK, b_floats = columns * K_BLOCK;
     float *packed_b = cpu_scratch(k, b_floats + a_floats * omp_get_max_threads());
     if (!packed_b) return;
@@ -182,7 +204,8 @@ void gemm_run(kernels_t *k, const product_t *p, const float *a, const float *b, 
                 int64_t first = p->K * block / n_k, K = p->K * (block + 1) / n_k - first;
 #pragma omp for schedule(static)
                 for (int64_t j = 0; j < n_columns; j += GEMM_NR) pack_b(packed_b + j * K, p, b, column + j, first, K);
-                run_share(p, a, packed_b, block == 0 ? bias : NULL, c, packed_a, column, n_columns, first, K);
+                run_share(p, a, packed_b, block == 0 ? bias : NULL, c, packed_a, column, n_columns, first, K,
+                          omp_get_thread_num(), omp_get_num_threads());
 #pragma omp barrier
             }
         }

@@ -27,4 +27,8 @@ bool gemm_pays(const product_t *p);
 /* bias: [N], added to each row; NULL: none. p->count is 1. All threads. */
 void gemm_run(kernels_t *k, const product_t *p, const float *a, const float *b, const float *bias, float *c);
 
+/* The same by the calling thread alone, whatever the size; scratch: gemm_one_floats, 64-byte aligned. */
+void gemm_one(const product_t *p, const float *a, const float *b, float *c, float *scratch);
+int64_t gemm_one_floats(int64_t N, int64_t K); /* no less for larger ones */
+
 #endif

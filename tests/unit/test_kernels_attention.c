@@ -160,6 +160,8 @@ static void attention_cases(check_t *c) {
         attention_case(c, 3, H, 5, 0, 3, true, 1, image_only);
     }
     attention_case(c, 1, 2, 5, 3, 17, true, 1, image_only);
+    const int32_t blocks[] = {103, 98}; /* queries in two blocks, the second short */
+    attention_case(c, 2, 1, 98, 5, 2, true, 1, blocks);
     attention_case(c, 1, 1, 5, 2, 64, false, 1, seven);
     attention_case(c, 1, 1, 5, 2, 64, true, 20, seven); /* scores of hundreds: softmax is nearly a choice of one */
 }
