@@ -48,7 +48,7 @@ refused() { # STATUS MESSAGE ARGS...
     grep -q "$message" "$work/err" || fail "bench $*: expected '$message', got: $(cat "$work/err")"
 }
 refused 2 "expected data or train"
-refused 2 "train: expected data or train" train "$work/set"
+refused 2 "eval: expected data or train" eval "$work/set"
 refused 2 "expected one dataset folder, got 2" data "$work/set" "$work/set"
 refused 2 "has no arrays of kind nothing" data "$work/set" --array nothing
 refused 2 "'64': expected lens-27" data "$work/set" --buckets 64
