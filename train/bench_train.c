@@ -99,6 +99,8 @@ static lens_status set_up(bench_train_t *b) {
 static lens_status run_step(bench_train_t *b, int bucket, step_result_t *out) {
     const train_config_t *c = b->c;
     const bucket_t *size = &b->buckets.bucket[bucket];
+    schedule_t schedule;
+    LENS_TRY(train_config_schedule(&schedule, c));
     stepper_begin(b->stepper, &b->state);
     for (int64_t i = 0; i < b->per_step; i++) {
         step_batch_t batch;
@@ -107,7 +109,7 @@ static lens_status run_step(bench_train_t *b, int bucket, step_result_t *out) {
         LENS_TRY(stepper_batch(b->stepper, &b->state, &batch, i + 1 == b->per_step));
     }
     b->n_steps++;
-    step_update_t u = {.adamw = {.lr = (float)train_config_lr(c, b->n_steps),
+    step_update_t u = {.adamw = {.lr = (float)schedule_lr(&schedule, b->n_steps),
                                  .beta1 = (float)c->train.beta1,
                                  .beta2 = (float)c->train.beta2,
                                  .eps = (float)c->train.eps,
@@ -176,10 +178,10 @@ static double planned_mib(const bench_train_t *b) {
 }
 
 static lens_status print_json(bench_train_t *b, int64_t rounds) {
-    json_t *j = json_pack("{s:I, s:i, s:i, s:I, s:f, s:f, s:f}", "parameters",
-                          (json_int_t)plan_n_elements(&b->state.weights.plan), "ranks", comm_world(b->comm), "threads",
-                          kernels_cpu_threads(), "rounds", (json_int_t)rounds, "peak_gflops", b->peak_gflops,
-                          "resident_mib", b->resident_mib, "planned_mib", planned_mib(b));
+    json_t *j =
+        json_pack("{s:I, s:i, s:i, s:I, s:f, s:f, s:f}", "parameters", (json_int_t)plan_n_elements(b->state.plan),
+                  "ranks", comm_world(b->comm), "threads", kernels_cpu_threads(), "rounds", (json_int_t)rounds,
+                  "peak_gflops", b->peak_gflops, "resident_mib", b->resident_mib, "planned_mib", planned_mib(b));
     bool failed = !j;
     for (int i = 0; i < N_FIGURES; i++)
         failed |= json_object_set_new(j, FIGURES[i].name, json_real(median(b->figure[i], rounds))) != 0;
@@ -193,7 +195,7 @@ static lens_status print_json(bench_train_t *b, int64_t rounds) {
 
 static void print_text(bench_train_t *b, int64_t rounds) {
     printf("%.2f M parameters, %d bucket%s, %d rank%s x %d thread%s, medians of %lld steps, sgemm peak %.0f GFLOP/s\n",
-           (double)plan_n_elements(&b->state.weights.plan) * 1e-6, b->buckets.n, b->buckets.n == 1 ? "" : "s",
+           (double)plan_n_elements(b->state.plan) * 1e-6, b->buckets.n, b->buckets.n == 1 ? "" : "s",
            comm_world(b->comm), comm_world(b->comm) == 1 ? "" : "s", kernels_cpu_threads(),
            kernels_cpu_threads() == 1 ? "" : "s", (long long)rounds, b->peak_gflops);
     for (int i = 0; i < N_FIGURES; i++) printf("%12.4f  %s\n", median(b->figure[i], rounds), FIGURES[i].text);

@@ -114,10 +114,14 @@ static void transposed_times(int64_t M, int64_t N, int64_t K, bool adds, const f
 }
 
 /* Floats of a thread's scratch: n_scores score blocks, a block of rows of a head, and room for products. */
-static int64_t thread_floats(const attention_shape_t *s, int64_t n_scores) {
-    int64_t S = s->N + s->T, scores = gemm_one_floats(S, s->K), values = gemm_one_floats(s->K, S);
-    int64_t n = QUERY_BLOCK * (n_scores * S + s->K) + (scores > values ? scores : values);
+static int64_t thread_floats(int64_t S, int64_t K, int64_t n_scores) {
+    int64_t scores = gemm_one_floats(S, K), values = gemm_one_floats(K, S);
+    int64_t n = QUERY_BLOCK * (n_scores * S + K) + (scores > values ? scores : values);
     return (n + 15) / 16 * 16;
+}
+
+int64_t kernels_cpu_attention_floats(int64_t S, int64_t K) {
+    return thread_floats(S, K, 2); /* backward needs more */
 }
 
 static int64_t block_end(int64_t first, int64_t n_queries) {
@@ -181,7 +185,7 @@ static void query_block_fwd(act_t *o_img, act_t *o_txt, float *lse, const float 
 
 static void attention_fwd(kernels_t *k, act_t *o_img, act_t *o_txt, float *lse, const act_t *q, const act_t *key,
                           const act_t *v, const attention_shape_t *s) {
-    int64_t S = s->N + s->T, each = thread_floats(s, 1);
+    int64_t S = s->N + s->T, each = thread_floats(s->N + s->T, s->K, 1);
     float *scratch = cpu_scratch(k, each * omp_get_max_threads());
     if (!scratch) return;
     trace_products(k, s, 1);
@@ -246,7 +250,7 @@ static void query_block_bwd(const head_t *x, const act_t *do_img, const act_t *d
 static void attention_bwd(kernels_t *k, act_t *dq, act_t *dk, act_t *dv, const act_t *do_img, const act_t *do_txt,
                           const act_t *o_img, const act_t *o_txt, const float *lse, const act_t *q, const act_t *key,
                           const act_t *v, const attention_shape_t *s) {
-    int64_t S = s->N + s->T, K = s->K, each = thread_floats(s, 2);
+    int64_t S = s->N + s->T, K = s->K, each = thread_floats(s->N + s->T, s->K, 2);
     float *scratch = cpu_scratch(k, each * omp_get_max_threads());
     if (!scratch) return;
     trace_products(k, s, 0);
