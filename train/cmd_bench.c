@@ -165,26 +165,26 @@ static lens_status load_config(train_config_t *out, int n_args, char **args) {
     return train_config_load(out, args[0], n_args + 1, all);
 }
 
-static lens_status train_with(const bench_values_t *v, comm_t *comm, int n_args, char **args) {
+typedef struct {
+    const bench_values_t *values;
+    int n_args;
+    char **args;
+} train_words_t;
+
+static lens_status train_by(comm_t *comm, void *words) {
+    const train_words_t *w = words;
+    const bench_values_t *v = w->values;
     train_config_t c;
-    LENS_TRY(comm_agree(comm, load_config(&c, n_args, args), "configuration"));
+    LENS_TRY(comm_agree(comm, load_config(&c, w->n_args, w->args), "configuration"));
     lens_status st = v->dump ? bench_train_dump(&c, v->dump) : bench_train(&c, comm, v->data.rounds, v->data.json);
     train_config_free(&c);
     return st;
 }
 
 static lens_status run_train(const bench_values_t *v, int n_args, char **args) {
+    train_words_t w = {v, n_args, args};
     if (n_args < 1) return lens_fail(LENS_ARGUMENT, "train: expected a configuration");
-    comm_t *comm;
-    LENS_TRY(comm_init(&comm));
-    log_init(comm_rank(comm), comm_world(comm));
-    lens_status st = train_with(v, comm, n_args, args);
-    if (st != LENS_OK && comm_world(comm) > 1) { /* agreed upon: rank 0 says it */
-        if (comm_rank(comm) == 0) log_error("%s", lens_error());
-        lens_set_error("%s", "");
-    }
-    comm_free(comm);
-    return st;
+    return command_by_ranks(train_by, &w);
 }
 
 static lens_status run(const void *values, int n_args, char **args) {

@@ -182,6 +182,8 @@ static void log_warnings(const trainer_t *t) {
         log_warn("%lld captions were longer than text.max_tok = %lld and cut", (long long)cut,
                  (long long)t->c->text.max_tok);
     if (t->n_empty) log_warn("%lld samples had an empty caption and trained as dropped ones", (long long)t->n_empty);
+    int64_t n_failed = checkpointer_n_failed(t->checkpointer);
+    if (n_failed) log_warn("%lld checkpoints could not be written", (long long)n_failed);
     if (t->at.n_skipped) log_warn("%lld steps were skipped since the start", (long long)t->at.n_skipped);
 }
 
