@@ -53,6 +53,7 @@ struct kernels {
     void (*to_act)(kernels_t *k, act_t *out, const float *in, int64_t n); /* both on the device */
     void (*to_float)(kernels_t *k, float *out, const act_t *in, int64_t n);
     lens_status (*finish)(kernels_t *k); /* waits for all work; the first error since the last call */
+    void (*end)(kernels_t *k);           /* releases the table and what it holds: kernels_free calls it */
 
     /* ---- matrix products: y = x w^T + b ---- */
     void (*linear_fwd)(kernels_t *k, act_t *y, const act_t *x, const act_t *w, const act_t *b, int64_t R, int64_t n_out,
@@ -174,7 +175,13 @@ static inline slice_t slice_at(act_t *data, int64_t stride, int64_t column) {
 /* n_threads 0: OMP_NUM_THREADS where it is set, else the cores that this process may run on, which `n_sharing`
  * processes share, itself included. */
 LENS_CHECKED lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing);
-void kernels_free(kernels_t *k);                            /* NULL is allowed */
+/* On one GPU, numbered as CUDA does. Activations are bf16; float where LENS_CUDA_F32=1 is in the environment, to
+ * compare with the CPU. deterministic: equal inputs give equal bits, run after run. Fails where no such device answers;
+ * always, where the build has no CUDA. */
+LENS_CHECKED lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic);
+static inline void kernels_free(kernels_t *k) { /* NULL is allowed */
+    if (k) k->end(k);
+}
 int64_t kernels_cpu_attention_floats(int64_t S, int64_t K); /* scratch of a thread's attention, forward and backward */
 int kernels_cpu_threads(void);                              /* threads that a parallel region uses now */
 

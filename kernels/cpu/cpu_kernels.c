@@ -84,6 +84,14 @@ float *cpu_scratch(kernels_t *k, int64_t n) {
     return c->scratch;
 }
 
+static void cpu_end(kernels_t *k) {
+    cpu_context_t *c = cpu_context(k);
+    cpu_trace_free(c);
+    free(c->scratch);
+    free(c);
+    free(k);
+}
+
 int kernels_cpu_threads(void) {
     return omp_get_max_threads();
 }
@@ -114,7 +122,8 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
                      .copy = cpu_copy,
                      .to_act = cpu_to_act,
                      .to_float = cpu_to_float,
-                     .finish = cpu_finish};
+                     .finish = cpu_finish,
+                     .end = cpu_end};
     cpu_fill_linear(k);
     cpu_fill_lora(k);
     cpu_fill_norm(k);
@@ -124,13 +133,4 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
     cpu_fill_optim(k);
     *out = k;
     return LENS_OK;
-}
-
-void kernels_free(kernels_t *k) {
-    if (!k) return;
-    cpu_context_t *c = cpu_context(k);
-    cpu_trace_free(c);
-    free(c->scratch);
-    free(c);
-    free(k);
 }

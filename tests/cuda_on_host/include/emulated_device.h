@@ -1,0 +1,60 @@
+/* A CUDA device on the host, as far as kernels can tell: what the emulated headers beside this one are made of.
+ *
+ * A launch runs at once, its blocks one after another. The threads of a block are fibres: each has a stack of its own
+ * and runs until it waits at a barrier or at an exchange within its warp, so these and shared memory mean what they
+ * mean on a device. LENS_CUDA_ORDER in the environment says in which order fibres (and blocks) take turns: `forward`
+ * (the default), `reverse`, or `shuffle:SEED`, another order at every turn. A kernel whose result depends on it lacks a
+ * barrier.
+ *
+ * Stricter than a device: a barrier that some thread of the block never reaches (because it returned, or waits
+ * elsewhere), and a mask that names lanes which are not there, end the process with a message. Device memory can be
+ * touched only by kernels and by the calls of the runtime: the host gets a segmentation fault, and so does a kernel
+ * past an allocation's last page. One host thread launches. */
+#ifndef LENS_TESTS_EMULATED_DEVICE_H
+#define LENS_TESTS_EMULATED_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EMULATED_WARP 32
+#define EMULATED_SHARED_MAX (227 * 1024) /* of a block on sm_90 */
+
+typedef struct {
+    unsigned x, y, z;
+} emulated_index_t;
+
+typedef struct {
+    emulated_index_t thread, block, block_dim, grid_dim;
+    void *shared; /* the block's dynamic shared memory */
+    unsigned linear;
+} emulated_place_t;
+
+/* Of the running fibre; NULL on the host. */
+extern const emulated_place_t *emulated_place;
+
+/* run(args) once a thread. name: for messages. */
+void emulated_launch(emulated_index_t grid, emulated_index_t block, size_t shared_bytes, void (*run)(void *args),
+                     void *args, const char *name);
+
+/* Waits for all threads of the block; returns how many of them came with predicate != 0. */
+int emulated_barrier(int predicate, const char *file, int line);
+/* Waits for all lanes of mask; returns what each of them brought, valid until this thread's next exchange. */
+const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *file, int line);
+
+/* Device memory, page-protected; bytes of 0xFF at first. NULL where there is none left. */
+void *emulated_memory_new(size_t bytes);
+int emulated_memory_free(void *p); /* 0 where p is none, or was written past its end (which ends the process) */
+size_t emulated_memory_bytes(void);
+/* Between these two, which nest, the host may touch device memory: for what stands for a copy or a library's kernel. */
+void emulated_memory_open(void);
+void emulated_memory_close(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
