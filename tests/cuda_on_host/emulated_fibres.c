@@ -165,11 +165,11 @@ const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *fil
     for (int i = 0; i < EMULATED_WARP; i++) {
         if (!(mask >> i & 1)) continue;
         if (i >= n_lanes || warp[i].state == RETURNED) fail("a mask names a lane that is not there");
-        if (warp[i].state != AT_EXCHANGE) {
+        if (warp[i].state != AT_EXCHANGE || warp[i].mask != mask) { /* of another mask: it may still come */
             fibre_wait(f);
             return f->seen;
         }
-        if (warp[i].mask != mask || !same_place(f, &warp[i])) fail("lanes of a mask wait at different exchanges");
+        if (!same_place(f, &warp[i])) fail("lanes of a mask wait at different exchanges");
     }
     for (int i = 0; i < EMULATED_WARP; i++) {
         if (!(mask >> i & 1)) continue;
@@ -224,7 +224,6 @@ static void choose_order(int *turn, int n) {
     }
 }
 
-/* A barrier that a returned thread would have to reach is waited for by all that are left. */
 static void run_block(void) {
     device.n_returned = device.n_at_barrier = 0;
     choose_order(device.turn, device.n);
