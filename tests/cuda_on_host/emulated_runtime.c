@@ -1,6 +1,7 @@
 /* The calls of the CUDA runtime, on the emulated device. */
 #include "tests/cuda_on_host/include/cuda_runtime.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,10 +10,11 @@ enum { KERNELS_MAX = 256, SHARED_DEFAULT = 48 << 10, THREADS_MAX = 1024, N_SM = 
 #define TOTAL_BYTES ((size_t)64 << 30)
 
 struct CUstream_st {
-    int unused;
+    int hangs;
 };
 struct CUevent_st {
     struct timespec at;
+    cudaStream_t stream; /* where it was recorded; NULL: nowhere, or on the default stream */
 };
 
 static cudaError_t last;
@@ -204,18 +206,24 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     free(stream);
     return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    (void)stream;
-    return cudaSuccess;
+void emulated_stream_hang(cudaStream_t stream, int hangs) {
+    stream->hangs = hangs;
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-    (void)stream;
-    return cudaSuccess;
+    return stream && stream->hangs ? cudaErrorNotReady : cudaSuccess;
+}
+static cudaError_t synchronize(cudaStream_t stream) {
+    if (cudaStreamQuery(stream) == cudaSuccess) return cudaSuccess;
+    fprintf(stderr, "emulated device: the host waits for ever, for a stream that hangs\n");
+    abort();
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    return synchronize(stream);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
-    (void)stream;
-    (void)flags;
-    return result(event ? cudaSuccess : cudaErrorInvalidValue);
+    if (!event || flags) return result(cudaErrorInvalidValue);
+    if (stream && cudaStreamQuery(event->stream) != cudaSuccess) stream->hangs = 1;
+    return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
     (void)flags;
@@ -227,16 +235,16 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    (void)stream;
     if (!event) return result(cudaErrorInvalidValue);
+    event->stream = stream;
     clock_gettime(CLOCK_MONOTONIC, &event->at);
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-    return result(event ? cudaSuccess : cudaErrorInvalidValue);
+    return event ? synchronize(event->stream) : result(cudaErrorInvalidValue);
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-    return cudaEventSynchronize(event);
+    return event ? cudaStreamQuery(event->stream) : result(cudaErrorInvalidValue);
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop) {
     *ms = (float)(1e3 * (double)(stop->at.tv_sec - start->at.tv_sec) +

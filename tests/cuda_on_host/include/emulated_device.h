@@ -53,6 +53,10 @@ size_t emulated_memory_bytes(void);
 void emulated_memory_open(void);
 void emulated_memory_close(void);
 
+/* What a stream was given does not end while it hangs; whoever waits for it without a limit is told so and ends. */
+struct CUstream_st;
+void emulated_stream_hang(struct CUstream_st *stream, int hangs);
+
 #ifdef __cplusplus
 }
 #endif
