@@ -3,6 +3,8 @@
  * A check_t holds the table and the buffers of one case. Outputs start as a NaN of our own between guard words, so that
  * a row that misses an element, or writes past its tensor, fails; inputs are compared with a copy at the end. The cases
  * of a row run with 1, 2 and 3 threads: the first time against the reference, each time for the bits of all outputs.
+ * The same files are compiled against the CUDA table in float, on the emulated device, which takes the host's memory as
+ * its own; threads of blocks then come in three orders.
  *
  * Tolerances are k * FLT_EPSILON * sqrt(length) * scale. CHECK_PRINT=1 in the environment prints which k would have
  * done: those in the tests are 1.5 to 4 times the worst observed (AVX-512, release and sanitizer builds). */
@@ -170,28 +172,46 @@ static inline long double check_dot(const double *a, const double *b, int64_t n)
     return sum;
 }
 
-static inline uint64_t check_run(void (*cases)(check_t *c), int threads, bool reference) {
-    check_t c = {.rng = rng_stream(11, 0, 0, RNG_TEST), .reference = reference};
-    assert_int_equal(kernels_cpu_new(&c.k, threads, 1), LENS_OK);
-    assert_int_equal(kernels_cpu_threads(), threads);
+/* The table under test, and the ways to run it that must give the same bits: numbers of threads on the CPU; orders of
+ * a device's threads where CHECK_CUDA is defined. */
+#ifdef CHECK_CUDA
+static const char *const check_ways[] = {"forward", "reverse", "shuffle:3"};
+static inline kernels_t *check_kernels(int way) {
+    kernels_t *k;
+    assert_int_equal(setenv("LENS_CUDA_F32", "1", 1), 0);
+    assert_int_equal(setenv("LENS_CUDA_ORDER", check_ways[way - 1], 1), 0);
+    assert_int_equal(kernels_cuda_new(&k, 0, true), LENS_OK);
+    return k;
+}
+#else
+static inline kernels_t *check_kernels(int way) {
+    kernels_t *k;
+    assert_int_equal(kernels_cpu_new(&k, way, 1), LENS_OK);
+    assert_int_equal(kernels_cpu_threads(), way);
+    return k;
+}
+#endif
+
+static inline uint64_t check_run(void (*cases)(check_t *c), int way, bool reference) {
+    check_t c = {.rng = rng_stream(11, 0, 0, RNG_TEST), .reference = reference, .k = check_kernels(way)};
     cases(&c);
-    assert_int_equal(c.k->finish(c.k), LENS_OK);
+    if (c.k->finish(c.k) != LENS_OK) fail_msg("%s", lens_error());
     kernels_free(c.k);
     return c.digest;
 }
 
-/* A row whose bits do not depend on the number of threads. */
+/* A row whose bits do not depend on the way. */
 static inline void check_row(void (*cases)(check_t *c)) {
     uint64_t one = check_run(cases, 1, true);
     assert_true(check_run(cases, 2, false) == one);
     assert_true(check_run(cases, 3, false) == one);
 }
 
-/* A row of which only the same number of threads gives the same bits (products). */
+/* A row of which only the same way gives the same bits (products). */
 static inline void check_row_of_products(void (*cases)(check_t *c)) {
-    for (int threads = 1; threads <= 3; threads++) {
-        uint64_t once = check_run(cases, threads, true);
-        assert_true(check_run(cases, threads, false) == once);
+    for (int way = 1; way <= 3; way++) {
+        uint64_t once = check_run(cases, way, true);
+        assert_true(check_run(cases, way, false) == once);
     }
 }
 

@@ -34,8 +34,7 @@ static void patch_cases(check_t *c) {
 
 static void unpatchify_rounds_and_limits(void **state) {
     (void)state;
-    kernels_t *k;
-    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
+    kernels_t *k = check_kernels(1);
     const float tokens[] = {-1, 1, 0, -7, 7, -1 + 1.49f / 127.5f, -1 + 1.51f / 127.5f, INFINITY, -INFINITY};
     const uint8_t want[] = {0, 255, 128, 0, 255, 1, 2, 255, 0};
     uint8_t got[9];
@@ -73,7 +72,7 @@ static void noise_moments(void **state) {
     enum { N = 100001 };
     kernels_t *k;
     void *x;
-    assert_int_equal(kernels_cpu_new(&k, 2, 1), LENS_OK);
+    k = check_kernels(2);
     assert_int_equal(k->alloc(k, &x, sizeof(float) * N, "test"), LENS_OK);
     rng_t stream = rng_stream(5, 0, 0, RNG_TEST);
     k->noise(k, x, &stream, 1, N);
@@ -152,8 +151,7 @@ static void guide_cases(check_t *c) {
 
 static void guide_of_zeros_is_zero(void **state) {
     (void)state;
-    kernels_t *k;
-    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
+    kernels_t *k = check_kernels(1);
     float zero[4] = {0}, v[4] = {9, 9, 9, 9};
     k->guide(k, v, zero, zero, 5, 2, 2);
     for (int i = 0; i < 4; i++) assert_true(v[i] == 0);

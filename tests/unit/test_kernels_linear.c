@@ -58,49 +58,13 @@ static void linear(void **state) {
     check_row_of_products(linear_cases);
 }
 
-/* The sanitizer's own malloc ends the program where it should return NULL, unless it is told not to. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
-    return "allocator_may_return_null=1";
-}
-
-static void memory_rows(void **state) {
-    (void)state;
-    kernels_t *k;
-    void *p, *q, *none;
-    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
-    assert_int_equal(k->act_bytes, sizeof(float));
-    assert_int_equal(k->alloc(k, &p, 1001, "test"), LENS_OK);
-    assert_int_equal(k->alloc(k, &q, 0, "test"), LENS_OK);
-    assert_non_null(q);
-    assert_int_equal((uintptr_t)p % 64, 0);
-    for (int i = 0; i < 1001; i++) assert_int_equal(((uint8_t *)p)[i], 0);
-    float in[3] = {1, 2, 3}, out[3] = {0};
-    k->upload(k, p, in, sizeof in);
-    k->to_act(k, (float *)p + 3, p, 3);
-    k->to_float(k, (float *)p + 6, (float *)p + 3, 3);
-    k->download(k, out, (float *)p + 6, sizeof out);
-    assert_memory_equal(in, out, sizeof in);
-    k->zero(k, p, sizeof in);
-    k->download(k, out, p, sizeof out);
-    assert_true(out[0] == 0 && out[2] == 0 && ((float *)p)[3] == 1);
-    assert_int_equal(k->alloc(k, &none, (size_t)1 << 56, "too much"), LENS_MEMORY);
-    assert_null(none);
-    assert_non_null(strstr(lens_error(), "too much"));
-    k->free(k, NULL);
-    k->free(k, p);
-    k->free(k, q);
-    kernels_free(k);
-    kernels_free(NULL);
-}
-
 static void trace_counts_products(void **state) {
     (void)state;
     enum { R = 5, O = 7, I = 11 };
     kernels_t *k;
     float x[R * I] = {0}, w[O * I] = {0}, y[R * O] = {0};
     double s = -1;
-    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
+    k = check_kernels(1);
     assert_true(k->trace_flop(k) == 0);
     k->linear_fwd(k, y, x, w, NULL, R, O, I); /* before the record */
     k->trace_begin(k);
@@ -137,7 +101,7 @@ static void trace_counts_attention(void **state) {
     float q[B * H * S * K] = {0}, o_img[B * N * H * K], o_txt[B * T * H * K], lse[B * H * S], dq[B * H * S * K],
                         dk[B * H * S * K], dv[B * H * S * K];
     double product = 2.0 * B * H * S * S * K, s;
-    assert_int_equal(kernels_cpu_new(&k, 2, 1), LENS_OK);
+    k = check_kernels(2);
     k->trace_begin(k);
     k->attention_fwd(k, o_img, o_txt, lse, q, q, q, &shape);
     assert_true(k->trace_flop(k) == 2 * product);
@@ -146,6 +110,43 @@ static void trace_counts_attention(void **state) {
     assert_true(k->trace_flop(k) == (2 + 5) * product);
     assert_int_equal(k->trace_replay_s(k, &s), LENS_OK);
     kernels_free(k);
+}
+
+#ifndef CHECK_CUDA /* the CPU's own */
+/* The sanitizer's own malloc ends the program where it should return NULL, unless it is told not to. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+
+static void memory_rows(void **state) {
+    (void)state;
+    kernels_t *k;
+    void *p, *q, *none;
+    k = check_kernels(1);
+    assert_int_equal(k->act_bytes, sizeof(float));
+    assert_int_equal(k->alloc(k, &p, 1001, "test"), LENS_OK);
+    assert_int_equal(k->alloc(k, &q, 0, "test"), LENS_OK);
+    assert_non_null(q);
+    assert_int_equal((uintptr_t)p % 64, 0);
+    for (int i = 0; i < 1001; i++) assert_int_equal(((uint8_t *)p)[i], 0);
+    float in[3] = {1, 2, 3}, out[3] = {0};
+    k->upload(k, p, in, sizeof in);
+    k->to_act(k, (float *)p + 3, p, 3);
+    k->to_float(k, (float *)p + 6, (float *)p + 3, 3);
+    k->download(k, out, (float *)p + 6, sizeof out);
+    assert_memory_equal(in, out, sizeof in);
+    k->zero(k, p, sizeof in);
+    k->download(k, out, p, sizeof out);
+    assert_true(out[0] == 0 && out[2] == 0 && ((float *)p)[3] == 1);
+    assert_int_equal(k->alloc(k, &none, (size_t)1 << 56, "too much"), LENS_MEMORY);
+    assert_null(none);
+    assert_non_null(strstr(lens_error(), "too much"));
+    k->free(k, NULL);
+    k->free(k, p);
+    k->free(k, q);
+    kernels_free(k);
+    kernels_free(NULL);
 }
 
 static void thread_counts(void **state) {
@@ -157,14 +158,17 @@ static void thread_counts(void **state) {
         kernels_free(k);
     }
 }
+#endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear),
-        cmocka_unit_test(memory_rows),
         cmocka_unit_test(trace_counts_products),
         cmocka_unit_test(trace_counts_attention),
+#ifndef CHECK_CUDA
+        cmocka_unit_test(memory_rows),
         cmocka_unit_test(thread_counts),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
