@@ -1,32 +1,54 @@
 /* The CUDA backend's memory rows and its emulated device, from copies to errors. */
 #include "tests/unit/cuda_check.h"
 
-static void converts_as_rounding_says(void **state) {
-    (void)state;
-    for (int64_t n = 0; n < 70; n += n < 20 ? 1 : 7) {
-        for (int64_t odd = 0; odd < 2; odd++) {
-            pair_t p = pair_new(false);
-            float *x = calloc((size_t)n + 2, sizeof *x), *y = calloc((size_t)n + 2, sizeof *y);
-            void *f, *a;
-            for (int64_t i = 0; i < n; i++) x[i] = (float)(rng_normal(&p.rng) * 1e3);
-            assert_int_equal(p.cuda->alloc(p.cuda, &f, sizeof(float) * (size_t)(n + 1), "test"), LENS_OK);
-            assert_int_equal(p.cuda->alloc(p.cuda, &a, p.cuda->act_bytes * (size_t)(n + 1), "test"), LENS_OK);
-            float *in = (float *)f + odd;
-            act_t *act = (char *)a + p.cuda->act_bytes * (size_t)odd;
-            p.cuda->upload(p.cuda, in, x, sizeof(float) * (size_t)n);
-            p.cuda->to_act(p.cuda, act, in, n);
-            p.cuda->zero(p.cuda, in, sizeof(float) * (size_t)n);
-            p.cuda->to_float(p.cuda, in, act, n);
-            p.cuda->download(p.cuda, y, in, sizeof(float) * (size_t)n);
-            for (int64_t i = 0; i < n; i++) assert_true(y[i] == pair_rounded(&p, x[i]));
-            assert_true(y[n] == 0);
-            p.cuda->free(p.cuda, a);
-            p.cuda->free(p.cuda, f);
-            free(x);
-            free(y);
-            pair_free(&p);
-        }
+static void conversion_case(pair_t *p, int64_t n) {
+    pair_buffer_t *x = pair_random(p, PAIR_F32, PAIR_INPUT, n), *y = pair_output(p, PAIR_ACT, n),
+                  *z = pair_output(p, PAIR_F32, n);
+    for (int s = 0; s < PAIR_SIDES; s++) {
+        kernels_t *k = p->k[s];
+        k->to_act(k, y->at[s], x->at[s], n);
+        k->to_float(k, z->at[s], y->at[s], n);
     }
+    double *in = pair_values(p, x, PAIR_CPU), *act = pair_values(p, y, PAIR_CUDA), *out = pair_values(p, z, PAIR_CUDA);
+    for (int64_t i = 0; i < n; i++) assert_true(act[i] == (double)pair_rounded(p, (float)in[i]) && out[i] == act[i]);
+    free(in);
+    free(act);
+    free(out);
+    pair_near(p, "to_act", y, 1, 0, p->f32 ? 0 : 1);
+    pair_end(p);
+}
+
+static void conversion_cases(pair_t *p) {
+    for (int64_t n = 0; n <= 20; n++) conversion_case(p, n);
+    conversion_case(p, 2047);
+    conversion_case(p, 2048 * 3 + 9);
+}
+
+static void conversions(void **state) {
+    (void)state;
+    pair_rows(conversion_cases);
+}
+
+static void zero_and_copy_case(pair_t *p, int64_t n) {
+    pair_buffer_t *x = pair_random(p, PAIR_ACT, PAIR_INPUT, n), *y = pair_output(p, PAIR_ACT, n),
+                  *z = pair_random(p, PAIR_ACT, PAIR_SUM, n);
+    for (int s = 0; s < PAIR_SIDES; s++) {
+        kernels_t *k = p->k[s];
+        k->copy(k, y->at[s], x->at[s], k->act_bytes * (size_t)n);
+        k->zero(k, z->at[s], k->act_bytes * (size_t)n);
+    }
+    pair_near(p, "copy", y, 1, 0, 0);
+    pair_near(p, "zero", z, 1, 0, 0);
+    pair_end(p);
+}
+
+static void zero_and_copy_cases(pair_t *p) {
+    for (int64_t n = 0; n <= 9; n++) zero_and_copy_case(p, n);
+}
+
+static void zero_and_copy(void **state) {
+    (void)state;
+    pair_rows(zero_and_copy_cases);
 }
 
 /* More than all segments of the staging room, in pieces that do not fit them. */
@@ -75,7 +97,8 @@ static void says_what_it_lacks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(converts_as_rounding_says),
+        cmocka_unit_test(conversions),
+        cmocka_unit_test(zero_and_copy),
         cmocka_unit_test(uploads_go_around),
         cmocka_unit_test(says_what_it_lacks),
     };
