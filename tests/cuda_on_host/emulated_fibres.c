@@ -17,7 +17,8 @@
 #define __sanitizer_finish_switch_fiber(fake, bottom, size) ((void)(fake), (void)(bottom), (void)(size))
 #endif
 
-enum { THREADS_MAX = 1024, GUARD_BYTES = 4096 };
+enum { THREADS_MAX = 1024, GUARD_BYTES = 4096, COLOURS = 21, COLOUR_BYTES = 192 };
+#define WHOLE_WARP 0xFFFFFFFFu
 
 typedef enum { READY, AT_BARRIER, AT_EXCHANGE, RETURNED } fibre_state;
 
@@ -28,12 +29,15 @@ typedef struct {
     const char *file;        /* where it waits */
     int line, predicate;
     unsigned mask;
-    uint64_t value, seen[EMULATED_WARP]; /* of an exchange: what it brought, and what all did */
+    uint64_t value;              /* that it brought to an exchange */
+    uint64_t own[EMULATED_WARP]; /* what a part of a warp brought */
+    const uint64_t *seen;        /* what all brought: own, or the warp's */
 } fibre_t;
 
 static struct {
     fibre_t *fibres;
-    int n, n_returned, n_at_barrier, count; /* count: of the last barrier's predicates */
+    uint64_t warp_seen[THREADS_MAX / EMULATED_WARP][EMULATED_WARP]; /* of whole warps: read by all before the next */
+    int n, n_returned, n_at_barrier, count;                         /* count: of the last barrier's predicates */
     void *host_sp, *host_fake;
     const void *host_bottom;
     size_t host_size;
@@ -98,8 +102,10 @@ static void fibre_resume(fibre_t *f) {
     emulated_place = NULL;
 }
 
+/* Stacks begin at different offsets within a page: they would all fall on the same lines of the cache. */
 static void fibre_reset(fibre_t *f) {
-    void **top = (void **)((char *)f->stack + STACK_BYTES) - SAVED_WORDS;
+    size_t offset = (size_t)(f - device.fibres) % COLOURS * COLOUR_BYTES;
+    void **top = (void **)((char *)f->stack + STACK_BYTES - offset) - SAVED_WORDS;
     memset(top, 0, SAVED_WORDS * sizeof *top);
     void (*begin)(void) = fibre_begin;
     memcpy(&top[RETURN_WORD], &begin, sizeof begin);
@@ -162,7 +168,7 @@ const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *fil
     f->mask = mask;
     f->value = value;
     if (!(mask >> lane & 1)) fail("a lane is not in the mask that it brings");
-    for (int i = 0; i < EMULATED_WARP; i++) {
+    for (int i = EMULATED_WARP - 1; i >= 0; i--) { /* down: in forward order the last lane decides */
         if (!(mask >> i & 1)) continue;
         if (i >= n_lanes || warp[i].state == RETURNED) fail("a mask names a lane that is not there");
         if (warp[i].state != AT_EXCHANGE || warp[i].mask != mask) { /* of another mask: it may still come */
@@ -171,9 +177,13 @@ const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *fil
         }
         if (!same_place(f, &warp[i])) fail("lanes of a mask wait at different exchanges");
     }
+    uint64_t *all = device.warp_seen[f->place.linear / EMULATED_WARP];
+    for (int i = 0; i < EMULATED_WARP && mask == WHOLE_WARP; i++) all[i] = warp[i].value;
     for (int i = 0; i < EMULATED_WARP; i++) {
         if (!(mask >> i & 1)) continue;
-        for (int j = 0; j < EMULATED_WARP; j++) warp[i].seen[j] = mask >> j & 1 ? warp[j].value : UINT64_MAX;
+        warp[i].seen = mask == WHOLE_WARP ? all : warp[i].own;
+        for (int j = 0; j < EMULATED_WARP && mask != WHOLE_WARP; j++)
+            warp[i].own[j] = mask >> j & 1 ? warp[j].value : UINT64_MAX;
         warp[i].state = READY;
     }
     return f->seen;

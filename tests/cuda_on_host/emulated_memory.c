@@ -1,4 +1,4 @@
-/* Device memory: mappings that the host cannot touch, unless opened. */
+/* Device memory: mappings of their own, which the host cannot touch where LENS_CUDA_GUARD=1. */
 #include "tests/cuda_on_host/include/emulated_device.h"
 
 #include <stdio.h>
@@ -25,6 +25,12 @@ typedef struct block {
 static block_t *blocks;
 static size_t n_bytes;
 static int depth;
+static enum { OPEN, GUARDED } mode; /* chosen by LENS_CUDA_GUARD when there is no block */
+
+static void choose_mode(void) {
+    const char *guard = getenv("LENS_CUDA_GUARD");
+    mode = guard && !strcmp(guard, "1") ? GUARDED : OPEN;
+}
 
 static void protect(const block_t *b, int protection) {
     if (mprotect(b->map + PAGE, b->room, protection)) {
@@ -34,18 +40,19 @@ static void protect(const block_t *b, int protection) {
 }
 
 void emulated_memory_open(void) {
-    if (depth++) return;
+    if (depth++ || mode != GUARDED) return;
     for (block_t *b = blocks; b; b = b->next) protect(b, PROT_READ | PROT_WRITE);
 }
 
 void emulated_memory_close(void) {
-    if (--depth) return;
+    if (--depth || mode != GUARDED) return;
     for (block_t *b = blocks; b; b = b->next) protect(b, PROT_NONE);
 }
 
 void *emulated_memory_new(size_t bytes) {
     size_t padded = (bytes + ALIGN - 1) / ALIGN * ALIGN, room = (padded + PAGE - 1) / PAGE * PAGE;
     block_t *b = calloc(1, sizeof *b);
+    if (!blocks) choose_mode();
     if (!b || room < bytes) {
         free(b);
         return NULL;
@@ -62,7 +69,7 @@ void *emulated_memory_new(size_t bytes) {
     memset(b->data, 0xFF, bytes);
     memset(b->data + bytes, PAD, padded - bytes);
     __asan_poison_memory_region(b->data + bytes, padded - bytes);
-    if (!depth) protect(b, PROT_NONE);
+    if (!depth && mode == GUARDED) protect(b, PROT_NONE);
     b->next = blocks;
     blocks = b;
     n_bytes += bytes;

@@ -56,6 +56,7 @@ typedef struct {
 static inline pair_t pair_new(bool f32) {
     pair_t p = {.rng = rng_stream(12, 0, 0, RNG_TEST), .f32 = f32, .reference = true};
     assert_int_equal(setenv("LENS_CUDA_F32", f32 ? "1" : "0", 1), 0);
+    assert_int_equal(setenv("LENS_CUDA_GUARD", "1", 1), 0);
     assert_int_equal(kernels_cpu_new(&p.cpu, 1, 1), LENS_OK);
     assert_int_equal(kernels_cuda_new(&p.cuda, 0, true), LENS_OK);
     assert_int_equal(unsetenv("LENS_CUDA_F32"), 0);

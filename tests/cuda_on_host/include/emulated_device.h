@@ -7,9 +7,10 @@
  * barrier.
  *
  * Stricter than a device: a barrier that some thread of the block never reaches (because it returned, or waits
- * elsewhere), and a mask that names lanes which are not there, end the process with a message. Device memory can be
- * touched only by kernels and by the calls of the runtime: the host gets a segmentation fault, and so does a kernel
- * past an allocation's last page. One host thread launches. */
+ * elsewhere), and a mask that names lanes which are not there, end the process with a message. A kernel that goes past
+ * an allocation's pages gets a segmentation fault. Where LENS_CUDA_GUARD=1 is in the environment when memory is first
+ * allocated, the host gets one too wherever it touches device memory but by the runtime's calls; launches then cost
+ * time by the size of all memory. One host thread launches. */
 #ifndef LENS_TESTS_EMULATED_DEVICE_H
 #define LENS_TESTS_EMULATED_DEVICE_H
 
