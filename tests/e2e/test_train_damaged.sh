@@ -74,4 +74,5 @@ PY
 [ "$(grep -c 'was skipped: loss' poisoned-2.err)" = "$(grep -c '"skipped": 1' poisoned-2/metrics.jsonl)" ] &&
     [ "$(grep -c 'steps were skipped' poisoned-2.err)" = 1 ] || fail "$(cat poisoned-2.err)"
 train_ranks 2 1 given-up train.init_from=poison train.max_skips=1
-one_line_of_ranks '^\[rank 0\] error: step [0-9]+: the loss is .*: 2 steps in a row had to be left out' given-up
+[ "$(grep -c 'error: ' given-up.err)" = 1 ] && grep -qE '^\[rank 0\] error: step [0-9]+: the loss is .*: 2 steps in a row had to be left out' given-up.err ||
+    fail "$(cat given-up.err)"
