@@ -100,10 +100,6 @@ const char *comm_host(const comm_t *c, int rank) {
     return c->place.host + (size_t)rank * COMM_HOST_BYTES;
 }
 
-lens_status comm_sum_f32(comm_t *c, float *x, int64_t n, const char *what) {
-    return c->uses_mpi ? comm_mpi_sum_f32(x, n, what) : LENS_OK;
-}
-
 lens_status comm_sum_f64(comm_t *c, double *x, int64_t n, const char *what) {
     return c->uses_mpi ? comm_mpi_sum_f64(x, n, what) : LENS_OK;
 }

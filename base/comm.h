@@ -27,8 +27,7 @@ int comm_node_ranks(const comm_t *c);             /* ranks on this host, itself 
 const char *comm_host(const comm_t *c, int rank); /* where that rank runs, for messages */
 
 /* In place, on host memory; the result is the same bits on every rank. */
-LENS_CHECKED lens_status comm_sum_f32(comm_t *c, float *x, int64_t n, const char *what); /* what: for messages */
-LENS_CHECKED lens_status comm_sum_f64(comm_t *c, double *x, int64_t n, const char *what);
+LENS_CHECKED lens_status comm_sum_f64(comm_t *c, double *x, int64_t n, const char *what); /* what: for messages */
 LENS_CHECKED lens_status comm_broadcast(comm_t *c, void *bytes, size_t n, int root, const char *what);
 /* n bytes of every rank, less than 2 GiB, to rank 0, one rank's after the other's: all is [world * n] there, and not
  * read elsewhere. */

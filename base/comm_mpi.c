@@ -162,24 +162,15 @@ void comm_mpi_abort(int exit_status) {
 
 /* ---- collectives ---- */
 
-static lens_status sum(void *x, int64_t n, size_t item_bytes, MPI_Datatype type, const char *what) {
-    const int64_t piece = (int64_t)(PIECE_BYTES / item_bytes);
+lens_status comm_mpi_sum_f64(double *x, int64_t n, const char *what) {
+    const int64_t piece = (int64_t)(PIECE_BYTES / sizeof(*x));
     for (int64_t i = 0; i < n; i += piece) {
         MPI_Request request;
         int count = (int)(n - i < piece ? n - i : piece);
-        BEGIN_AND_FINISH(MPI_Iallreduce(MPI_IN_PLACE, (char *)x + (size_t)i * item_bytes, count, type, MPI_SUM,
-                                        mpi.collectives, &request),
+        BEGIN_AND_FINISH(MPI_Iallreduce(MPI_IN_PLACE, x + i, count, MPI_DOUBLE, MPI_SUM, mpi.collectives, &request),
                          &request, what);
     }
     return LENS_OK;
-}
-
-lens_status comm_mpi_sum_f32(float *x, int64_t n, const char *what) {
-    return sum(x, n, sizeof(*x), MPI_FLOAT, what);
-}
-
-lens_status comm_mpi_sum_f64(double *x, int64_t n, const char *what) {
-    return sum(x, n, sizeof(*x), MPI_DOUBLE, what);
 }
 
 lens_status comm_mpi_broadcast(void *bytes, size_t n, int root, const char *what) {

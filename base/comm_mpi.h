@@ -19,7 +19,6 @@ LENS_CHECKED lens_status comm_mpi_init(comm_place_t *out, int expected_world);
 void comm_mpi_finalize(void);
 _Noreturn void comm_mpi_abort(int exit_status);
 
-LENS_CHECKED lens_status comm_mpi_sum_f32(float *x, int64_t n, const char *what);
 LENS_CHECKED lens_status comm_mpi_sum_f64(double *x, int64_t n, const char *what);
 LENS_CHECKED lens_status comm_mpi_broadcast(void *bytes, size_t n, int root, const char *what);
 LENS_CHECKED lens_status comm_mpi_gather(void *all, const void *mine, size_t n, const char *what);

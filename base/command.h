@@ -2,6 +2,7 @@
 #ifndef LENS_BASE_COMMAND_H
 #define LENS_BASE_COMMAND_H
 
+#include "base/comm.h"
 #include "base/options.h"
 
 typedef struct {
@@ -15,5 +16,12 @@ typedef struct {
      * The status becomes the exit status: OK 0, ARGUMENT 2, others 1, and main prints the message. */
     lens_status (*run)(const void *values, int n_args, char **args);
 } command_t;
+
+/* Which of names[n] the word is; ARGUMENT with the nearest name where it is none. */
+LENS_CHECKED lens_status command_action(int *out, const char *word, const char *const *names, int n);
+/* What a command does alone or as one rank of several: starts ranks, runs, ends them. A failure of several, which they
+ * have agreed upon (comm_agree), is said once, by rank 0, and at once: when a rank has ended, mpirun ends the others.
+ */
+LENS_CHECKED lens_status command_by_ranks(lens_status (*run)(comm_t *comm, void *arg), void *arg);
 
 #endif

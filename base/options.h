@@ -60,7 +60,8 @@ LENS_CHECKED lens_status options_load_yaml(option_table_t t, void *values, const
 /* Overrides "key=value". */
 LENS_CHECKED lens_status options_override(option_table_t t, void *values, int n, char **pairs);
 
-/* The value of one row, as text that options_set reads back; nothing where it is a NULL string. ARGUMENT: no such row. */
+/* The value of one row, as text that options_set reads back; nothing where it is a NULL string. ARGUMENT: no such row.
+ */
 LENS_CHECKED lens_status options_get(str_t *out, option_table_t t, const void *values, const char *name);
 
 void options_help(str_t *out, option_table_t t);                           /* the lines of --help */

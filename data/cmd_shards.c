@@ -213,16 +213,12 @@ enum { N_ACTIONS = sizeof actions / sizeof *actions };
 
 static lens_status run(const void *values, int n_args, char **args) {
     const char *names[N_ACTIONS];
+    int which;
     if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected an action: ls, stat, verify, cat and others");
-    for (int i = 0; i < N_ACTIONS; i++) {
-        names[i] = actions[i].name;
-        if (strcmp(args[0], names[i]) != 0) continue;
-        if (n_args == 1) return lens_fail(LENS_ARGUMENT, "%s: expected the folder of a dataset", args[0]);
-        return actions[i].run(values, n_args - 1, args + 1);
-    }
-    const char *near = str_nearest(args[0], names, N_ACTIONS);
-    return lens_fail(LENS_ARGUMENT, "unknown action \"%s\"%s%s%s", args[0], near ? " (did you mean \"" : "",
-                     near ? near : "", near ? "\"?)" : "");
+    for (int i = 0; i < N_ACTIONS; i++) names[i] = actions[i].name;
+    LENS_TRY(command_action(&which, args[0], names, N_ACTIONS));
+    if (n_args == 1) return lens_fail(LENS_ARGUMENT, "%s: expected the folder of a dataset", args[0]);
+    return actions[which].run(values, n_args - 1, args + 1);
 }
 
 static const option_t rows[] = {

@@ -174,7 +174,8 @@ static inline slice_t slice_at(act_t *data, int64_t stride, int64_t column) {
 /* n_threads 0: OMP_NUM_THREADS where it is set, else the cores that this process may run on, which `n_sharing`
  * processes share, itself included. */
 LENS_CHECKED lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing);
-void kernels_free(kernels_t *k); /* NULL is allowed */
-int kernels_cpu_threads(void);   /* threads that a parallel region uses now */
+void kernels_free(kernels_t *k);                            /* NULL is allowed */
+int64_t kernels_cpu_attention_floats(int64_t S, int64_t K); /* scratch of a thread's attention, forward and backward */
+int kernels_cpu_threads(void);                              /* threads that a parallel region uses now */
 
 #endif

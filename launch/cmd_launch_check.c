@@ -273,16 +273,20 @@ static lens_status check_all(check_t *k) {
                             : lens_fail(LENS_STATE, "%d check%s failed", k->n_failed, k->n_failed == 1 ? "" : "s");
 }
 
-static lens_status check_with(comm_t *comm, int n_args, char **args) {
+typedef struct {
+    int n_args;
+    char **args;
+} words_t;
+
+static lens_status check_by(comm_t *comm, void *words) {
+    const words_t *w = words;
     check_t k = {.comm = comm};
     train_config_t c;
-    lens_status st = LENS_OK;
-    if (n_args > 0) {
-        st = comm_agree(comm, train_config_load(&c, args[0], n_args - 1, args + 1), "configuration");
-        if (st != LENS_OK) return st;
+    if (w->n_args > 0) {
+        LENS_TRY(comm_agree(comm, train_config_load(&c, w->args[0], w->n_args - 1, w->args + 1), "configuration"));
         k.c = &c;
     }
-    st = check_all(&k);
+    lens_status st = check_all(&k);
     fflush(stdout);
     free(k.all);
     if (k.c) train_config_free(&c);
@@ -291,16 +295,8 @@ static lens_status check_with(comm_t *comm, int n_args, char **args) {
 
 static lens_status run(const void *values, int n_args, char **args) {
     (void)values;
-    comm_t *comm;
-    LENS_TRY(comm_init(&comm));
-    log_init(comm_rank(comm), comm_world(comm));
-    lens_status st = check_with(comm, n_args, args);
-    if (st != LENS_OK && comm_world(comm) > 1) { /* as lens train: rank 0 says it before mpirun ends the others */
-        if (comm_rank(comm) == 0) log_error("%s", lens_error());
-        lens_set_error("%s", "");
-    }
-    comm_free(comm);
-    return st;
+    words_t w = {n_args, args};
+    return command_by_ranks(check_by, &w);
 }
 
 const command_t cmd_launch_check = {

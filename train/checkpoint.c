@@ -97,11 +97,11 @@ static void copy_group(checkpointer_t *ck, const state_view_t *v, const checkpoi
 /* Collective: every rank takes part in every gathering, for whichever file it is. */
 static lens_status copy_exports(checkpointer_t *ck, const state_view_t *v, int field) {
     for (int g = 0; g < v->partition->n_groups; g++) {
+        const partition_group_t *group = &v->partition->group[g];
         const float *values;
         LENS_TRY(v->gather(v->context, &v->field[field], g, &values));
         for (int i = 0; i < ck->layout.n_exports; i++)
-            if (ck->layout.export[i].field == field)
-                copy_group(ck, v, &ck->layout.export[i], &v -> partition -> group[g], values);
+            if (ck->layout.export[i].field == field) copy_group(ck, v, &ck->layout.export[i], group, values);
     }
     return LENS_OK;
 }

@@ -17,7 +17,8 @@ static lens_status check_own_share(const char *dir, int64_t step, int rank, int 
     checkpoint_manifest_t m;
     LENS_TRY(checkpoint_manifest_read(&m, dir));
     lens_status st = LENS_OK;
-    if (m.step != step) st = lens_fail(LENS_FORMAT, "%s/" CHECKPOINT_MANIFEST_NAME ": of step %lld", dir, (long long)m.step);
+    if (m.step != step)
+        st = lens_fail(LENS_FORMAT, "%s/" CHECKPOINT_MANIFEST_NAME ": of step %lld", dir, (long long)m.step);
     for (int i = rank; i < m.n && st == LENS_OK; i += world) st = checkpoint_manifest_check(&m, dir, i);
     checkpoint_manifest_free(&m);
     return st;

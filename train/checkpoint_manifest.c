@@ -51,7 +51,8 @@ lens_status checkpoint_manifest_to_json(str_t *out, const checkpoint_manifest_t 
         json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", m->file[i].name, "bytes",
                                                (json_int_t)m->file[i].hash.n_bytes, "xxh3_128", m->file[i].hash.hex));
     bool all = json_array_size(files) == (size_t)m->n;
-    json_t *j = json_pack("{s:i, s:I, s:o}", "version", CHECKPOINT_VERSION, "step", (json_int_t)m->step, "files", files);
+    json_t *j =
+        json_pack("{s:i, s:I, s:o}", "version", CHECKPOINT_VERSION, "step", (json_int_t)m->step, "files", files);
     char *text = j && all ? json_dumps(j, JSON_INDENT(1)) : NULL;
     json_decref(j);
     if (!text) return lens_fail(LENS_MEMORY, "out of memory for a manifest of %d files", m->n);

@@ -81,7 +81,8 @@ static lens_status parse(checkpoint_position_t *out, const char *path, const jso
     *out = (checkpoint_position_t){0};
     LENS_TRY(get_count(&version, path, j, "version"));
     if (version != CHECKPOINT_VERSION)
-        return lens_fail(LENS_FORMAT, "%s: version: expected %d, got %lld", path, CHECKPOINT_VERSION, (long long)version);
+        return lens_fail(LENS_FORMAT, "%s: version: expected %d, got %lld", path, CHECKPOINT_VERSION,
+                         (long long)version);
     LENS_TRY(get_count(&out->step, path, j, "step"));
     LENS_TRY(get_count(&out->n_updates, path, j, "n_updates"));
     LENS_TRY(get_count(&out->n_skipped, path, j, "n_skipped"));

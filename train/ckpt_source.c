@@ -65,11 +65,3 @@ int ckpt_source_n(const ckpt_source_t *s) {
         if (s->set[part]) n += safetensors_set_n(s->set[part]);
     return n;
 }
-
-int64_t ckpt_source_n_elements(const ckpt_source_t *s) {
-    int64_t n = 0;
-    for (int part = 0; part < PIPELINE_N_PARTS; part++)
-        for (int i = 0; s->set[part] && i < safetensors_set_n(s->set[part]); i++)
-            n += safetensors_set_at(s->set[part], i)->n;
-    return n;
-}

@@ -17,8 +17,7 @@ typedef struct {
 /* A run stands for its newest checkpoint. part: "weights", or the folder of an average ("ema", "ema-0.999"). */
 LENS_CHECKED lens_status ckpt_source_path(str_t *out, const char *path, const char *part);
 LENS_CHECKED lens_status ckpt_source_open(ckpt_source_t *out, const char *path, const char *part);
-void ckpt_source_close(ckpt_source_t *s); /* and resets */
-int64_t ckpt_source_n_elements(const ckpt_source_t *s);
+void ckpt_source_close(ckpt_source_t *s);  /* and resets */
 int ckpt_source_n(const ckpt_source_t *s); /* tensors */
 
 #endif

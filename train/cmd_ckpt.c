@@ -59,16 +59,12 @@ enum { N_ACTIONS = sizeof actions / sizeof *actions };
 
 static lens_status run(const void *values, int n_args, char **args) {
     const char *names[N_ACTIONS];
+    int which;
     if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected an action: show, verify, convert and others");
-    for (int i = 0; i < N_ACTIONS; i++) {
-        names[i] = actions[i].name;
-        if (strcmp(args[0], names[i]) != 0) continue;
-        if (n_args == 1) return lens_fail(LENS_ARGUMENT, "%s: expected a checkpoint, a folder or a file", args[0]);
-        return actions[i].run(values, n_args - 1, args + 1);
-    }
-    const char *near = str_nearest(args[0], names, N_ACTIONS);
-    return lens_fail(LENS_ARGUMENT, "unknown action \"%s\"%s%s%s", args[0], near ? " (did you mean \"" : "",
-                     near ? near : "", near ? "\"?)" : "");
+    for (int i = 0; i < N_ACTIONS; i++) names[i] = actions[i].name;
+    LENS_TRY(command_action(&which, args[0], names, N_ACTIONS));
+    if (n_args == 1) return lens_fail(LENS_ARGUMENT, "%s: expected a checkpoint, a folder or a file", args[0]);
+    return actions[which].run(values, n_args - 1, args + 1);
 }
 
 static const option_t rows[] = {
@@ -125,8 +121,9 @@ const command_t cmd_ckpt = {
         "an index or a file.\n"
         "\n"
         "show PATH...              step, parameters, what is in it with types and sizes, the configuration\n"
-        "verify PATH...            hashes of a checkpoint's files, names and shapes of a pipeline's tensors; one line a\n"
-               "                          fault, exit status 1\n"
+        "verify PATH...            hashes of a checkpoint's files, names and shapes of a pipeline's tensors; one line "
+        "a\n"
+        "                          fault, exit status 1\n"
         "convert PATH -o OUT       another type (--dtype), other files (--max-file-mb), an average (--part ema)\n"
         "average PATH... -o OUT    the mean, weighted with --weights\n"
         "diff A B                  tensors that differ; exit status 0: none, 1: some\n"

@@ -42,17 +42,24 @@ static lens_status dry_run(const train_config_t *c, comm_t *comm) {
     return comm_agree(comm, st, "plan");
 }
 
-static lens_status train_with(const train_values_t *v, comm_t *comm, int n_args, char **args) {
+typedef struct {
+    const train_values_t *values;
+    int n_args;
+    char **args;
+} train_words_t;
+
+static lens_status train_by(comm_t *comm, void *words) {
+    const train_words_t *w = words;
     train_config_t c;
     str_t command = {0};
     str_add(&command, "lens train");
-    for (int i = 0; i < n_args; i++) str_addf(&command, " %s", args[i]);
-    if (v->resume) str_add(&command, " --resume");
+    for (int i = 0; i < w->n_args; i++) str_addf(&command, " %s", w->args[i]);
+    if (w->values->resume) str_add(&command, " --resume");
     lens_status st = str_status(&command);
-    if (st == LENS_OK) st = train_config_load(&c, args[0], n_args - 1, args + 1);
+    if (st == LENS_OK) st = train_config_load(&c, w->args[0], w->n_args - 1, w->args + 1);
     st = comm_agree(comm, st, "configuration");
     if (st == LENS_OK) {
-        st = v->dry_run ? dry_run(&c, comm) : trainer_run(&c, comm, v->resume, command.s);
+        st = w->values->dry_run ? dry_run(&c, comm) : trainer_run(&c, comm, w->values->resume, command.s);
         train_config_free(&c);
     }
     str_free(&command);
@@ -60,19 +67,10 @@ static lens_status train_with(const train_values_t *v, comm_t *comm, int n_args,
 }
 
 static lens_status train_run(const void *values, int n_args, char **args) {
-    const train_values_t *v = values;
-    if (v->keys) return print_keys();
+    train_words_t w = {values, n_args, args};
+    if (w.values->keys) return print_keys();
     if (n_args < 1) return lens_fail(LENS_ARGUMENT, "expected a configuration: lens train CONFIG [KEY=VALUE...]");
-    comm_t *comm;
-    LENS_TRY(comm_init(&comm));
-    log_init(comm_rank(comm), comm_world(comm));
-    lens_status st = train_with(v, comm, n_args, args);
-    if (st != LENS_OK && comm_world(comm) > 1) { /* agreed upon: rank 0 says it, and says it now: once a rank has */
-        if (comm_rank(comm) == 0) log_error("%s", lens_error()); /* ended with a failure, mpirun ends the others */
-        lens_set_error("%s", "");
-    }
-    comm_free(comm);
-    return st;
+    return command_by_ranks(train_by, &w);
 }
 
 const command_t cmd_train = {

@@ -220,7 +220,7 @@ static void add_process(planner_t *p) {
     int64_t most = 0, K = p->pipeline.mmdit.head_dim;
     if (!p->m->is_cpu) return;
     for (int i = 0; i < p->buckets.n; i++) most = larger(most, p->shape[i].N + p->shape[i].T);
-    add(p, "scores of attention", MEMORY_DEVICE, p->m->threads * 2 * most * (most + K), sizeof(float));
+    add(p, "scores of attention", MEMORY_DEVICE, p->m->threads * kernels_cpu_attention_floats(most, K), sizeof(float));
     add(p, "program and libraries", MEMORY_HOST, 26, 1 << 20);
     if (p->m->world > 1) add(p, "MPI", MEMORY_HOST, 11, 1 << 20);
 }

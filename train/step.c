@@ -114,9 +114,6 @@ int64_t stepper_n_cut(const stepper_t *s) {
 const plan_t *stepper_activations(const stepper_t *s) {
     return mmdit_activations(s->model);
 }
-const mmdit_t *stepper_model(const stepper_t *s) {
-    return s->model;
-}
 
 /* ---- a micro-batch ---- */
 

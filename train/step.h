@@ -69,6 +69,5 @@ LENS_CHECKED lens_status stepper_evaluate(stepper_t *s, const pipeline_tensors_t
 
 int64_t stepper_n_cut(const stepper_t *s);             /* captions longer than text.max_tok so far */
 const plan_t *stepper_activations(const stepper_t *s); /* for the memory table */
-const mmdit_t *stepper_model(const stepper_t *s);
 
 #endif

@@ -9,163 +9,14 @@
 #include "base/comm_watchdog.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "train/averaged.h"
-#include "train/checkpoint.h"
-#include "train/grad_guard.h"
-#include "train/launch_check.h"
-#include "train/memory_plan.h"
-#include "train/preview.h"
-#include "train/run_record.h"
 #include "train/stop_signal.h"
-#include "train/train_input.h"
-#include "train/train_log.h"
-#include "train/validation.h"
+#include "train/trainer_private.h"
 
 enum {
     TRACED_STEPS = 10, /* the last ones, whose products are replayed bare */
-    REPLAYS = 3,       /* the median counts; */
-    REPLAYS_S = 10,    /* fewer where they take longer: nobody is to take the end of a run for a hang */
+    REPLAYS = 3,       /* at most; the median counts */
+    REPLAYS_S = 10,    /* none is begun after: nobody is to take the end of a run for a hang */
 };
-
-typedef struct {
-    const train_config_t *c;
-    comm_t *comm;
-    kernels_t *k;
-    collectives_t *coll;
-    dataset_t *dataset;
-    pipeline_config_t pipeline;
-    train_state_t state;
-    stepper_t *stepper;
-    train_input_t *input;
-    loader_t *loader;
-    checkpointer_t *checkpointer;
-    metrics_t *metrics; /* rank 0 */
-    averaged_t averaged;
-    preview_t *preview;     /* where samples are asked for */
-    validator_t *validator; /* where there is a held-out set */
-    checkpoint_position_t at;
-    schedule_t schedule;
-    guard_t guard;
-    int64_t first_step; /* steps that a checkpoint holds */
-    train_log_t log;
-    run_record_t record;
-    memory_plan_t memory;
-    double traced_s; /* time of the traced steps */
-    int64_t n_empty; /* empty captions met */
-    double first_loss, last_loss;
-    bool stops;          /* some rank was told to */
-    lens_status gave_up; /* not OK: steps fail one after the other, on every rank alike */
-} trainer_t;
-
-static bool is_root(const trainer_t *t) {
-    return comm_rank(t->comm) == 0;
-}
-
-/* ---- set-up ---- */
-
-static lens_status loader_options(loader_options_t *out, const trainer_t *t) {
-    LENS_TRY(train_input_options(out, t->c));
-    out->rank = comm_rank(t->comm);
-    out->world = comm_world(t->comm);
-    out->n_threads = (int)t->c->data.threads;
-    out->n_prefetch = (int)t->c->data.prefetch;
-    return LENS_OK;
-}
-
-static lens_status open_data(trainer_t *t) {
-    const train_config_t *c = t->c;
-    LENS_TRY(dataset_open(&t->dataset, c->data.dataset));
-    if (c->data.layers) LENS_TRY(dataset_add_layers(t->dataset, c->data.layers));
-    if (dataset_n_samples(t->dataset) == 0) return lens_fail(LENS_FORMAT, "%s: no samples", c->data.dataset);
-    loader_options_t o;
-    LENS_TRY(loader_options(&o, t));
-    t->at = (checkpoint_position_t){.seed = c->run.seed, .n_samples = dataset_n_samples(t->dataset)};
-    return loader_identity(&t->at.data_hash, t->dataset, &o);
-}
-
-static lens_status start_state(trainer_t *t, bool resume) {
-    const train_config_t *c = t->c;
-    LENS_TRY(train_state_init(&t->state, t->k, t->coll, c, &t->pipeline));
-    if (train_state_is_lora(&t->state)) LENS_TRY(checkpoint_load_frozen(&t->state, c->train.init_from, t->comm));
-    bool found = checkpoint_exists(c);
-    if (found && !resume)
-        return lens_fail(LENS_STATE,
-                         "%s holds checkpoints: --resume goes on from the newest, another run.dir starts anew",
-                         c->run.dir);
-    if (!found) {
-        LENS_TRY(train_state_start(&t->state, (uint64_t)c->run.seed));
-        if (!c->train.init_from || train_state_is_lora(&t->state)) return LENS_OK;
-        return checkpoint_init_from(&t->state, c->train.init_from, t->comm);
-    }
-    checkpoint_position_t expected = t->at;
-    LENS_TRY(checkpoint_load(&t->at, &t->state, c, &expected, t->comm));
-    t->first_step = t->at.step;
-    if (t->first_step >= c->train.steps)
-        return lens_fail(LENS_STATE, "%s: the newest checkpoint is of step %lld; train.steps is %lld", c->run.dir,
-                         (long long)t->first_step, (long long)c->train.steps);
-    log_info("resumed from step %lld", (long long)t->first_step);
-    return LENS_OK;
-}
-
-/* The model is planned for every bucket's micro-batch; batches are read for whole ones. */
-static lens_status open_stepper(trainer_t *t) {
-    const train_config_t *c = t->c;
-    mmdit_shape_t shapes[BUCKET_MAX];
-    bucket_list_t l;
-    int64_t batch[BUCKET_MAX], sharing, per_step, max_rows = 0, max_elements = 0;
-    LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
-    LENS_TRY(train_config_buckets(&l, c));
-    LENS_TRY(train_config_batch(batch, c, &l));
-    for (int i = 0; i < l.n; i++) {
-        int64_t rows = batch[l.bucket[i].area] / sharing;
-        shapes[i] = train_config_shape(c, &l.bucket[i], rows / c->train.accumulate);
-        int64_t elements = rows * shapes[i].N * t->pipeline.mmdit.in_channels;
-        if (rows > max_rows) max_rows = rows;
-        if (elements > max_elements) max_elements = elements;
-    }
-    LENS_TRY(train_input_new(&t->input, c, &t->pipeline, max_rows, max_elements));
-    return stepper_new(&t->stepper, t->k, c, &t->pipeline, shapes, l.n);
-}
-
-static lens_status open_loader(trainer_t *t) {
-    loader_options_t o;
-    LENS_TRY(loader_options(&o, t));
-    return loader_open(&t->loader, t->dataset, &o, t->first_step);
-}
-
-static lens_status open_outputs(trainer_t *t) {
-    const train_config_t *c = t->c;
-    LENS_TRY(checkpointer_new(&t->checkpointer, c, &t->pipeline, t->comm));
-    LENS_TRY(averaged_init(&t->averaged, &t->state, &t->pipeline));
-    if (c->valid.dataset) LENS_TRY(validator_new(&t->validator, c, &t->pipeline, t->comm));
-    if (is_root(t)) LENS_TRY(dir_make(c->run.dir));
-    if (is_root(t)) LENS_TRY(metrics_open(&t->metrics, c->run.dir, t->first_step + 1));
-    if (c->sample.every > 0) LENS_TRY(preview_new(&t->preview, t->k, c, &t->pipeline, t->dataset, t->comm));
-    return LENS_OK;
-}
-
-static lens_status set_up(trainer_t *t, bool resume) {
-    const train_config_t *c = t->c;
-    int64_t sharing, per_step;
-    LENS_TRY(launch_check_run(t->comm, c));
-    LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
-    LENS_TRY(train_config_pipeline(&t->pipeline, c));
-    LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
-    memory_machine_t machine = memory_machine_cpu(c, comm_world(t->comm));
-    LENS_TRY(memory_plan_make(&t->memory, c, &machine));
-    LENS_TRY(collectives_host_new(&t->coll, t->comm));
-    LENS_TRY(open_data(t));
-    LENS_TRY(start_state(t, resume));
-    t->guard = (guard_t){.max_zscore = c->train.skip_zscore,
-                         .max_skips = c->train.max_skips,
-                         .mean = t->at.guard_mean,
-                         .var = t->at.guard_var,
-                         .n = t->at.guard_n};
-    LENS_TRY(train_config_schedule(&t->schedule, c));
-    LENS_TRY(open_stepper(t));
-    LENS_TRY(open_loader(t));
-    return open_outputs(t);
-}
 
 static void log_summary(const trainer_t *t) {
     double mib = 1.0 / (1 << 20);
@@ -338,7 +189,10 @@ static void log_warnings(const trainer_t *t) {
         log_warn("%lld captions were longer than text.max_tok = %lld and cut", (long long)cut,
                  (long long)t->c->text.max_tok);
     if (t->n_empty) log_warn("%lld samples had an empty caption and trained as dropped ones", (long long)t->n_empty);
-    if (is_root(t) && t->at.n_skipped) log_warn("%lld steps were skipped since the start", (long long)t->at.n_skipped);
+    int64_t n_failed = checkpointer_n_failed(t->checkpointer);
+    if (trainer_is_root(t) && n_failed) log_warn("%lld checkpoints could not be written", (long long)n_failed);
+    if (trainer_is_root(t) && t->at.n_skipped)
+        log_warn("%lld steps were skipped since the start", (long long)t->at.n_skipped);
 }
 
 static lens_status finish(trainer_t *t) {
@@ -351,7 +205,7 @@ static lens_status finish(trainer_t *t) {
     log_warnings(t);
     log_info("loss %.4f -> %.4f in %lld steps, %.0f s; %s", t->first_loss, t->last_loss,
              (long long)(t->c->train.steps - t->first_step), t->record.wall_s, t->c->run.dir);
-    return is_root(t) ? run_record_write(&t->record, t->c) : LENS_OK;
+    return trainer_is_root(t) ? run_record_write(&t->record, t->c) : LENS_OK;
 }
 
 /* RUN/requeue asks launch scripts to start the run again: its one line is the signal and the step. */
@@ -380,7 +234,7 @@ static lens_status ask_requeue(const trainer_t *t) {
     str_t path = {0}, text = {0};
     int number;
     LENS_TRY(share_signal(t, &number));
-    if (!is_root(t)) return LENS_OK;
+    if (!trainer_is_root(t)) return LENS_OK;
     log_progress_end();
     log_info("told to stop: a checkpoint of step %lld is saved; --resume goes on from it", (long long)t->at.step);
     lens_status st = requeue_path(&path, t);
@@ -416,8 +270,8 @@ static lens_status run(trainer_t *t, lens_status *agreed) {
     t->record.parameters = plan_n_elements(t->state.plan);
     LENS_TRY(measure_peak(t));
     log_summary(t);
-    if (is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
-    if (is_root(t)) LENS_TRY(forget_requeue(t));
+    if (trainer_is_root(t)) LENS_TRY(run_record_write(&t->record, t->c));
+    if (trainer_is_root(t)) LENS_TRY(forget_requeue(t));
     t->log = (train_log_t){.first_step = t->first_step,
                            .steps = t->c->train.steps,
                            .begin_s = log_clock_s(),
@@ -428,26 +282,11 @@ static lens_status run(trainer_t *t, lens_status *agreed) {
     return finish(t);
 }
 
-static void tear_down(trainer_t *t) {
-    preview_free(t->preview);
-    validator_free(t->validator);
-    averaged_free(&t->averaged);
-    metrics_close(t->metrics);
-    checkpointer_free(t->checkpointer);
-    loader_close(t->loader);
-    stepper_free(t->stepper);
-    train_input_free(t->input);
-    train_state_free(&t->state);
-    dataset_close(t->dataset);
-    collectives_free(t->coll);
-    kernels_free(t->k);
-}
-
 lens_status trainer_run(const train_config_t *c, comm_t *comm, bool resume, const char *command) {
     trainer_t t = {
         .c = c, .comm = comm, .record = {.command = command, .world = comm_world(comm), .started = time(NULL)}};
     stop_signal_install();
-    lens_status st = comm_agree(comm, set_up(&t, resume), "set-up");
+    lens_status st = trainer_set_up(&t, resume);
     if (st == LENS_OK) {
         lens_status own = run(&t, &st);
         if (own != LENS_OK && comm_world(comm) > 1) {
@@ -456,6 +295,6 @@ lens_status trainer_run(const train_config_t *c, comm_t *comm, bool resume, cons
         }
         if (own != LENS_OK) st = own;
     }
-    tear_down(&t);
+    trainer_tear_down(&t);
     return st;
 }

@@ -1,13 +1,15 @@
 /* Joint attention: split with q/k norm and rotation, softmax attention over the valid keys.
  *
- * One task is one (sample, head): its scores are a whole [queries, keys] matrix in a thread's scratch, made by products
- * of one thread each. Backward rebuilds the probabilities from the saved logarithm of the denominator. */
-#include <cblas.h>
+ * One task is one (sample, head), in blocks of queries: the scores of a block, [QUERY_BLOCK, keys], are in a thread's
+ * scratch and mostly in its cache, made by products of one thread each: 4.3 MiB a thread at
+ * 4,096 tokens and heads of 64. Scratch is 2 QUERY_BLOCK (S + K) floats a
+ * thread: 3.3 MiB at 4,096 tokens. Backward rebuilds the probabilities from the saved logarithm of the denominator
+ * (FlashAttention: Dao et al., arXiv 2205.14135). */
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-#include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/cpu_gemm.h"
 #include "kernels/cpu/vec_math.h"
 
 static void norm_rotate(float *restrict out, const float *restrict x, const float *restrict w,
@@ -91,11 +93,39 @@ static void qkv_bwd(kernels_t *k, act_t *dqkv_, float *dwq, float *dwk, const ac
 
 /* ---- attention ---- */
 
-/* c[M,N] = op(a) op(b), one thread: called inside a parallel region. */
-static void small_product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int64_t M, int64_t N, int64_t K, float alpha,
-                          const float *a, int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc) {
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)M, (blasint)N, (blasint)K, alpha, a, (blasint)lda, b, (blasint)ldb,
-                0.0f, c, (blasint)ldc);
+enum { QUERY_BLOCK = 96 };
+
+/* Each c[M,N] = op(a) op(b), dense, by one thread; `scratch` is gemm_one's. */
+static void times_transposed(int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c,
+                             float *scratch) {
+    product_t p = {.b_transposed = true, .M = M, .N = N, .K = K, .lda = K, .ldb = K, .ldc = N};
+    gemm_one(&p, a, b, c, scratch);
+}
+
+static void times(int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c, float *scratch) {
+    product_t p = {.M = M, .N = N, .K = K, .lda = K, .ldb = N, .ldc = N};
+    gemm_one(&p, a, b, c, scratch);
+}
+
+static void transposed_times(int64_t M, int64_t N, int64_t K, bool adds, const float *a, const float *b, float *c,
+                             float *scratch) {
+    product_t p = {.a_transposed = true, .adds = adds, .M = M, .N = N, .K = K, .lda = M, .ldb = N, .ldc = N};
+    gemm_one(&p, a, b, c, scratch);
+}
+
+/* Floats of a thread's scratch: n_scores score blocks, a block of rows of a head, and room for products. */
+static int64_t thread_floats(int64_t S, int64_t K, int64_t n_scores) {
+    int64_t scores = gemm_one_floats(S, K), values = gemm_one_floats(K, S);
+    int64_t n = QUERY_BLOCK * (n_scores * S + K) + (scores > values ? scores : values);
+    return (n + 15) / 16 * 16;
+}
+
+int64_t kernels_cpu_attention_floats(int64_t S, int64_t K) {
+    return thread_floats(S, K, 2); /* backward needs more */
+}
+
+static int64_t block_end(int64_t first, int64_t n_queries) {
+    return first + QUERY_BLOCK < n_queries ? first + QUERY_BLOCK : n_queries;
 }
 
 /* Records M x N x K products, one a (sample, head), at the mean number of valid keys. */
@@ -116,55 +146,56 @@ static void trace_products(kernels_t *k, const attention_shape_t *s, int forward
     cpu_trace_add(k, to_keys);
 }
 
-/* Copies rows of one head between the token layout ([B, N, H*K], [B, T, H*K]) and a dense [n_queries, K]. */
-static void gather_head(float *out, const float *img, const float *txt, const attention_shape_t *s, int64_t b,
-                        int64_t h) {
+/* Row i of one head in the token layout, [B, N, H*K] and [B, T, H*K]. */
+static float *head_row(const act_t *img, const act_t *txt, const attention_shape_t *s, int64_t b, int64_t h,
+                       int64_t i) {
     int64_t D = s->H * s->K;
-    for (int64_t i = 0; i < s->n_queries; i++) {
-        const float *row = i < s->N ? img + (b * s->N + i) * D : txt + (b * s->T + i - s->N) * D;
-        memcpy(out + i * s->K, row + h * s->K, sizeof(float) * (size_t)s->K);
-    }
+    float *row = i < s->N ? (float *)img + (b * s->N + i) * D : (float *)txt + (b * s->T + i - s->N) * D;
+    return row + h * s->K;
 }
 
-static void scatter_head(float *img, float *txt, const float *in, const attention_shape_t *s, int64_t b, int64_t h) {
-    int64_t D = s->H * s->K;
-    for (int64_t i = 0; i < s->n_queries; i++) {
-        float *row = i < s->N ? img + (b * s->N + i) * D : txt + (b * s->T + i - s->N) * D;
-        memcpy(row + h * s->K, in + i * s->K, sizeof(float) * (size_t)s->K);
-    }
-}
-
-/* Scores to probabilities in place; returns the logarithm of the denominator. */
-static float softmax_row(float *x, int64_t n) {
+/* alpha times x to probabilities in place, alpha > 0; returns the logarithm of the denominator. */
+static float softmax_row(float *x, float alpha, int64_t n) {
     float top = x[0], sum = 0;
 #pragma omp simd reduction(max : top)
     for (int64_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++) {
-        x[i] = vec_exp(x[i] - top);
+        x[i] = vec_exp((x[i] - top) * alpha);
         sum += x[i];
     }
     float inverse = 1.0f / sum;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) x[i] *= inverse;
-    return top + logf(sum);
+    return top * alpha + logf(sum);
+}
+
+/* Queries [first, last) of one head. p: scratch. */
+static void query_block_fwd(act_t *o_img, act_t *o_txt, float *lse, const float *q, const float *key, const float *v,
+                            const attention_shape_t *s, int64_t task, int64_t first, int64_t last, float *p) {
+    int64_t b = task / s->H, n = s->n_keys[b], K = s->K, m = last - first;
+    float *o = p + QUERY_BLOCK * (s->N + s->T), *room = o + QUERY_BLOCK * K;
+    float alpha = 1.0f / sqrtf((float)K);
+    times_transposed(m, n, K, q + first * K, key, p, room);
+    for (int64_t i = 0; i < m; i++) lse[first + i] = softmax_row(p + i * n, alpha, n);
+    times(m, K, n, p, v, o, room);
+    for (int64_t i = 0; i < m; i++)
+        memcpy(head_row(o_img, o_txt, s, b, task % s->H, first + i), o + i * K, sizeof(float) * (size_t)K);
 }
 
 static void attention_fwd(kernels_t *k, act_t *o_img, act_t *o_txt, float *lse, const act_t *q, const act_t *key,
                           const act_t *v, const attention_shape_t *s) {
-    int64_t S = s->N + s->T, K = s->K, m = s->n_queries, each = m * S + m * K;
-    float alpha = 1.0f / sqrtf((float)K), *scratch = cpu_scratch(k, each * omp_get_max_threads());
+    int64_t S = s->N + s->T, each = thread_floats(s->N + s->T, s->K, 1);
+    float *scratch = cpu_scratch(k, each * omp_get_max_threads());
     if (!scratch) return;
     trace_products(k, s, 1);
 #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < s->B * s->H; task++) {
-        int64_t b = task / s->H, n = s->n_keys[b], at = task * S * K;
-        float *p = scratch + each * omp_get_thread_num(), *o = p + m * S;
-        small_product(CblasNoTrans, CblasTrans, m, n, K, alpha, (const float *)q + at, K, (const float *)key + at, K, p,
-                      n);
-        for (int64_t i = 0; i < m; i++) lse[task * S + i] = softmax_row(p + i * n, n);
-        small_product(CblasNoTrans, CblasNoTrans, m, K, n, 1.0f, p, n, (const float *)v + at, K, o, K);
-        scatter_head(o_img, o_txt, o, s, b, task % s->H);
+        int64_t at = task * S * s->K;
+        for (int64_t first = 0; first < s->n_queries; first += QUERY_BLOCK)
+            query_block_fwd(o_img, o_txt, lse + task * S, (const float *)q + at, (const float *)key + at,
+                            (const float *)v + at, s, task, first, block_end(first, s->n_queries),
+                            scratch + each * omp_get_thread_num());
     }
 }
 
@@ -172,7 +203,7 @@ static void attention_fwd(kernels_t *k, act_t *o_img, act_t *o_txt, float *lse, 
 static void softmax_row_bwd(float *restrict p, float *restrict dp, float lse, float delta, float alpha, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        p[i] = vec_exp(p[i] - lse);
+        p[i] = vec_exp(p[i] * alpha - lse);
         dp[i] = p[i] * (dp[i] - delta) * alpha;
     }
 }
@@ -189,31 +220,56 @@ static void zero_rows(float *x, int64_t from, int64_t S, int64_t K) {
     memset(x + from * K, 0, sizeof(float) * (size_t)((S - from) * K));
 }
 
-static void attention_bwd(kernels_t *k, act_t *dq_, act_t *dk_, act_t *dv_, const act_t *do_img, const act_t *do_txt,
-                          const act_t *o_img, const act_t *o_txt, const float *lse, const act_t *q_, const act_t *key_,
-                          const act_t *v_, const attention_shape_t *s) {
-    int64_t S = s->N + s->T, K = s->K, m = s->n_queries, each = 2 * m * S + 2 * m * K;
-    float alpha = 1.0f / sqrtf((float)K), *scratch = cpu_scratch(k, each * omp_get_max_threads());
+/* What one head's backward reads and writes: [S, K] each, lse [S]. */
+typedef struct {
+    const float *q, *key, *v, *lse;
+    float *dq, *dk, *dv;
+} head_t;
+
+/* Queries [first, last) of one head: writes their dq, adds to dk and dv, which the first block overwrites. */
+static void query_block_bwd(const head_t *x, const act_t *do_img, const act_t *do_txt, const act_t *o_img,
+                            const act_t *o_txt, const attention_shape_t *s, int64_t task, int64_t first, int64_t last,
+                            float *p) {
+    int64_t b = task / s->H, n = s->n_keys[b], K = s->K, m = last - first;
+    float *dp = p + QUERY_BLOCK * (s->N + s->T), *d_o = dp + QUERY_BLOCK * (s->N + s->T), *room = d_o + QUERY_BLOCK * K;
+    float alpha = 1.0f / sqrtf((float)K), delta[QUERY_BLOCK];
+    const float *q = x->q + first * K;
+    for (int64_t i = 0; i < m; i++) {
+        const float *row = head_row(do_img, do_txt, s, b, task % s->H, first + i);
+        delta[i] = dot(row, head_row(o_img, o_txt, s, b, task % s->H, first + i), K);
+        memcpy(d_o + i * K, row, sizeof(float) * (size_t)K);
+    }
+    times_transposed(m, n, K, q, x->key, p, room);
+    times_transposed(m, n, K, d_o, x->v, dp, room);
+    for (int64_t i = 0; i < m; i++) softmax_row_bwd(p + i * n, dp + i * n, x->lse[first + i], delta[i], alpha, n);
+    transposed_times(n, K, m, first > 0, p, d_o, x->dv, room);
+    times(m, K, n, dp, x->key, x->dq + first * K, room);
+    transposed_times(n, K, m, first > 0, dp, q, x->dk, room);
+}
+
+static void attention_bwd(kernels_t *k, act_t *dq, act_t *dk, act_t *dv, const act_t *do_img, const act_t *do_txt,
+                          const act_t *o_img, const act_t *o_txt, const float *lse, const act_t *q, const act_t *key,
+                          const act_t *v, const attention_shape_t *s) {
+    int64_t S = s->N + s->T, K = s->K, each = thread_floats(s->N + s->T, s->K, 2);
+    float *scratch = cpu_scratch(k, each * omp_get_max_threads());
     if (!scratch) return;
     trace_products(k, s, 0);
 #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < s->B * s->H; task++) {
-        int64_t b = task / s->H, n = s->n_keys[b], at = task * S * K;
-        const float *q = (const float *)q_ + at, *key = (const float *)key_ + at, *v = (const float *)v_ + at;
-        float *dq = (float *)dq_ + at, *dk = (float *)dk_ + at, *dv = (float *)dv_ + at;
-        float *p = scratch + each * omp_get_thread_num(), *dp = p + m * S, *o = dp + m * S, *d_o = o + m * K;
-        gather_head(o, o_img, o_txt, s, b, task % s->H);
-        gather_head(d_o, do_img, do_txt, s, b, task % s->H);
-        small_product(CblasNoTrans, CblasTrans, m, n, K, alpha, q, K, key, K, p, n);
-        small_product(CblasNoTrans, CblasTrans, m, n, K, 1.0f, d_o, K, v, K, dp, n);
-        for (int64_t i = 0; i < m; i++)
-            softmax_row_bwd(p + i * n, dp + i * n, lse[task * S + i], dot(o + i * K, d_o + i * K, K), alpha, n);
-        small_product(CblasTrans, CblasNoTrans, n, K, m, 1.0f, p, n, d_o, K, dv, K);
-        small_product(CblasNoTrans, CblasNoTrans, m, K, n, 1.0f, dp, n, key, K, dq, K);
-        small_product(CblasTrans, CblasNoTrans, n, K, m, 1.0f, dp, n, q, K, dk, K);
-        zero_rows(dq, m, S, K);
-        zero_rows(dk, n, S, K);
-        zero_rows(dv, n, S, K);
+        int64_t at = task * S * K, n = s->n_keys[task / s->H];
+        head_t x = {.q = (const float *)q + at,
+                    .key = (const float *)key + at,
+                    .v = (const float *)v + at,
+                    .lse = lse + task * S,
+                    .dq = (float *)dq + at,
+                    .dk = (float *)dk + at,
+                    .dv = (float *)dv + at};
+        for (int64_t first = 0; first < s->n_queries; first += QUERY_BLOCK)
+            query_block_bwd(&x, do_img, do_txt, o_img, o_txt, s, task, first, block_end(first, s->n_queries),
+                            scratch + each * omp_get_thread_num());
+        zero_rows(x.dq, s->n_queries, S, K);
+        zero_rows(x.dk, n, S, K);
+        zero_rows(x.dv, n, S, K);
     }
 }
 

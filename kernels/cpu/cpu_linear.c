@@ -1,11 +1,11 @@
-/* Matrix products by OpenBLAS, and the record of them that a benchmark replays. Row-major throughout. */
+/* Matrix products, and the record of them that a benchmark replays through OpenBLAS. Row-major throughout. */
 #include <cblas.h>
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/cpu_gemm.h"
 
 static void run_product(const product_t *p, const float *a, const float *b, float *c) {
     cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasTrans : CblasNoTrans,
@@ -13,37 +13,30 @@ static void run_product(const product_t *p, const float *a, const float *b, floa
                 p->adds ? 1.0f : 0.0f, c, (blasint)p->ldc);
 }
 
-/* c[M,N] = op(a) op(b), or c += op(a) op(b) */
-static void product(kernels_t *k, product_t p, const float *a, const float *b, float *c) {
+/* c[M,N] = op(a) op(b) + bias, or c += op(a) op(b); bias [N] or NULL. */
+static void product(kernels_t *k, product_t p, const float *a, const float *b, const float *bias, float *c) {
     if (p.M == 0 || p.N == 0 || p.K == 0) return;
     cpu_trace_add(k, p);
+    if (gemm_pays(&p)) {
+        gemm_run(k, &p, a, b, bias, c);
+        return;
+    }
+    for (int64_t i = 0; bias && i < p.M; i++) memcpy(c + i * p.ldc, bias, sizeof(float) * (size_t)p.N);
+    p.adds |= bias != NULL;
     run_product(&p, a, b, c);
 }
 
-static void linear_fwd(kernels_t *k, act_t *y_, const act_t *x, const act_t *w, const act_t *b_, int64_t R,
-                       int64_t n_out, int64_t n_in) {
-    float *y = y_;
-    const float *b = b_;
-    product_t p = {.b_transposed = true,
-                   .adds = b != NULL,
-                   .M = R,
-                   .N = n_out,
-                   .K = n_in,
-                   .count = 1,
-                   .lda = n_in,
-                   .ldb = n_in,
-                   .ldc = n_out};
-    if (b) {
-#pragma omp parallel for schedule(static)
-        for (int64_t r = 0; r < R; r++) memcpy(y + r * n_out, b, sizeof(float) * (size_t)n_out);
-    }
-    product(k, p, x, w, y);
+static void linear_fwd(kernels_t *k, act_t *y, const act_t *x, const act_t *w, const act_t *b, int64_t R, int64_t n_out,
+                       int64_t n_in) {
+    product_t p = {
+        .b_transposed = true, .M = R, .N = n_out, .K = n_in, .count = 1, .lda = n_in, .ldb = n_in, .ldc = n_out};
+    product(k, p, x, w, b, y);
 }
 
 static void bwd_x(kernels_t *k, act_t *dx, const act_t *dy, const act_t *w, int64_t R, int64_t n_out, int64_t n_in,
                   bool adds) {
     product_t p = {.adds = adds, .M = R, .N = n_in, .K = n_out, .count = 1, .lda = n_out, .ldb = n_in, .ldc = n_in};
-    product(k, p, dy, w, dx);
+    product(k, p, dy, w, NULL, dx);
 }
 
 static void linear_bwd_x(kernels_t *k, act_t *dx, const act_t *dy, const act_t *w, int64_t R, int64_t n_out,
@@ -82,7 +75,7 @@ static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, co
                    .lda = n_out,
                    .ldb = n_in,
                    .ldc = n_in};
-    product(k, p, dy, x, dw);
+    product(k, p, dy, x, NULL, dw);
     if (db) add_column_sums(db, dy, R, n_out);
 }
 

@@ -47,8 +47,8 @@ refused() { # STATUS MESSAGE ARGS...
     [ $? = "$status" ] || fail "bench $*: expected exit status $status"
     grep -q "$message" "$work/err" || fail "bench $*: expected '$message', got: $(cat "$work/err")"
 }
-refused 2 "expected data"
-refused 2 "train: expected data" train "$work/set"
+refused 2 "expected data or train"
+refused 2 "eval: expected data or train" eval "$work/set"
 refused 2 "expected one dataset folder, got 2" data "$work/set" "$work/set"
 refused 2 "has no arrays of kind nothing" data "$work/set" --array nothing
 refused 2 "'64': expected lens-27" data "$work/set" --buckets 64
@@ -72,3 +72,13 @@ names >"$work/after"
 cmp -s "$work/before" "$work/after" || fail "left by a killed loader: $(diff "$work/before" "$work/after")"
 "$lens" bench data "$work/set" --buckets 64x64 --batch 4 --seconds 0.2 --rounds 1 >/dev/null 2>"$work/err" ||
     fail "after a killed run: $(cat "$work/err")"
+
+# lens bench train: a step of a small model, its phases and its products; a pass written down.
+small=(configs/nano.yaml model.layers=1 train.batch=2 text.max_tok=4)
+"$lens" bench train "${small[@]}" --rounds 1 --json >"$work/json" 2>"$work/err" || fail "bench train: $(cat "$work/err")"
+for figure in step_s images_per_s mfu ratio forward_s backward_s update_s exposed_s resident_mib planned_mib; do
+    grep -q "\"$figure\": [0-9]" "$work/json" || fail "bench train: no $figure in $(cat "$work/json")"
+done
+"$lens" bench train "${small[@]}" --rounds 1 | grep -q 'G/T' || fail "bench train: no ratio in the text"
+"$lens" bench train "${small[@]}" --dump "$work/pass.safetensors" || fail "bench train --dump"
+grep -qa 'grad.proj_out.weight' "$work/pass.safetensors" || fail "bench train --dump: no gradients"

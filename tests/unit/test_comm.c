@@ -68,12 +68,12 @@ static void test_gather(void **state) {
 static void test_sums(void **state) {
     comm_t *c = *state;
     int rank = comm_rank(c), world = comm_world(c);
-    float *x = malloc((size_t)N_LONG * sizeof(*x));
+    double *x = malloc((size_t)N_LONG * sizeof(*x));
     assert_non_null(x);
-    for (int64_t i = 0; i < N_LONG; i++) x[i] = (float)(i % 1000 + rank);
-    assert_int_equal(comm_sum_f32(c, x, N_LONG, "test"), LENS_OK);
+    for (int64_t i = 0; i < N_LONG; i++) x[i] = (double)(i % 1000 + rank);
+    assert_int_equal(comm_sum_f64(c, x, N_LONG, "test"), LENS_OK);
     for (int64_t i = 0; i < N_LONG; i++) {
-        if (x[i] != (float)(i % 1000 * world + world * (world - 1) / 2))
+        if (x[i] != (double)(i % 1000 * world + world * (world - 1) / 2))
             fail_msg("element %lld: %g", (long long)i, x[i]);
     }
     free(x);
@@ -86,10 +86,9 @@ static void test_sums(void **state) {
 /* Sums whose value depends on the order of addition: all ranks must still hold the same bits. */
 static void test_same_bits(void **state) {
     comm_t *c = *state;
-    float x[1001], of_root[1001];
-    for (int i = 0; i < 1001; i++)
-        x[i] = 1.0f / (float)(i + 3) * (comm_rank(c) % 2 ? 1e6f : 1.0f) + (float)comm_rank(c);
-    assert_int_equal(comm_sum_f32(c, x, 1001, "test"), LENS_OK);
+    double x[1001], of_root[1001];
+    for (int i = 0; i < 1001; i++) x[i] = 1.0 / (i + 3) * (comm_rank(c) % 2 ? 1e6 : 1.0) + comm_rank(c);
+    assert_int_equal(comm_sum_f64(c, x, 1001, "test"), LENS_OK);
     memcpy(of_root, x, sizeof(x));
     assert_int_equal(comm_broadcast(c, of_root, sizeof(of_root), 0, "test"), LENS_OK);
     assert_memory_equal(x, of_root, sizeof(x));

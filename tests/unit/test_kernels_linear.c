@@ -48,6 +48,9 @@ static void linear_cases(check_t *c) {
     }
     linear_case(c, 0, 17, 3, true); /* no rows: nothing is added either */
     linear_case(c, 85, 130, 64, true);
+    linear_case(c, 97, 67, 801, true); /* three blocks of sums, tiles and edges; then as many blocks of rows */
+    linear_case(c, 801, 35, 97, false);
+    linear_case(c, 24, 4130, 33, true); /* two blocks of columns */
 }
 
 static void linear(void **state) {

@@ -3,11 +3,18 @@
 #include <unistd.h>
 
 #include "base/command.h"
+#include "base/log.h"
 #include "data/bench_data.h"
+#include "train/bench_train.h"
 
 extern const command_t cmd_bench;
 
-#define AT(field) offsetof(bench_options_t, field)
+typedef struct {
+    bench_options_t data;
+    char *dump;
+} bench_values_t;
+
+#define AT(field) offsetof(bench_values_t, data.field)
 
 static const option_t ROWS[] = {
     {.name = "threads",
@@ -92,6 +99,11 @@ static const option_t ROWS[] = {
      .offset = AT(cold),
      .help = "from the disk: files leave the page cache before every round"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "one line for machines"},
+    {.name = "dump",
+     .type = OPTION_STRING,
+     .offset = offsetof(bench_values_t, dump),
+     .choices = "FILE",
+     .help = "train: write weights, a batch and its gradients instead"},
     {.name = "make",
      .type = OPTION_FLAG,
      .offset = AT(make),
@@ -135,28 +147,70 @@ static const option_t ROWS[] = {
      .help = "--make: same seed, same pixels"},
 };
 
-static lens_status run(const void *values, int n_args, char **args) {
-    bench_options_t o = *(const bench_options_t *)values;
-    if (n_args < 1 || strcmp(args[0], "data") != 0)
-        return lens_fail(LENS_ARGUMENT, "%s: expected data", n_args < 1 ? "nothing to measure" : args[0]);
-    if (n_args != 2) return lens_fail(LENS_ARGUMENT, "data: expected one dataset folder, got %d", n_args - 1);
+static lens_status run_data(bench_options_t o, int n_args, char **args) {
+    if (n_args != 1) return lens_fail(LENS_ARGUMENT, "data: expected one dataset folder, got %d", n_args);
     if (o.threads == 0) o.threads = sysconf(_SC_NPROCESSORS_ONLN);
-    if (o.make) LENS_TRY(bench_make(args[1], &o));
-    return bench_data(args[1], &o);
+    if (o.make) LENS_TRY(bench_make(args[0], &o));
+    return bench_data(args[0], &o);
+}
+
+/* Nothing is read from data.dataset or written to run.dir: both may be missing. */
+static lens_status load_config(train_config_t *out, int n_args, char **args) {
+    static char dataset[] = "data.dataset=random", dir[] = "run.dir=none";
+    enum { MAX_OVERRIDES = 64 };
+    char *all[MAX_OVERRIDES + 2] = {dataset, dir};
+    if (n_args - 1 > MAX_OVERRIDES)
+        return lens_fail(LENS_ARGUMENT, "train: expected at most %d settings, got %d", MAX_OVERRIDES, n_args - 1);
+    for (int i = 1; i < n_args; i++) all[i + 1] = args[i];
+    return train_config_load(out, args[0], n_args + 1, all);
+}
+
+typedef struct {
+    const bench_values_t *values;
+    int n_args;
+    char **args;
+} train_words_t;
+
+static lens_status train_by(comm_t *comm, void *words) {
+    const train_words_t *w = words;
+    const bench_values_t *v = w->values;
+    train_config_t c;
+    LENS_TRY(comm_agree(comm, load_config(&c, w->n_args, w->args), "configuration"));
+    lens_status st = v->dump ? bench_train_dump(&c, v->dump) : bench_train(&c, comm, v->data.rounds, v->data.json);
+    train_config_free(&c);
+    return st;
+}
+
+static lens_status run_train(const bench_values_t *v, int n_args, char **args) {
+    train_words_t w = {v, n_args, args};
+    if (n_args < 1) return lens_fail(LENS_ARGUMENT, "train: expected a configuration");
+    return command_by_ranks(train_by, &w);
+}
+
+static lens_status run(const void *values, int n_args, char **args) {
+    const bench_values_t *v = values;
+    const char *what = n_args < 1 ? "" : args[0];
+    if (strcmp(what, "data") == 0) return run_data(v->data, n_args - 1, args + 1);
+    if (strcmp(what, "train") == 0) return run_train(v, n_args - 1, args + 1);
+    return lens_fail(LENS_ARGUMENT, "%s: expected data or train", n_args < 1 ? "nothing to measure" : what);
 }
 
 const command_t cmd_bench = {
     .name = "bench",
-    .usage = "data DIR",
-    .summary = "measure what this machine reads, decodes and loads in a second",
-    .details = "Raw reads of the shards, single pictures and captions, the picture decoder alone, and the training "
-               "loader, on as\n"
-               "many threads each, a round of each in turn: ratios are taken within a round, so that they hold on a "
-               "busy machine.\n"
-               "All is read once before, so that it comes out of the page cache where that is large enough; with "
-               "--cold, out of the\n"
-               "disk.",
+    .usage = "data DIR | train CONFIG [KEY=VALUE...]",
+    .summary = "measure what this machine loads and trains in a second",
+    .details =
+        "data: raw reads of the shards, single pictures and captions, the picture decoder alone, and the training "
+        "loader, on as\n"
+        "many threads each, a round of each in turn: ratios are taken within a round, so that they hold on a "
+        "busy machine.\n"
+        "All is read once before, so that it comes out of the page cache where that is large enough; with "
+        "--cold, out of the\n"
+        "disk.\n"
+        "train: steps of the configuration on random data, buckets in turn, and the products of each step made "
+        "bare; --rounds\n"
+        "and --json alone apply. Also under mpirun.",
     .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
-    .values_size = sizeof(bench_options_t),
+    .values_size = sizeof(bench_values_t),
     .run = run,
 };

@@ -1,0 +1,233 @@
+#include "train/bench_train.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "train/bench_batch.h"
+#include "train/step.h"
+
+enum { MAX_ROUNDS = 64 };
+
+/* One number a round; medians are printed. */
+enum {
+    STEP_S,
+    IMAGES_PER_S,
+    MFU,
+    PRODUCTS_S,
+    RATIO,
+    CPU_S,
+    CPU_RATIO,
+    INPUT_S,
+    FORWARD_S,
+    BACKWARD_S,
+    UPDATE_S,
+    EXPOSED_S,
+    HIDDEN_S,
+    N_FIGURES
+};
+
+static const struct {
+    const char *name, *text;
+} FIGURES[N_FIGURES] = {
+    [STEP_S] = {"step_s", "a step, s"},
+    [IMAGES_PER_S] = {"images_per_s", "images/s"},
+    [MFU] = {"mfu", "useful products' FLOP over what the measured peak would do meanwhile"},
+    [PRODUCTS_S] = {"products_s", "the step's products alone, s"},
+    [RATIO] = {"ratio", "G/T: products alone over the step"},
+    [CPU_S] = {"cpu_s", "processor time of a step, this rank's, s"},
+    [CPU_RATIO] = {"cpu_ratio", "G/T by processor time"},
+    [INPUT_S] = {"input_s", "input: noise, tokens, text features, s"},
+    [FORWARD_S] = {"forward_s", "forward and loss, s"},
+    [BACKWARD_S] = {"backward_s", "backward, s"},
+    [UPDATE_S] = {"update_s", "gradient norm and update, s"},
+    [EXPOSED_S] = {"exposed_s", "of these: waiting for other ranks, s"},
+    [HIDDEN_S] = {"hidden_s", "communication beside compute, s"},
+};
+
+typedef struct {
+    const train_config_t *c;
+    comm_t *comm;
+    kernels_t *k;
+    collectives_t *coll;
+    pipeline_config_t pipeline;
+    bucket_list_t buckets;
+    int64_t rows[BUCKET_MAX], sharing, per_step; /* this rank's samples of a batch */
+    train_state_t state;
+    stepper_t *stepper;
+    bench_batch_t *batch;
+    int64_t n_steps;
+    double peak_gflops, resident_mib;
+    double figure[N_FIGURES][MAX_ROUNDS];
+} bench_train_t;
+
+static double cpu_clock_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static lens_status open_stepper(bench_train_t *b) {
+    mmdit_shape_t shapes[BUCKET_MAX];
+    int64_t batch[BUCKET_MAX];
+    LENS_TRY(train_config_batch(batch, b->c, &b->buckets));
+    for (int i = 0; i < b->buckets.n; i++) {
+        b->rows[i] = batch[b->buckets.bucket[i].area] / b->sharing;
+        shapes[i] = train_config_shape(b->c, &b->buckets.bucket[i], b->rows[i] / b->c->train.accumulate);
+    }
+    return stepper_new(&b->stepper, b->k, b->c, &b->pipeline, shapes, b->buckets.n);
+}
+
+static lens_status set_up(bench_train_t *b) {
+    const train_config_t *c = b->c;
+    LENS_TRY(train_config_shares(&b->sharing, &b->per_step, c, comm_world(b->comm)));
+    LENS_TRY(train_config_pipeline(&b->pipeline, c));
+    LENS_TRY(train_config_buckets(&b->buckets, c));
+    LENS_TRY(kernels_cpu_new(&b->k, (int)c->run.threads, comm_core_ranks(b->comm)));
+    LENS_TRY(collectives_host_new(&b->coll, b->comm));
+    LENS_TRY(train_state_init(&b->state, b->k, b->coll, c, &b->pipeline));
+    LENS_TRY(train_state_start(&b->state, (uint64_t)c->run.seed));
+    LENS_TRY(open_stepper(b));
+    return bench_batch_new(&b->batch, &b->pipeline, &b->buckets, b->rows, comm_rank(b->comm));
+}
+
+/* One step of one bucket, on all ranks. */
+static lens_status run_step(bench_train_t *b, int bucket, step_result_t *out) {
+    const train_config_t *c = b->c;
+    const bucket_t *size = &b->buckets.bucket[bucket];
+    schedule_t schedule;
+    LENS_TRY(train_config_schedule(&schedule, c));
+    stepper_begin(b->stepper, &b->state);
+    for (int64_t i = 0; i < b->per_step; i++) {
+        step_batch_t batch;
+        bench_batch_fill(b->batch, bucket, &batch);
+        batch.px_step = (int64_t)size->width * size->height * b->rows[bucket] * b->per_step * comm_world(b->comm);
+        LENS_TRY(stepper_batch(b->stepper, &b->state, &batch, i + 1 == b->per_step));
+    }
+    b->n_steps++;
+    step_update_t u = {.adamw = {.lr = (float)schedule_lr(&schedule, b->n_steps),
+                                 .beta1 = (float)c->train.beta1,
+                                 .beta2 = (float)c->train.beta2,
+                                 .eps = (float)c->train.eps,
+                                 .weight_decay = (float)c->train.weight_decay,
+                                 .step = b->n_steps}};
+    return stepper_end(b->stepper, &b->state, b->comm, &u, out);
+}
+
+static lens_status run_round(bench_train_t *b, int round) {
+    step_result_t r;
+    double products_s;
+    LENS_TRY(comm_barrier(b->comm));
+    b->k->trace_begin(b->k);
+    double begin_s = log_clock_s(), cpu_s = cpu_clock_s();
+    LENS_TRY(run_step(b, round % b->buckets.n, &r));
+    double step_s = log_clock_s() - begin_s, step_cpu_s = cpu_clock_s() - cpu_s;
+    b->k->trace_end(b->k);
+    LENS_TRY(comm_barrier(b->comm));
+    LENS_TRY(b->k->trace_replay_s(b->k, &products_s)); /* a first time for its buffers' pages */
+    cpu_s = cpu_clock_s();
+    LENS_TRY(b->k->trace_replay_s(b->k, &products_s));
+    double values[N_FIGURES] = {
+        [STEP_S] = step_s,
+        [IMAGES_PER_S] = r.n_images / step_s,
+        [MFU] = r.model_flop / (step_s * b->peak_gflops * 1e9),
+        [PRODUCTS_S] = products_s,
+        [RATIO] = products_s / step_s,
+        [CPU_S] = step_cpu_s,
+        [CPU_RATIO] = (cpu_clock_s() - cpu_s) / step_cpu_s,
+        [INPUT_S] = r.times.input_s,
+        [FORWARD_S] = r.times.forward_s,
+        [BACKWARD_S] = r.times.backward_s,
+        [UPDATE_S] = r.times.update_s,
+        [EXPOSED_S] = r.times.exposed_s,
+        [HIDDEN_S] = r.times.comm_s > r.times.exposed_s ? r.times.comm_s - r.times.exposed_s : 0,
+    };
+    for (int i = 0; i < N_FIGURES; i++) b->figure[i][round] = values[i];
+    return LENS_OK;
+}
+
+static lens_status measure(bench_train_t *b, int64_t rounds) {
+    step_result_t r;
+    struct rusage usage;
+    LENS_TRY(comm_barrier(b->comm));
+    LENS_TRY(b->k->peak_gflops(b->k, &b->peak_gflops));
+    LENS_TRY(comm_sum_f64(b->comm, &b->peak_gflops, 1, "peak"));
+    for (int i = 0; i < b->buckets.n; i++) LENS_TRY(run_step(b, i, &r)); /* touches every page once */
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return lens_fail(LENS_IO, "bench: cannot read the memory used");
+    b->resident_mib = (double)usage.ru_maxrss / 1024;
+    for (int i = 0; i < rounds; i++) LENS_TRY(run_round(b, i));
+    return LENS_OK;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, int64_t n) {
+    qsort(x, (size_t)n, sizeof *x, by_value);
+    return x[n / 2];
+}
+
+static double planned_mib(const bench_train_t *b) {
+    return (double)(train_state_bytes(&b->state) + stepper_activations(b->stepper)->bytes) / (1 << 20);
+}
+
+static lens_status print_json(bench_train_t *b, int64_t rounds) {
+    json_t *j =
+        json_pack("{s:I, s:i, s:i, s:I, s:f, s:f, s:f}", "parameters", (json_int_t)plan_n_elements(b->state.plan),
+                  "ranks", comm_world(b->comm), "threads", kernels_cpu_threads(), "rounds", (json_int_t)rounds,
+                  "peak_gflops", b->peak_gflops, "resident_mib", b->resident_mib, "planned_mib", planned_mib(b));
+    bool failed = !j;
+    for (int i = 0; i < N_FIGURES; i++)
+        failed |= json_object_set_new(j, FIGURES[i].name, json_real(median(b->figure[i], rounds))) != 0;
+    char *text = failed ? NULL : json_dumps(j, JSON_REAL_PRECISION(5));
+    json_decref(j);
+    if (!text) return lens_fail(LENS_MEMORY, "bench: result");
+    puts(text);
+    free(text);
+    return LENS_OK;
+}
+
+static void print_text(bench_train_t *b, int64_t rounds) {
+    printf("%.2f M parameters, %d bucket%s, %d rank%s x %d thread%s, medians of %lld steps, sgemm peak %.0f GFLOP/s\n",
+           (double)plan_n_elements(b->state.plan) * 1e-6, b->buckets.n, b->buckets.n == 1 ? "" : "s",
+           comm_world(b->comm), comm_world(b->comm) == 1 ? "" : "s", kernels_cpu_threads(),
+           kernels_cpu_threads() == 1 ? "" : "s", (long long)rounds, b->peak_gflops);
+    for (int i = 0; i < N_FIGURES; i++) printf("%12.4f  %s\n", median(b->figure[i], rounds), FIGURES[i].text);
+    printf("%12.1f  resident at the most, MiB; weights, optimiser and activations alone %.1f MiB\n", b->resident_mib,
+           planned_mib(b));
+}
+
+static lens_status run(bench_train_t *b, int64_t rounds, bool json) {
+    LENS_TRY(comm_agree(b->comm, set_up(b), "set-up"));
+    lens_status st = measure(b, rounds);
+    if (st != LENS_OK && comm_world(b->comm) > 1) {
+        log_error("%s", lens_error());
+        comm_abort(b->comm, 1);
+    }
+    if (st != LENS_OK || comm_rank(b->comm) != 0) return st;
+    if (json) return print_json(b, rounds);
+    print_text(b, rounds);
+    return LENS_OK;
+}
+
+lens_status bench_train(const train_config_t *c, comm_t *comm, int64_t rounds, bool json) {
+    bench_train_t *b = calloc(1, sizeof *b);
+    if (!b) return lens_fail(LENS_MEMORY, "bench");
+    LENS_ASSERT(rounds >= 1 && rounds <= MAX_ROUNDS, "%lld rounds of at most %d", (long long)rounds, MAX_ROUNDS);
+    b->c = c;
+    b->comm = comm;
+    lens_status st = run(b, rounds, json);
+    bench_batch_free(b->batch);
+    stepper_free(b->stepper);
+    train_state_free(&b->state);
+    collectives_free(b->coll);
+    kernels_free(b->k);
+    free(b);
+    return st;
+}
