@@ -9,10 +9,10 @@
  *     kernel        c[MR, NR] += a panel [kc, MR]^T  b panel [kc, NR], kc rank-one updates in registers
  *
  * Blocking, for Zen 4 with 32 KiB, 1 MiB and a share of 32 MiB of cache: MR x NR = 12 x 32 fills 24 of 32 vector
- * registers with sums; KC = 384 amortises a tile's way to c over 384 updates (blocks of K are cut evenly, so 2,048 is 6
- * x 341); the packed a of MC = 192 rows stays in the second level while all panels of b pass, each 48 KiB, once a block
- * of a. The packed b is shared and stays in the third. Parallel is loop 3: each thread has whole panels of rows, so a
- * sum's order never depends on threads.
+ * registers with sums; KC = 384 amortises a tile's way to c over 384 updates (blocks of K
+ * are about equal: 2,048 is six of 336 or 352); the packed a of MC = 192 rows stays in the second level while all
+ * panels of b pass, each 48 KiB, once a block of a. The packed b is shared and stays in the third. Parallel is loop 3:
+ * each thread has whole panels of rows, so a sum's order never depends on threads.
  *
  * Measured on one core with AVX-512 at 117 GFLOP/s possible: kernel alone 117; whole products of the small model (2,048
  * rows, 384 to 2,048 columns) 104 to 111, OpenBLAS 0.3.21's and BLIS 0.9's sgemm 85 to 101. What is lost goes to
