@@ -80,7 +80,7 @@ void cuda_fill_optim(kernels_t *k, bool f32);
  * no asking. Every kernel has an argument. */
 #ifdef LENS_CUDA_ON_HOST
 #define LAUNCH_KERNEL(kernel, grid, block, shared_bytes, stream, ...)                                                  \
-    emulated_start(#kernel, kernel, grid, block, shared_bytes, __VA_ARGS__)
+    emulated_start(#kernel, stream, kernel, grid, block, shared_bytes, __VA_ARGS__)
 /* T name[]: the block's dynamic shared memory, 16-byte aligned. */
 #define SHARED_DYNAMIC(T, name) T *name = (T *)emulated_place->shared
 #else

@@ -290,12 +290,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     (void)algo;
     (void)workspace;
     (void)workspace_bytes;
-    (void)stream;
     matmul_t o = {.desc = desc, .A = A_layout, .B = B_layout, .C = C_layout, .D = D_layout};
     if (!handle || !A || !B || !C || !D) return CUBLAS_STATUS_INVALID_VALUE;
     if (desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT && !desc->bias) return CUBLAS_STATUS_INVALID_VALUE;
     cublasStatus_t st = check(desc, A_layout, B_layout, C_layout, D_layout);
     if (st != CUBLAS_STATUS_SUCCESS) return st;
+    emulated_stream_work(stream);
     memcpy(&o.alpha, alpha, sizeof o.alpha);
     memcpy(&o.beta, beta, sizeof o.beta);
     emulated_memory_open();

@@ -354,6 +354,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     const descriptor_t *graph = child(child(p, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG), CUDNN_ATTR_ENGINECFG_ENGINE);
     if (graph->type == CUDNN_BACKEND_ENGINE_DESCRIPTOR) graph = child(graph, CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
     bool ok = true;
+    emulated_stream_work(handle->stream);
     emulated_memory_open();
     sdpa_t o = bind_all(child(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS), v, &ok);
     ok = ok && sdpa_run(&o);

@@ -170,6 +170,7 @@ static size_t type_bytes(ncclDataType_t type) {
 /* Before each: true where it may begin. A failed or hanging communicator does nothing more. */
 static bool begin(ncclComm_t comm, cudaStream_t stream) {
     comm->n_collectives++;
+    emulated_stream_collective(stream);
     if (comm->hang_at && comm->n_collectives == comm->hang_at) {
         comm->hanging = stream;
         emulated_stream_hang(stream, 1);
@@ -180,7 +181,9 @@ static bool begin(ncclComm_t comm, cudaStream_t stream) {
 /* host[bytes] := in, on the device; NULL where there is no memory. */
 static void *take(const void *in, size_t bytes) {
     void *host = malloc(bytes ? bytes : 1);
-    if (host) (void)cudaMemcpy(host, in, bytes, cudaMemcpyDeviceToHost);
+    emulated_memory_open();
+    if (host && bytes) memcpy(host, in, bytes);
+    emulated_memory_close();
     return host;
 }
 
@@ -195,16 +198,12 @@ static ncclResult_t sum(void **out, const void *in, size_t n, ncclDataType_t typ
     return all_reduce(comm, *out, (int)n, mpi_type, MPI_SUM) == LENS_OK ? ncclSuccess : ncclSystemError;
 }
 
-static void put(void *out, const void *host, size_t bytes) {
-    (void)cudaMemcpy(out, host, bytes, cudaMemcpyHostToDevice);
-}
-
 ncclResult_t ncclAllReduce(const void *in, void *out, size_t n, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
                            cudaStream_t stream) {
     void *host;
     if (!begin(comm, stream)) return ncclSuccess;
     ncclResult_t result = sum(&host, in, n, type, op, comm);
-    if (result == ncclSuccess) put(out, host, n * type_bytes(type));
+    if (result == ncclSuccess) emulated_stream_result(stream, out, host, n * type_bytes(type));
     free(host);
     return result;
 }
@@ -215,7 +214,7 @@ ncclResult_t ncclReduceScatter(const void *in, void *out, size_t n_out, ncclData
     size_t bytes = n_out * type_bytes(type);
     if (!begin(comm, stream)) return ncclSuccess;
     ncclResult_t result = sum(&host, in, n_out * (size_t)comm->world, type, op, comm);
-    if (result == ncclSuccess) put(out, (char *)host + (size_t)comm->rank * bytes, bytes);
+    if (result == ncclSuccess) emulated_stream_result(stream, out, (char *)host + (size_t)comm->rank * bytes, bytes);
     free(host);
     return result;
 }
@@ -235,7 +234,7 @@ ncclResult_t ncclAllGather(const void *in, void *out, size_t n_in, ncclDataType_
         comm_mpi_unlock();
         st = comm_mpi_finish(code, &request, "emulated NCCL");
     }
-    if (st == LENS_OK) put(out, all, bytes * (size_t)comm->world);
+    if (st == LENS_OK) emulated_stream_result(stream, out, all, bytes * (size_t)comm->world);
     free(mine);
     free(all);
     return st == LENS_OK ? ncclSuccess : ncclSystemError;
@@ -255,7 +254,7 @@ ncclResult_t ncclBroadcast(const void *in, void *out, size_t n, ncclDataType_t t
         comm_mpi_unlock();
         st = comm_mpi_finish(code, &request, "emulated NCCL");
     }
-    if (st == LENS_OK) put(out, host, bytes);
+    if (st == LENS_OK) emulated_stream_result(stream, out, host, bytes);
     free(host);
     return st == LENS_OK ? ncclSuccess : ncclSystemError;
 }

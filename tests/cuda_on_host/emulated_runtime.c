@@ -1,21 +1,11 @@
 /* The calls of the CUDA runtime, on the emulated device. */
 #include "tests/cuda_on_host/include/cuda_runtime.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { KERNELS_MAX = 256, SHARED_DEFAULT = 48 << 10, THREADS_MAX = 1024, N_SM = 4 };
 #define TOTAL_BYTES ((size_t)64 << 30)
-
-struct CUstream_st {
-    int hangs;
-};
-struct CUevent_st {
-    struct timespec at;
-    cudaStream_t stream; /* where it was recorded; NULL: nowhere, or on the default stream */
-};
 
 static cudaError_t last;
 static struct {
@@ -24,7 +14,7 @@ static struct {
 } limits[KERNELS_MAX];
 static int n_limits;
 
-static cudaError_t result(cudaError_t e) {
+cudaError_t emulated_result(cudaError_t e) {
     if (e != cudaSuccess) last = e;
     return e;
 }
@@ -33,7 +23,7 @@ static cudaError_t result(cudaError_t e) {
 cudaError_t cudaGetDeviceCount(int *count) {
     const char *n = getenv("LENS_CUDA_DEVICES");
     *count = n ? (int)strtol(n, NULL, 10) : 1;
-    return result(*count > 0 ? cudaSuccess : cudaErrorNoDevice);
+    return emulated_result(*count > 0 ? cudaSuccess : cudaErrorNoDevice);
 }
 
 static int current;
@@ -41,7 +31,7 @@ static int current;
 cudaError_t cudaSetDevice(int device) {
     int count;
     if (cudaGetDeviceCount(&count) != cudaSuccess) return last;
-    if (device < 0 || device >= count) return result(cudaErrorInvalidDevice);
+    if (device < 0 || device >= count) return emulated_result(cudaErrorInvalidDevice);
     current = device;
     return cudaSuccess;
 }
@@ -79,7 +69,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
         *value = 0;
         break;
     default:
-        return result(cudaErrorInvalidValue);
+        return emulated_result(cudaErrorInvalidValue);
     }
     return cudaSuccess;
 }
@@ -93,9 +83,6 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
     return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize(void) {
-    return cudaSuccess;
-}
 cudaError_t cudaGetLastError(void) {
     cudaError_t e = last;
     last = cudaSuccess;
@@ -144,14 +131,15 @@ cudaError_t emulated_malloc(void **p, size_t bytes) {
     *p = NULL;
     if (!bytes) return cudaSuccess;
     if (bytes <= TOTAL_BYTES - emulated_memory_bytes()) *p = emulated_memory_new(bytes);
-    return result(*p ? cudaSuccess : cudaErrorMemoryAllocation);
+    return emulated_result(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t emulated_malloc_host(void **p, size_t bytes) {
     *p = bytes ? malloc(bytes) : NULL;
-    return result(*p || !bytes ? cudaSuccess : cudaErrorMemoryAllocation);
+    return emulated_result(*p || !bytes ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void *p) {
-    return result(!p || emulated_memory_free(p) ? cudaSuccess : cudaErrorInvalidValue);
+    if (p) (void)cudaDeviceSynchronize();
+    return emulated_result(!p || emulated_memory_free(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaFreeHost(void *p) {
     free(p);
@@ -161,8 +149,8 @@ cudaError_t cudaFreeHost(void *p) {
 cudaError_t cudaMemcpy2DAsync(void *out, size_t out_pitch, const void *in, size_t in_pitch, size_t width, size_t height,
                               cudaMemcpyKind kind, cudaStream_t stream) {
     (void)kind;
-    (void)stream;
-    if (out_pitch < width || in_pitch < width) return result(cudaErrorInvalidValue);
+    emulated_stream_work(stream);
+    if (out_pitch < width || in_pitch < width) return emulated_result(cudaErrorInvalidValue);
     emulated_memory_open();
     for (size_t y = 0; y < height && width; y++)
         memcpy((char *)out + y * out_pitch, (const char *)in + y * in_pitch, width);
@@ -176,7 +164,7 @@ cudaError_t cudaMemcpy(void *out, const void *in, size_t bytes, cudaMemcpyKind k
     return cudaMemcpyAsync(out, in, bytes, kind, NULL);
 }
 cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t stream) {
-    (void)stream;
+    emulated_stream_work(stream);
     emulated_memory_open();
     if (bytes) memset(p, value, bytes);
     emulated_memory_close();
@@ -184,72 +172,6 @@ cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t strea
 }
 cudaError_t cudaMemset(void *p, int value, size_t bytes) {
     return cudaMemsetAsync(p, value, bytes, NULL);
-}
-
-/* ---- streams and events ---- */
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
-    (void)flags;
-    *stream = calloc(1, sizeof **stream);
-    return result(*stream ? cudaSuccess : cudaErrorMemoryAllocation);
-}
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int priority) {
-    (void)priority;
-    return cudaStreamCreateWithFlags(stream, flags);
-}
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
-    *least = 0;
-    *greatest = -5;
-    return cudaSuccess;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-    free(stream);
-    return cudaSuccess;
-}
-void emulated_stream_hang(cudaStream_t stream, int hangs) {
-    stream->hangs = hangs;
-}
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-    return stream && stream->hangs ? cudaErrorNotReady : cudaSuccess;
-}
-static cudaError_t synchronize(cudaStream_t stream) {
-    if (cudaStreamQuery(stream) == cudaSuccess) return cudaSuccess;
-    fprintf(stderr, "emulated device: the host waits for ever, for a stream that hangs\n");
-    abort();
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    return synchronize(stream);
-}
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
-    if (!event || flags) return result(cudaErrorInvalidValue);
-    if (stream && cudaStreamQuery(event->stream) != cudaSuccess) stream->hangs = 1;
-    return cudaSuccess;
-}
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
-    (void)flags;
-    *event = calloc(1, sizeof **event);
-    return result(*event ? cudaSuccess : cudaErrorMemoryAllocation);
-}
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-    free(event);
-    return cudaSuccess;
-}
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    if (!event) return result(cudaErrorInvalidValue);
-    event->stream = stream;
-    clock_gettime(CLOCK_MONOTONIC, &event->at);
-    return cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-    return event ? synchronize(event->stream) : result(cudaErrorInvalidValue);
-}
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-    return event ? cudaStreamQuery(event->stream) : result(cudaErrorInvalidValue);
-}
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop) {
-    *ms = (float)(1e3 * (double)(stop->at.tv_sec - start->at.tv_sec) +
-                  1e-6 * (double)(stop->at.tv_nsec - start->at.tv_nsec));
-    return cudaSuccess;
 }
 
 /* ---- launches ---- */
@@ -262,7 +184,7 @@ static int find_limit(const void *kernel) {
 
 cudaError_t emulated_set_shared(const void *kernel, int value) {
     int i = find_limit(kernel);
-    if (value < 0 || value > EMULATED_SHARED_MAX || i == KERNELS_MAX) return result(cudaErrorInvalidValue);
+    if (value < 0 || value > EMULATED_SHARED_MAX || i == KERNELS_MAX) return emulated_result(cudaErrorInvalidValue);
     limits[i].kernel = kernel;
     limits[i].shared = (size_t)value;
     if (i == n_limits) n_limits++;
@@ -273,8 +195,8 @@ cudaError_t emulated_check_launch(const void *kernel, emulated_index_t grid, emu
     int i = find_limit(kernel);
     size_t most = i < n_limits && limits[i].shared > SHARED_DEFAULT ? limits[i].shared : SHARED_DEFAULT;
     if (!grid.x || !grid.y || !grid.z || grid.x > INT32_MAX || grid.y > UINT16_MAX || grid.z > UINT16_MAX)
-        return result(cudaErrorInvalidConfiguration);
+        return emulated_result(cudaErrorInvalidConfiguration);
     if (!block.x || !block.y || !block.z || (uint64_t)block.x * block.y * block.z > THREADS_MAX || block.z > 64)
-        return result(cudaErrorInvalidConfiguration);
-    return result(shared <= most ? cudaSuccess : cudaErrorInvalidValue);
+        return emulated_result(cudaErrorInvalidConfiguration);
+    return emulated_result(shared <= most ? cudaSuccess : cudaErrorInvalidValue);
 }

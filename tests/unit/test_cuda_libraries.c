@@ -1,4 +1,8 @@
 /* The emulated device's libraries: products with their epilogues, attention, collectives of one rank. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/cuda_on_host/include/cublasLt.h"
 #include "tests/cuda_on_host/include/cudnn.h"
 #include "tests/cuda_on_host/include/nccl.h"
@@ -380,10 +384,55 @@ static void one_rank(void **state) {
     OK(cudaFree(q));
 }
 
+/* A collective must wait for the work before it, and whoever reads what it leaves for the collective. */
+static void strict_streams(void **state) {
+    (void)state;
+    enum { COUNT = 4 };
+    ncclUniqueId id;
+    ncclComm_t comm;
+    cudaStream_t compute, communication;
+    cudaEvent_t event;
+    float x[COUNT] = {1, 2, 3, 4}, y[COUNT];
+    int status = 0;
+    void *p = device_values(CUDA_R_32F, x, COUNT), *q = device_values(CUDA_R_32F, x, COUNT);
+    setenv("LENS_CUDA_STREAMS", "strict", 1);
+    OK(cudaStreamCreateWithFlags(&compute, cudaStreamNonBlocking));
+    OK(cudaStreamCreateWithFlags(&communication, cudaStreamNonBlocking));
+    OK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    OK(cudaDeviceSynchronize());
+    OK(ncclGetUniqueId(&id));
+    OK(ncclCommInitRank(&comm, 1, id, 0));
+    OK(cudaMemcpyAsync(p, x, sizeof x, cudaMemcpyHostToDevice, compute));
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        _exit((int)ncclAllReduce(p, q, COUNT, ncclFloat32, ncclSum, comm, communication));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    OK(cudaEventRecord(event, compute));
+    OK(cudaStreamWaitEvent(communication, event, 0));
+    OK(ncclAllReduce(p, q, COUNT, ncclFloat32, ncclSum, comm, communication));
+    OK(cudaMemcpyAsync(y, q, sizeof y, cudaMemcpyDeviceToHost, compute));
+    for (int i = 0; i < COUNT; i++) assert_true(isnan(y[i]));
+    OK(cudaEventRecord(event, communication));
+    OK(cudaStreamWaitEvent(compute, event, 0));
+    OK(cudaMemcpyAsync(y, q, sizeof y, cudaMemcpyDeviceToHost, compute));
+    assert_memory_equal(x, y, sizeof x);
+    unsetenv("LENS_CUDA_STREAMS");
+    OK(ncclCommDestroy(comm));
+    OK(cudaEventDestroy(event));
+    OK(cudaStreamDestroy(compute));
+    OK(cudaStreamDestroy(communication));
+    OK(cudaFree(p));
+    OK(cudaFree(q));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products),          cmocka_unit_test(products_refused), cmocka_unit_test(attention),
-        cmocka_unit_test(attention_refused), cmocka_unit_test(one_rank),
+        cmocka_unit_test(attention_refused), cmocka_unit_test(one_rank),         cmocka_unit_test(strict_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

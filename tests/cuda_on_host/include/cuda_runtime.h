@@ -1,5 +1,5 @@
 /* The CUDA runtime and the language's own names, for .cu files compiled as C++ for the host; emulated_device.h says how
- * it behaves. Streams run what they are given at once, in the order of the calls. Numbers of errors and attributes are
+ * it behaves. Numbers of errors and attributes are
  * the real ones. */
 #ifndef LENS_TESTS_HOST_CUDA_RUNTIME_H
 #define LENS_TESTS_HOST_CUDA_RUNTIME_H
@@ -100,7 +100,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop);
 
-/* What the templates below end in. */
+/* What the templates below, and the files of the emulation, end in. Keeps e as the last error, and returns it. */
+cudaError_t emulated_result(cudaError_t e);
 cudaError_t emulated_malloc(void **p, size_t bytes);
 cudaError_t emulated_malloc_host(void **p, size_t bytes);
 cudaError_t emulated_set_shared(const void *kernel, int value);
@@ -419,10 +420,11 @@ template <typename... P> struct emulated_call {
     static void run(void *call) { std::apply(((emulated_call *)call)->kernel, ((emulated_call *)call)->args); }
 };
 template <typename... P, typename... A>
-static inline void emulated_start(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
-                                  A... args) {
+static inline void emulated_start(const char *name, cudaStream_t stream, void (*kernel)(P...), dim3 grid, dim3 block,
+                                  size_t shared, A... args) {
     emulated_index_t g = {grid.x, grid.y, grid.z}, b = {block.x, block.y, block.z};
     if (emulated_check_launch((const void *)kernel, g, b, shared) != cudaSuccess) return;
+    emulated_stream_work(stream);
     emulated_call<P...> call = {kernel, std::tuple<P...>(static_cast<P>(args)...)};
     emulated_launch(g, b, shared, emulated_call<P...>::run, &call, name);
 }

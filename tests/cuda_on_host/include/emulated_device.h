@@ -1,6 +1,7 @@
 /* A CUDA device on the host, as far as kernels can tell: what the emulated headers beside this one are made of.
  *
- * A launch runs at once, its blocks one after another. The threads of a block are fibres: each has a stack of its own
+ * Whatever a stream is given is done at once; LENS_CUDA_STREAMS=strict finds collectives that rely on it. Of a launch,
+ * blocks run one after another. The threads of a block are fibres: each has a stack of its own
  * and runs until it waits at a barrier or at an exchange within its warp, so these and shared memory mean what they
  * mean on a device. LENS_CUDA_ORDER in the environment says in which order fibres (and blocks) take turns: `forward`
  * (the default), `reverse`, or `shuffle:SEED`, another order at every turn. A kernel whose result depends on it lacks a
@@ -54,8 +55,16 @@ size_t emulated_memory_bytes(void);
 void emulated_memory_open(void);
 void emulated_memory_close(void);
 
-/* What a stream was given does not end while it hangs; whoever waits for it without a limit is told so and ends. */
+/* ---- streams: emulated_streams.c ---- */
 struct CUstream_st;
+/* Before each piece of work that a stream is given. */
+void emulated_stream_work(struct CUstream_st *stream);
+/* The same for a collective; ends the process where LENS_CUDA_STREAMS=strict and work of another stream, given before,
+ * is not waited for. */
+void emulated_stream_collective(struct CUstream_st *stream);
+/* What that collective leaves at out. Strict: NaN there until a stream or the host has waited for it. */
+void emulated_stream_result(struct CUstream_st *stream, void *out, const void *bytes, size_t n);
+/* What a stream was given does not end while it hangs; whoever waits for it without a limit is told so and ends. */
 void emulated_stream_hang(struct CUstream_st *stream, int hangs);
 
 #ifdef __cplusplus
