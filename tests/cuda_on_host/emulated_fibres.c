@@ -37,6 +37,7 @@ typedef struct {
 static struct {
     fibre_t *fibres;
     uint64_t warp_seen[THREADS_MAX / EMULATED_WARP][EMULATED_WARP]; /* of whole warps: read by all before the next */
+    unsigned waiting[THREADS_MAX / EMULATED_WARP];                  /* lanes at an exchange of the whole warp */
     int n, n_returned, n_at_barrier, count;                         /* count: of the last barrier's predicates */
     void *host_sp, *host_fake;
     const void *host_bottom;
@@ -168,7 +169,13 @@ const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *fil
     f->mask = mask;
     f->value = value;
     if (!(mask >> lane & 1)) fail("a lane is not in the mask that it brings");
-    for (int i = EMULATED_WARP - 1; i >= 0; i--) { /* down: in forward order the last lane decides */
+    unsigned *waiting = &device.waiting[f->place.linear / EMULATED_WARP];
+    *waiting |= mask == WHOLE_WARP ? 1u << lane : 0;
+    if (mask == WHOLE_WARP && n_lanes >= EMULATED_WARP && !device.n_returned && *waiting != WHOLE_WARP) {
+        fibre_wait(f); /* what the loop below would find, lane by lane */
+        return f->seen;
+    }
+    for (int i = EMULATED_WARP - 1; i >= 0; i--) {
         if (!(mask >> i & 1)) continue;
         if (i >= n_lanes || warp[i].state == RETURNED) fail("a mask names a lane that is not there");
         if (warp[i].state != AT_EXCHANGE || warp[i].mask != mask) { /* of another mask: it may still come */
@@ -177,6 +184,7 @@ const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *fil
         }
         if (!same_place(f, &warp[i])) fail("lanes of a mask wait at different exchanges");
     }
+    if (mask == WHOLE_WARP) *waiting = 0;
     uint64_t *all = device.warp_seen[f->place.linear / EMULATED_WARP];
     for (int i = 0; i < EMULATED_WARP && mask == WHOLE_WARP; i++) all[i] = warp[i].value;
     for (int i = 0; i < EMULATED_WARP; i++) {
@@ -236,6 +244,7 @@ static void choose_order(int *turn, int n) {
 
 static void run_block(void) {
     device.n_returned = device.n_at_barrier = 0;
+    memset(device.waiting, 0, sizeof device.waiting);
     choose_order(device.turn, device.n);
     while (device.n_returned < device.n) {
         bool ran = false;
