@@ -219,6 +219,9 @@ static void fill_rows(kernels_t *k, bool f32) {
 #if __has_include("kernels/cuda/cuda_norm.cu")
     cuda_fill_norm(k, f32);
 #endif
+#if __has_include("kernels/cuda/cuda_qkv.cu")
+    cuda_fill_qkv(k, f32);
+#endif
 #if __has_include("kernels/cuda/cuda_attention.cu")
     cuda_fill_attention(k, f32);
 #endif

@@ -69,6 +69,7 @@ void cuda_note_status(kernels_t *k, lens_status st);
 void cuda_fill_linear(kernels_t *k, bool f32);
 void cuda_fill_lora(kernels_t *k, bool f32);
 void cuda_fill_norm(kernels_t *k, bool f32);
+void cuda_fill_qkv(kernels_t *k, bool f32);
 void cuda_fill_attention(kernels_t *k, bool f32);
 void cuda_fill_elementwise(kernels_t *k, bool f32);
 void cuda_fill_flow(kernels_t *k, bool f32);
