@@ -1,16 +1,16 @@
 /* Joint attention in plain arithmetic: softmax(q k^T / sqrt(K)) v over the valid keys, forward and backward, with no
  * library and no tensor cores: what others are compared with, in float as in bf16.
  *
- * Blocks of 16 x 16 threads go through the sequence in tiles of TILE rows kept in shared memory as floats, padded to an
- * odd length, so that threads beside each other read different banks. Scores never leave the block (FlashAttention: Dao
- * et al., arXiv 2205.14135). Backward runs twice, once over tiles of queries for dq and once over tiles of keys for dk
- * and dv: scores are made twice, and each sum is one thread's, in one order.
+ * Blocks of 16 x 16 threads go through the sequence in tiles of TILE rows kept in shared memory as floats. Rows are
+ * padded by 16 bytes: threads read 16 at once, and those beside each other from different banks. Scores never leave the
+ * block (FlashAttention: Dao et al., arXiv 2205.14135). Backward runs twice, once over tiles of queries for dq and once
+ * over tiles of keys for dk and dv: scores are made twice, and each sum is one thread's, in one order.
  *
- * A thread (ty, tx) has elements (ty + 16 a, tx + 16 c) of a tile: TILE / 16 squared scores, and TILE / 16 times WIDTH
- * / 16 of a tile of rows. WIDTH is K rounded up to 64 or 128; what is past K, or past the valid rows, is zero. */
+ * A thread (ty, tx) has the scores (ty + 16 a, tx + 16 c) of a tile, and of a tile of rows the elements (ty + 16 a, 64
+ * c + 4 tx + 0..3). WIDTH is K rounded up to 64 or 128; what is past K, or past the valid rows, is zero. */
 #include "kernels/cuda/cuda_kernels.cuh"
 
-enum { SIDE = 16, ATTENTION_THREADS = SIDE * SIDE, TILE = 64, EACH = TILE / SIDE, WIDTH_MAX = 128, SCORES = TILE + 1 };
+enum { SIDE = 16, ATTENTION_THREADS = SIDE * SIDE, TILE = 64, EACH = TILE / SIDE, WIDTH_MAX = 128, SCORES = TILE + 4 };
 
 /* Rows of one head: [n_first] from `first` on, the others from `second` on, `stride` elements apart. */
 template <typename T> struct rows_t {
@@ -41,44 +41,80 @@ __device__ inline rows_t<T> token_rows(T *img, T *txt, const head_t &at, const a
     return {img + at.b * s.N * D + at.h * s.K, txt ? txt + at.b * s.T * D + at.h * s.K : NULL, s.N, D};
 }
 
-/* tile[i][x] = row `from` + i, as floats; zeros from row `n` and from column K on. */
+/* Floats from a row of a tile to the next. */
+template <int WIDTH> struct pitch_t {
+    enum { N = WIDTH + 4 };
+};
+
+/* tile[i][x] = row `from` + i, as floats; zeros from row `n` and from column K on. aligned: 16 bytes at once, of which
+ * K is a multiple. */
 template <typename T, int WIDTH>
-__device__ inline void load_tile(float *tile, const rows_t<const T> &rows, int64_t from, int64_t n, int64_t K) {
-    for (int i = (int)threadIdx.x; i < TILE * WIDTH; i += ATTENTION_THREADS) {
+__device__ inline void load_tile(float *tile, const rows_t<const T> &rows, int64_t from, int64_t n, int64_t K,
+                                 bool aligned) {
+    const int N = vec_t<T>::N, EACH_ROW = WIDTH / N;
+    for (int i = (int)threadIdx.x; aligned && i < TILE * EACH_ROW; i += ATTENTION_THREADS) {
+        int64_t row = from + i / EACH_ROW;
+        int x = i % EACH_ROW * N;
+        vec_t<T> v = {};
+        if (row < n && x < K) v = vec_load(rows.row(row) + x);
+#pragma unroll
+        for (int part = 0; part < N; part += 4) {
+            vec_t<float> y;
+#pragma unroll
+            for (int j = 0; j < 4; j++) y.x[j] = to_float(v.x[part + j]);
+            vec_store(tile + i / EACH_ROW * pitch_t<WIDTH>::N + x + part, y);
+        }
+    }
+    for (int i = (int)threadIdx.x; !aligned && i < TILE * WIDTH; i += ATTENTION_THREADS) {
         int64_t row = from + i / WIDTH;
         int x = i % WIDTH;
-        tile[i / WIDTH * (WIDTH + 1) + x] = row < n && x < K ? to_float(rows.row(row)[x]) : 0.0f;
+        tile[i / WIDTH * pitch_t<WIDTH>::N + x] = row < n && x < K ? to_float(rows.row(row)[x]) : 0.0f;
     }
 }
 
 /* s = a b^T, both tiles of rows. */
 template <int WIDTH> __device__ inline void tile_scores(float s[EACH][EACH], const float *a, const float *b) {
-    const float *row = a + threadIdx.x / SIDE * (WIDTH + 1), *column = b + threadIdx.x % SIDE * (WIDTH + 1);
+    const int PITCH = pitch_t<WIDTH>::N;
+    const float *row = a + threadIdx.x / SIDE * PITCH, *column = b + threadIdx.x % SIDE * PITCH;
 #pragma unroll
     for (int i = 0; i < EACH; i++)
 #pragma unroll
         for (int j = 0; j < EACH; j++) s[i][j] = 0;
-#pragma unroll 4
-    for (int x = 0; x < WIDTH; x++)
+#pragma unroll 1
+    for (int x = 0; x < WIDTH; x += 4) {
+        vec_t<float> p[EACH];
 #pragma unroll
-        for (int i = 0; i < EACH; i++) {
-            float p = row[i * SIDE * (WIDTH + 1) + x];
+        for (int i = 0; i < EACH; i++) p[i] = vec_load(row + i * SIDE * PITCH + x);
 #pragma unroll
-            for (int j = 0; j < EACH; j++) s[i][j] += p * column[j * SIDE * (WIDTH + 1) + x];
+        for (int j = 0; j < EACH; j++) {
+            vec_t<float> y = vec_load(column + j * SIDE * PITCH + x);
+#pragma unroll
+            for (int i = 0; i < EACH; i++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) s[i][j] += p[i].x[e] * y.x[e];
         }
+    }
 }
 
 /* sum += p b: p [TILE, SCORES], b a tile of rows. */
 template <int WIDTH> __device__ inline void tile_add(float sum[EACH][WIDTH / SIDE], const float *p, const float *b) {
-    const float *row = p + threadIdx.x / SIDE * SCORES, *column = b + threadIdx.x % SIDE;
-#pragma unroll 2
-    for (int j = 0; j < TILE; j++)
+    const float *row = p + threadIdx.x / SIDE * SCORES, *column = b + threadIdx.x % SIDE * 4;
+#pragma unroll 1
+    for (int j = 0; j < TILE; j += 4) {
+        vec_t<float> x[EACH];
 #pragma unroll
-        for (int c = 0; c < WIDTH / SIDE; c++) {
-            float x = column[j * (WIDTH + 1) + c * SIDE];
+        for (int i = 0; i < EACH; i++) x[i] = vec_load(row + i * SIDE * SCORES + j);
 #pragma unroll
-            for (int i = 0; i < EACH; i++) sum[i][c] += row[i * SIDE * SCORES + j] * x;
-        }
+        for (int e = 0; e < 4; e++)
+#pragma unroll
+            for (int c = 0; c < WIDTH / SIDE; c += 4) {
+                vec_t<float> y = vec_load(column + (j + e) * pitch_t<WIDTH>::N + c * SIDE);
+#pragma unroll
+                for (int i = 0; i < EACH; i++)
+#pragma unroll
+                    for (int d = 0; d < 4; d++) sum[i][c + d] += x[i].x[e] * y.x[d];
+            }
+    }
 }
 
 __device__ inline void store_scores(float *p, const float s[EACH][EACH]) {
@@ -98,7 +134,7 @@ __device__ inline void store_rows(const rows_t<T> &rows, const float x[EACH][WID
         int64_t row = from + threadIdx.x / SIDE + i * SIDE;
 #pragma unroll
         for (int c = 0; c < WIDTH / SIDE; c++) {
-            int at = (int)threadIdx.x % SIDE + c * SIDE;
+            int at = (int)threadIdx.x % SIDE * 4 + c / 4 * 4 * SIDE + c % 4;
             if (row < n && at < K) rows.row(row)[at] = from_float<T>(x[i][c]);
         }
     }
@@ -144,23 +180,24 @@ __device__ inline void softmax_tile(float s[EACH][EACH], float top[EACH], float 
  * of queries, mostly from the L2 cache; writes o and lse once. */
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(ATTENTION_THREADS)
-    attention_fwd_kernel(T *o_img, T *o_txt, float *lse, const T *q, const T *key, const T *v, attention_shape_t s) {
+    attention_fwd_kernel(T *o_img, T *o_txt, float *lse, const T *q, const T *key, const T *v, attention_shape_t s,
+                         bool aligned) {
     SHARED_DYNAMIC(float, q_tile);
-    float *kv_tile = q_tile + TILE * (WIDTH + 1), *p = kv_tile + TILE * (WIDTH + 1);
+    float *kv_tile = q_tile + TILE * pitch_t<WIDTH>::N, *p = kv_tile + TILE * pitch_t<WIDTH>::N;
     head_t at = block_head(s);
     int64_t from = (int64_t)blockIdx.x * TILE;
     float o[EACH][WIDTH / SIDE] = {}, top[EACH], sum[EACH] = {}, alpha = 1.0f / sqrtf((float)s.K);
     for (int i = 0; i < EACH; i++) top[i] = -INFINITY;
-    load_tile<T, WIDTH>(q_tile, head_rows(q, at, s), from, s.n_queries, s.K);
+    load_tile<T, WIDTH>(q_tile, head_rows(q, at, s), from, s.n_queries, s.K, aligned);
     for (int64_t first = 0; first < at.n_keys; first += TILE) {
         float x[EACH][EACH];
-        load_tile<T, WIDTH>(kv_tile, head_rows(key, at, s), first, at.n_keys, s.K);
+        load_tile<T, WIDTH>(kv_tile, head_rows(key, at, s), first, at.n_keys, s.K, aligned);
         __syncthreads();
         tile_scores<WIDTH>(x, q_tile, kv_tile);
         softmax_tile<WIDTH>(x, top, sum, o, alpha, at.n_keys - first);
         store_scores(p, x);
         __syncthreads();
-        load_tile<T, WIDTH>(kv_tile, head_rows(v, at, s), first, at.n_keys, s.K);
+        load_tile<T, WIDTH>(kv_tile, head_rows(v, at, s), first, at.n_keys, s.K, aligned);
         __syncthreads();
         tile_add<WIDTH>(o, p, kv_tile);
         __syncthreads();
@@ -200,19 +237,19 @@ __device__ inline void score_bwd(float *s, float *dp, float lse, float delta, fl
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(ATTENTION_THREADS)
     attention_dq_kernel(T *dq, const float *delta, const T *do_img, const T *do_txt, const float *lse, const T *q,
-                        const T *key, const T *v, attention_shape_t s) {
+                        const T *key, const T *v, attention_shape_t s, bool aligned) {
     SHARED_DYNAMIC(float, q_tile);
-    const int ROWS = TILE * (WIDTH + 1);
+    const int ROWS = TILE * pitch_t<WIDTH>::N;
     float *do_tile = q_tile + ROWS, *k_tile = do_tile + ROWS, *v_tile = k_tile + ROWS, *p = v_tile + ROWS;
     head_t at = block_head(s);
     int64_t from = (int64_t)blockIdx.x * TILE, n_keys = from < s.n_queries ? at.n_keys : 0;
     float sum[EACH][WIDTH / SIDE] = {}, alpha = 1.0f / sqrtf((float)s.K);
-    load_tile<T, WIDTH>(q_tile, head_rows(q, at, s), from, s.n_queries, s.K);
-    load_tile<T, WIDTH>(do_tile, token_rows(do_img, do_txt, at, s), from, s.n_queries, s.K);
+    load_tile<T, WIDTH>(q_tile, head_rows(q, at, s), from, s.n_queries, s.K, aligned);
+    load_tile<T, WIDTH>(do_tile, token_rows(do_img, do_txt, at, s), from, s.n_queries, s.K, aligned);
     for (int64_t first = 0; first < n_keys; first += TILE) {
         float x[EACH][EACH], dx[EACH][EACH];
-        load_tile<T, WIDTH>(k_tile, head_rows(key, at, s), first, n_keys, s.K);
-        load_tile<T, WIDTH>(v_tile, head_rows(v, at, s), first, n_keys, s.K);
+        load_tile<T, WIDTH>(k_tile, head_rows(key, at, s), first, n_keys, s.K, aligned);
+        load_tile<T, WIDTH>(v_tile, head_rows(v, at, s), first, n_keys, s.K, aligned);
         __syncthreads();
         tile_scores<WIDTH>(x, q_tile, k_tile);
         tile_scores<WIDTH>(dx, do_tile, v_tile);
@@ -238,19 +275,19 @@ __global__ void __launch_bounds__(ATTENTION_THREADS)
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(ATTENTION_THREADS)
     attention_dkv_kernel(T *dk, T *dv, const float *delta, const T *do_img, const T *do_txt, const float *lse,
-                         const T *q, const T *key, const T *v, attention_shape_t s) {
+                         const T *q, const T *key, const T *v, attention_shape_t s, bool aligned) {
     SHARED_DYNAMIC(float, k_tile);
-    const int ROWS = TILE * (WIDTH + 1);
+    const int ROWS = TILE * pitch_t<WIDTH>::N;
     float *v_tile = k_tile + ROWS, *q_tile = v_tile + ROWS, *do_tile = q_tile + ROWS, *p = do_tile + ROWS;
     head_t at = block_head(s);
     int64_t from = (int64_t)blockIdx.x * TILE, n_queries = from < at.n_keys ? s.n_queries : 0;
     float to_k[EACH][WIDTH / SIDE] = {}, to_v[EACH][WIDTH / SIDE] = {}, alpha = 1.0f / sqrtf((float)s.K);
-    load_tile<T, WIDTH>(k_tile, head_rows(key, at, s), from, at.n_keys, s.K);
-    load_tile<T, WIDTH>(v_tile, head_rows(v, at, s), from, at.n_keys, s.K);
+    load_tile<T, WIDTH>(k_tile, head_rows(key, at, s), from, at.n_keys, s.K, aligned);
+    load_tile<T, WIDTH>(v_tile, head_rows(v, at, s), from, at.n_keys, s.K, aligned);
     for (int64_t first = 0; first < n_queries; first += TILE) {
         float x[EACH][EACH], dx[EACH][EACH];
-        load_tile<T, WIDTH>(q_tile, head_rows(q, at, s), first, n_queries, s.K);
-        load_tile<T, WIDTH>(do_tile, token_rows(do_img, do_txt, at, s), first, n_queries, s.K);
+        load_tile<T, WIDTH>(q_tile, head_rows(q, at, s), first, n_queries, s.K, aligned);
+        load_tile<T, WIDTH>(do_tile, token_rows(do_img, do_txt, at, s), first, n_queries, s.K, aligned);
         __syncthreads();
         tile_scores<WIDTH>(x, k_tile, q_tile);
         tile_scores<WIDTH>(dx, v_tile, do_tile);
@@ -280,12 +317,19 @@ __global__ void __launch_bounds__(ATTENTION_THREADS)
 /* ---- rows ---- */
 
 /* Bytes of n_tiles tiles of rows and one of scores. */
-static size_t tiles_bytes(int n_tiles, int width) {
-    return sizeof(float) * TILE * (size_t)(n_tiles * (width + 1) + SCORES);
+template <int WIDTH> static size_t tiles_bytes(int n_tiles) {
+    return sizeof(float) * TILE * (size_t)(n_tiles * pitch_t<WIDTH>::N + SCORES);
 }
 
 static dim3 attention_grid(const attention_shape_t *s, int64_t n, int64_t each) {
     return dim3(cuda_blocks(n, each), (unsigned)s->H, (unsigned)s->B);
+}
+
+/* Whole rows can be read 16 bytes at once. NULL: not read. */
+template <typename T>
+static bool rows_aligned(int64_t K, const T *q, const T *key, const T *v, const T *do_img, const T *do_txt) {
+    return K % vec_t<T>::N == 0 && vec_aligned(q) && vec_aligned(key) && vec_aligned(v) && vec_aligned(do_img) &&
+           vec_aligned(do_txt);
 }
 
 /* false, and the error is kept: heads are wider than the tiles. */
@@ -300,7 +344,8 @@ template <typename T, int WIDTH>
 static void start_fwd(kernels_t *k, T *o_img, T *o_txt, float *lse, const T *q, const T *key, const T *v,
                       const attention_shape_t *s) {
     LAUNCH(k, (attention_fwd_kernel<T, WIDTH>), attention_grid(s, s->n_queries, TILE), ATTENTION_THREADS,
-           tiles_bytes(2, WIDTH), o_img, o_txt, lse, q, key, v, *s);
+           tiles_bytes<WIDTH>(2), o_img, o_txt, lse, q, key, v, *s,
+           rows_aligned<T>(s->K, q, key, v, (const T *)NULL, (const T *)NULL));
 }
 
 template <typename T>
@@ -316,11 +361,12 @@ template <typename T, int WIDTH>
 static void start_bwd(kernels_t *k, T *dq, T *dk, T *dv, const float *delta, const T *do_img, const T *do_txt,
                       const float *lse, const T *q, const T *key, const T *v, const attention_shape_t *s) {
     dim3 grid = attention_grid(s, s->N + s->T, TILE);
-    size_t shared = tiles_bytes(4, WIDTH);
+    bool aligned = rows_aligned<T>(s->K, q, key, v, do_img, do_txt);
+    size_t shared = tiles_bytes<WIDTH>(4);
     LAUNCH(k, (attention_dq_kernel<T, WIDTH>), grid, ATTENTION_THREADS, shared, dq, delta, do_img, do_txt, lse, q, key,
-           v, *s);
+           v, *s, aligned);
     LAUNCH(k, (attention_dkv_kernel<T, WIDTH>), grid, ATTENTION_THREADS, shared, dk, dv, delta, do_img, do_txt, lse, q,
-           key, v, *s);
+           key, v, *s, aligned);
 }
 
 template <typename T>
