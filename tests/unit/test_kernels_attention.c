@@ -61,8 +61,8 @@ static void qkv_case(check_t *c, int64_t B, int64_t L, int64_t H, int64_t K, int
     check_gradient(c, want_q, o.wq, K, qkv_loss, &o);
     check_gradient(c, want_k, o.wk, K, qkv_loss, &o);
     check_near(c, "dqkv", dqkv, want, n, 1, 0, 2.5);
-    check_near(c, "dwq", dwq, want_q, K, (double)(B * L * H), 0, 1.5);
-    check_near(c, "dwk", dwk, want_k, K, (double)(B * L * H), 0, 1.5);
+    check_near(c, "dwq", dwq, want_q, K, (double)(B * L * H), 0, 2.5);
+    check_near(c, "dwk", dwk, want_k, K, (double)(B * L * H), 0, 2.5);
     check_end(c);
 }
 
