@@ -73,9 +73,24 @@ static void tell_where_all_stand(str_t *lines, const watch_rank_t *ranks, int wo
     if (n == LINES_MAX) str_add(lines, ", ...");
 }
 
+/* A rank tells of itself whatever it works on: where long work excuses the others, silence still says that it is gone.
+ */
+static bool tell_of_gone(str_t *lines, const watch_rank_t *ranks, int world, double limit_s) {
+    int n = 0;
+    for (int i = 0; i < world; i++) {
+        const watch_rank_t *r = &ranks[i];
+        if (r->report.left || r->silent_s <= 2 * limit_s || n++ >= LINES_MAX) continue;
+        add_separator(lines);
+        str_addf(lines, "rank %d (host %s) is gone: it was last heard of %.0f s ago, in step %lld", i, r->host,
+                 r->silent_s, (long long)r->report.step);
+    }
+    if (n > LINES_MAX) str_addf(lines, "\n%d more ranks are gone", n - LINES_MAX);
+    return n > 0;
+}
+
 bool watch_judge(const watch_rank_t *ranks, int world, double limit_s, str_t *lines) {
     const int waiting = find_waiting(ranks, world, limit_s);
-    if (waiting < 0) return false;
+    if (waiting < 0) return tell_of_gone(lines, ranks, world, limit_s);
     int64_t reached = 0;
     int n = 0;
     for (int i = 0; i < world; i++)

@@ -25,7 +25,7 @@ typedef struct {
  *
  * Somebody stands in a collective for limit_s, and there are ranks that are to blame: not heard of for most of that
  * time, or in no collective and without a beat for limit_s; or every rank stands in one for limit_s. No rank is
- * suspended, but for those that are silent. */
+ * suspended, but for those that are silent. Or else a rank is silent for twice limit_s, whatever the others do. */
 bool watch_judge(const watch_rank_t *ranks, int world, double limit_s, str_t *lines);
 bool watch_is_silent(const watch_rank_t *r, double limit_s);
 

@@ -135,11 +135,26 @@ static void drawer_close(drawer_t *d) {
     kernels_free(d->k);
 }
 
+static lens_status refuse_adapter(const char *dir) {
+    str_t path = {0}, model = {0};
+    str_addf(&path, "%s/%s.safetensors", dir, pipeline_part_stem(PIPELINE_ADAPTER));
+    str_addf(&model, "%s/model_index.json", dir);
+    lens_status st = str_status(&path);
+    if (st == LENS_OK) st = str_status(&model);
+    if (st == LENS_OK && file_exists(path.s) && !file_exists(model.s))
+        st = lens_fail(LENS_FORMAT, "%s: an adapter, not a model: lens ckpt merge-lora BASE %s -o MODEL makes one", dir,
+                       dir);
+    str_free(&path);
+    str_free(&model);
+    return st;
+}
+
 static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample_values_t *v, int64_t batch) {
     str_t dir = {0};
     *d = (drawer_t){0};
     lens_status st = LENS_OK;
     if (!file_is_dir(checkpoint)) LENS_GO(lens_fail(LENS_IO, "%s: no such checkpoint folder", checkpoint));
+    LENS_GO(refuse_adapter(checkpoint));
     LENS_GO(weights_dir(&dir, checkpoint, v->raw));
     LENS_GO(pipeline_load_config(&d->config, dir.s));
     LENS_GO(kernels_cpu_new(&d->k, (int)v->threads, 1));

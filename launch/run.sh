@@ -142,6 +142,7 @@ start() {
     "${words[@]}" </dev/null &
     child=$!
     set +m
+    [ "$told" = no ] || kill -USR1 "$child" 2>/dev/null || true # told between two starts
     while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done # a signal to this script ends a wait early
     status=0
     wait "$child" || status=$? # bash keeps it

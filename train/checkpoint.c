@@ -27,18 +27,19 @@ lens_status checkpointer_new(checkpointer_t **out, const train_config_t *c, cons
 /* ---- the last one ---- */
 
 /* A failure is the checkpoint's, not the run's: rank 0 says so. */
-static void count_failure(checkpointer_t *ck) {
-    ck->n_failed++;
+static void warn_of_failure(const checkpointer_t *ck) {
     if (comm_rank(ck->comm) == 0)
         log_warn("no checkpoint of step %lld: %s; training goes on", (long long)ck->at.step, str_text(&ck->message));
 }
 
-static void wait_for_last(checkpointer_t *ck) {
-    if (!ck->running) return;
+/* Whether it has failed, and nobody was told yet. */
+static bool wait_for_last(checkpointer_t *ck) {
+    if (!ck->running) return false;
     pthread_join(ck->thread, NULL);
     ck->running = false;
     checkpoint_manifest_free(&ck->manifest);
-    if (ck->last != LENS_OK) count_failure(ck);
+    ck->n_failed += ck->last != LENS_OK;
+    return ck->last != LENS_OK;
 }
 
 lens_status checkpointer_finish(checkpointer_t *ck) {
@@ -54,7 +55,7 @@ int64_t checkpointer_n_failed(const checkpointer_t *ck) {
 
 void checkpointer_free(checkpointer_t *ck) {
     if (!ck) return;
-    wait_for_last(ck);
+    if (wait_for_last(ck)) warn_of_failure(ck);
     checkpoint_layout_free(&ck->layout);
     free(ck->staging);
     str_free(&ck->yaml);
@@ -135,13 +136,14 @@ static lens_status begin_folder(checkpointer_t *ck, bool *made) {
     *made = st == LENS_OK;
     if (*made) return checkpoint_temporary_path(&ck->dir, ck->c->run.dir, ck->at.step);
     if (comm_rank(ck->comm) != 0) str_add(&ck->message, "rank 0 has no folder for it");
-    count_failure(ck);
+    ck->n_failed++;
+    warn_of_failure(ck);
     return LENS_OK;
 }
 
 lens_status checkpointer_start_view(checkpointer_t *ck, const state_view_t *v, const checkpoint_position_t *at) {
     bool made;
-    wait_for_last(ck);
+    if (wait_for_last(ck)) warn_of_failure(ck);
     ck->at = *at;
     ck->view = *v;
     if (!ck->planned) LENS_TRY(comm_agree(ck->comm, plan_staging(ck, v), "checkpoint"));

@@ -176,7 +176,11 @@ static lens_status train_by(comm_t *comm, void *words) {
     const bench_values_t *v = w->values;
     train_config_t c;
     LENS_TRY(comm_agree(comm, load_config(&c, w->n_args, w->args), "configuration"));
-    lens_status st = v->dump ? bench_train_dump(&c, v->dump) : bench_train(&c, comm, v->data.rounds, v->data.json);
+    lens_status st = LENS_OK;
+    if (!v->dump)
+        st = bench_train(&c, comm, v->data.rounds, v->data.json);
+    else
+        st = comm_agree(comm, comm_rank(comm) == 0 ? bench_train_dump(&c, v->dump) : LENS_OK, "dump");
     train_config_free(&c);
     return st;
 }

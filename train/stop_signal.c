@@ -10,11 +10,12 @@ static void remember(int number) {
 }
 
 void stop_signal_install(void) {
-    struct sigaction action = {.sa_handler = remember, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction action = {.sa_handler = remember, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     received = 0;
-    sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
+    action.sa_flags |= (int)SA_RESETHAND;
+    sigaction(SIGTERM, &action, NULL);
 }
 
 int stop_signal_received(void) {

@@ -72,7 +72,7 @@ lens_status train_log_step(const train_log_t *l, metrics_t *m, const train_log_s
                  (long long)s->step, (long long)l->steps, r->loss, r->grad_norm, per_s, 100 * mfu, (int)(eta_s / 60),
                  (int)fmod(eta_s, 60));
     tell_valid(s);
-    if (r->skipped)
+    if (r->skipped && m) /* one rank says it */
         log_warn("step %lld was skipped: loss %g, norm of the gradient %g", (long long)s->step, r->loss, r->grad_norm);
     return LENS_OK;
 }

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 
 enum {
     TRACED_STEPS = 10, /* the last ones, whose products are replayed bare */
-    REPLAYS = 3,       /* the median counts */
+    REPLAYS = 3,       /* at most; the median counts */
+    REPLAYS_S = 10,    /* none is begun after: nobody is to take the end of a run for a hang */
 };
 
 static void log_summary(const trainer_t *t) {
@@ -86,7 +88,7 @@ static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) 
 }
 
 /* Where the run stands after the step. */
-static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
+static void move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     t->at.step = step;
     t->at.n_images += (int64_t)r->n_images;
     t->at.n_updates += !r->skipped;
@@ -97,7 +99,7 @@ static lens_status move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     t->stops = r->votes > 0;
     if (step == t->first_step + 1) t->first_loss = r->loss;
     t->last_loss = r->loss;
-    return guard_check(&t->guard, step, r->grad_norm, r->loss);
+    t->gave_up = guard_check(&t->guard, step, r->grad_norm, r->loss);
 }
 
 static bool is_due(const trainer_t *t, int64_t step, int64_t every) {
@@ -141,7 +143,8 @@ static lens_status one_step(trainer_t *t, int64_t step) {
     t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
     double step_s = log_clock_s() - begin_s;
     if (is_traced(t, step)) t->traced_s += step_s;
-    LENS_TRY(move_on(t, step, &result));
+    move_on(t, step, &result);
+    if (t->gave_up != LENS_OK) return LENS_OK;
     comm_watchdog_suspend(t->comm);
     LENS_TRY(evaluate_if_due(t, step, &valid));
     comm_watchdog_resume(t->comm);
@@ -163,11 +166,15 @@ static int by_value(const void *a, const void *b) {
 
 /* Time of the traced steps' products alone, over the time of those steps. */
 static lens_status measure_ratio(trainer_t *t) {
-    double replay_s[REPLAYS];
+    double replay_s[REPLAYS], spent_s = 0;
+    int n = 0;
     LENS_TRY(comm_barrier(t->comm));
-    for (int i = 0; i < REPLAYS; i++) LENS_TRY(t->k->trace_replay_s(t->k, &replay_s[i]));
-    qsort(replay_s, REPLAYS, sizeof *replay_s, by_value);
-    double median_s = replay_s[REPLAYS / 2];
+    while (n < REPLAYS && spent_s < REPLAYS_S) {
+        LENS_TRY(t->k->trace_replay_s(t->k, &replay_s[n]));
+        spent_s += replay_s[n++];
+    }
+    qsort(replay_s, (size_t)n, sizeof *replay_s, by_value);
+    double median_s = replay_s[n / 2];
     t->record.sgemm_ratio = median_s / t->traced_s;
     log_info("sgemm ratio G/T %.2f: the products of the last %lld steps alone take %.3f s of their %.3f s (%.0f "
              "GFLOP/s bare)",
@@ -183,8 +190,9 @@ static void log_warnings(const trainer_t *t) {
                  (long long)t->c->text.max_tok);
     if (t->n_empty) log_warn("%lld samples had an empty caption and trained as dropped ones", (long long)t->n_empty);
     int64_t n_failed = checkpointer_n_failed(t->checkpointer);
-    if (n_failed) log_warn("%lld checkpoints could not be written", (long long)n_failed);
-    if (t->at.n_skipped) log_warn("%lld steps were skipped since the start", (long long)t->at.n_skipped);
+    if (trainer_is_root(t) && n_failed) log_warn("%lld checkpoints could not be written", (long long)n_failed);
+    if (trainer_is_root(t) && t->at.n_skipped)
+        log_warn("%lld steps were skipped since the start", (long long)t->at.n_skipped);
 }
 
 static lens_status finish(trainer_t *t) {
@@ -214,13 +222,23 @@ static lens_status forget_requeue(const trainer_t *t) {
     return st;
 }
 
+/* Every rank: what some were told. SIGTERM where that differs. */
+static lens_status share_signal(const trainer_t *t, int *number) {
+    double n_term = stop_signal_received() == SIGTERM;
+    LENS_TRY(comm_sum_f64(t->comm, &n_term, 1, "signal"));
+    *number = n_term > 0 ? SIGTERM : SIGUSR1;
+    return LENS_OK;
+}
+
 static lens_status ask_requeue(const trainer_t *t) {
     str_t path = {0}, text = {0};
+    int number;
+    LENS_TRY(share_signal(t, &number));
+    if (!trainer_is_root(t)) return LENS_OK;
     log_progress_end();
     log_info("told to stop: a checkpoint of step %lld is saved; --resume goes on from it", (long long)t->at.step);
     lens_status st = requeue_path(&path, t);
-    int number = stop_signal_received(); /* 0: it was another rank's */
-    str_addf(&text, "%s step %lld\n", number ? stop_signal_name(number) : "signal", (long long)t->at.step);
+    str_addf(&text, "%s step %lld\n", stop_signal_name(number), (long long)t->at.step);
     if (st == LENS_OK) st = str_status(&text);
     if (st == LENS_OK) st = file_write(path.s, text.s, text.len);
     str_free(&path);
@@ -228,7 +246,25 @@ static lens_status ask_requeue(const trainer_t *t) {
     return st;
 }
 
-static lens_status run(trainer_t *t) {
+static bool goes_on(const trainer_t *t) {
+    return t->at.step < t->c->train.steps && !t->stops && t->gave_up == LENS_OK;
+}
+
+/* *agreed: how the steps and the last checkpoint ended, by all ranks. */
+static lens_status take_steps(trainer_t *t, lens_status *agreed) {
+    bool watched = t->c->train.watchdog_s > 0;
+    if (watched) LENS_TRY(comm_watchdog_start(t->comm, t->c->train.watchdog_s));
+    while (goes_on(t)) LENS_TRY(one_step(t, t->at.step + 1));
+    comm_watchdog_suspend(t->comm);
+    *agreed = t->gave_up != LENS_OK ? t->gave_up : checkpointer_finish(t->checkpointer);
+    *agreed = comm_agree(t->comm, *agreed, "training");
+    comm_watchdog_resume(t->comm);
+    if (watched) comm_watchdog_stop(t->comm);
+    return LENS_OK;
+}
+
+/* A failure is this rank's alone; *agreed is that of all. */
+static lens_status run(trainer_t *t, lens_status *agreed) {
     t->record.threads = kernels_cpu_threads();
     t->record.device = t->k->name;
     t->record.parameters = plan_n_elements(t->state.plan);
@@ -240,12 +276,9 @@ static lens_status run(trainer_t *t) {
                            .steps = t->c->train.steps,
                            .begin_s = log_clock_s(),
                            .peak_gflops = t->record.peak_gflops};
-    bool watched = t->c->train.watchdog_s > 0;
-    if (watched) LENS_TRY(comm_watchdog_start(t->comm, t->c->train.watchdog_s));
-    for (int64_t step = t->first_step + 1; step <= t->c->train.steps && !t->stops; step++) LENS_TRY(one_step(t, step));
-    if (watched) comm_watchdog_stop(t->comm);
-    LENS_TRY(checkpointer_finish(t->checkpointer));
-    if (t->stops && t->at.step < t->c->train.steps) return trainer_is_root(t) ? ask_requeue(t) : LENS_OK;
+    LENS_TRY(take_steps(t, agreed));
+    if (*agreed != LENS_OK) return LENS_OK;
+    if (t->stops && t->at.step < t->c->train.steps) return ask_requeue(t);
     return finish(t);
 }
 
@@ -255,11 +288,12 @@ lens_status trainer_run(const train_config_t *c, comm_t *comm, bool resume, cons
     stop_signal_install();
     lens_status st = trainer_set_up(&t, resume);
     if (st == LENS_OK) {
-        st = run(&t);
-        if (st != LENS_OK && comm_world(comm) > 1) {
+        lens_status own = run(&t, &st);
+        if (own != LENS_OK && comm_world(comm) > 1) {
             log_error("%s", lens_error());
             comm_abort(comm, 1);
         }
+        if (own != LENS_OK) st = own;
     }
     trainer_tear_down(&t);
     return st;

@@ -38,7 +38,8 @@ typedef struct {
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */
     double first_loss, last_loss;
-    bool stops; /* some rank was told to */
+    bool stops;          /* some rank was told to */
+    lens_status gave_up; /* not OK: steps fail one after the other, on every rank alike */
 } trainer_t;
 
 static inline bool trainer_is_root(const trainer_t *t) {

@@ -1,15 +1,15 @@
 /* Joint attention: split with q/k norm and rotation, softmax attention over the valid keys.
  *
  * One task is one (sample, head), in blocks of queries: the scores of a block, [QUERY_BLOCK, keys], are in a thread's
- * scratch and mostly in its cache, made by products of one thread each: 4.3 MiB a thread at
- * 4,096 tokens and heads of 64. Scratch is 2 QUERY_BLOCK (S + K) floats a
- * thread: 3.3 MiB at 4,096 tokens. Backward rebuilds the probabilities from the saved logarithm of the denominator
- * (FlashAttention: Dao et al., arXiv 2205.14135). */
+ * scratch and mostly in its cache, made by products of one thread each: scratch is
+ * 4.3 MiB a thread at 4,096 tokens and heads of 64. Backward rebuilds the probabilities from the saved logarithm of the
+ * denominator (FlashAttention: Dao et al., arXiv 2205.14135). */
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu_gemm.h"
+#include "kernels/cpu/row_pieces.h"
 #include "kernels/cpu/vec_math.h"
 
 static void norm_rotate(float *restrict out, const float *restrict x, const float *restrict w,
@@ -62,32 +62,37 @@ static void qkv_fwd(kernels_t *k, act_t *q_, act_t *key_, act_t *v_, const act_t
     }
 }
 
-static void qkv_bwd(kernels_t *k, act_t *dqkv_, float *dwq, float *dwk, const act_t *dq, const act_t *dk,
-                    const act_t *dv, const act_t *qkv_, const act_t *wq, const act_t *wk, const float *rope, int64_t B,
-                    int64_t L, int64_t H, int64_t K, int64_t S, int64_t first, float eps) {
-    float *partial = cpu_scratch(k, B * 3 * K); /* a sample's dwq, dwk, and room for a row */
-    if (!partial) return;
-    memset(partial, 0, sizeof(float) * (size_t)(B * 3 * K));
-#pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < B; b++) {
-        float *mine = partial + b * 3 * K;
-        for (int64_t l = 0; l < L; l++) {
-            const float *x = (const float *)qkv_ + (b * L + l) * 3 * H * K, *rotation = rope + l * K;
-            float *dx = (float *)dqkv_ + (b * L + l) * 3 * H * K;
-            for (int64_t h = 0; h < H; h++) {
-                int64_t at = ((b * H + h) * S + first + l) * K;
-                norm_rotate_bwd(dx + h * K, mine, mine + 2 * K, (const float *)dq + at, x + h * K, wq, rotation, K,
-                                eps);
-                norm_rotate_bwd(dx + (H + h) * K, mine + K, mine + 2 * K, (const float *)dk + at, x + (H + h) * K, wk,
-                                rotation, K, eps);
-                memcpy(dx + (2 * H + h) * K, (const float *)dv + at, sizeof(float) * (size_t)K);
-            }
-        }
+/* One token: dqkv, and adds to sums [3, K]: dwq, dwk, and room for a row. d: dq, dk, dv at the token's first head,
+ * heads S * K apart. */
+static void token_bwd(float *dx, float *sums, const float *const d[3], const float *x, const float *wq, const float *wk,
+                      const float *rope, int64_t H, int64_t K, int64_t S, float eps) {
+    for (int64_t h = 0; h < H; h++) {
+        int64_t at = h * S * K, q = h * K, key = (H + h) * K, v = (2 * H + h) * K;
+        norm_rotate_bwd(dx + q, sums, sums + 2 * K, d[0] + at, x + q, wq, rope, K, eps);
+        norm_rotate_bwd(dx + key, sums + K, sums + 2 * K, d[1] + at, x + key, wk, rope, K, eps);
+        memcpy(dx + v, d[2] + at, sizeof(float) * (size_t)K);
     }
-    for (int64_t b = 0; b < B; b++)
+}
+
+static void qkv_bwd(kernels_t *k, act_t *dqkv, float *dwq, float *dwk, const act_t *dq, const act_t *dk,
+                    const act_t *dv, const act_t *qkv, const act_t *wq, const act_t *wk, const float *rope, int64_t B,
+                    int64_t L, int64_t H, int64_t K, int64_t S, int64_t first, float eps) {
+    int64_t n_pieces = row_pieces(B * L);
+    float *partial = cpu_scratch(k, n_pieces * 3 * K);
+    if (!partial) return;
+    memset(partial, 0, sizeof(float) * (size_t)(n_pieces * 3 * K));
+#pragma omp parallel for schedule(static)
+    for (int64_t piece = 0; piece < n_pieces; piece++)
+        for (int64_t r = piece * PIECE_ROWS; r < row_piece_end(piece, B * L); r++) {
+            int64_t at = (r / L * H * S + first + r % L) * K, row = r * 3 * H * K;
+            const float *d[3] = {(const float *)dq + at, (const float *)dk + at, (const float *)dv + at};
+            token_bwd((float *)dqkv + row, partial + piece * 3 * K, d, (const float *)qkv + row, wq, wk,
+                      rope + r % L * K, H, K, S, eps);
+        }
+    for (int64_t p = 0; p < n_pieces; p++)
         for (int64_t i = 0; i < K; i++) {
-            if (dwq) dwq[i] += partial[b * 3 * K + i];
-            if (dwk) dwk[i] += partial[b * 3 * K + K + i];
+            if (dwq) dwq[i] += partial[p * 3 * K + i];
+            if (dwk) dwk[i] += partial[p * 3 * K + K + i];
         }
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/row_pieces.h"
 #include "kernels/cpu/vec_math.h"
 
 static float *slice_row(slice_t s, int64_t row) {
@@ -22,24 +23,32 @@ static void gated_add_fwd(kernels_t *k, act_t *out_, const act_t *x_, const act_
     }
 }
 
+/* One row: dy, and adds to the gate's gradient. */
+static void gated_row_bwd(float *restrict dy, float *restrict sum, const float *restrict dout, const float *restrict y,
+                          const float *restrict gate, int64_t D) {
+#pragma omp simd
+    for (int64_t i = 0; i < D; i++) {
+        dy[i] = gate[i] * dout[i];
+        sum[i] += dout[i] * y[i];
+    }
+}
+
 static void gated_add_bwd(kernels_t *k, act_t *dy_, slice_t dgate, const act_t *dout_, const act_t *y_, slice_t gate,
                           int64_t B, int64_t L, int64_t D) {
-    (void)k;
+    const float *dout = dout_, *y = y_;
+    float *dy = dy_;
+    int64_t n_pieces = row_pieces(L);
+    float *partial = cpu_scratch(k, B * n_pieces * D);
+    if (!partial) return;
 #pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < B; b++) {
-        float *sum = slice_row(dgate, b);
-        const float *g = slice_row(gate, b);
+    for (int64_t task = 0; task < B * n_pieces; task++) {
+        int64_t b = task / n_pieces, piece = task % n_pieces;
+        float *sum = partial + task * D;
         memset(sum, 0, sizeof(float) * (size_t)D);
-        for (int64_t r = b * L; r < (b + 1) * L; r++) {
-            const float *dout = (const float *)dout_ + r * D, *y = (const float *)y_ + r * D;
-            float *dy = (float *)dy_ + r * D;
-#pragma omp simd
-            for (int64_t i = 0; i < D; i++) {
-                dy[i] = g[i] * dout[i];
-                sum[i] += dout[i] * y[i];
-            }
-        }
+        for (int64_t r = b * L + piece * PIECE_ROWS; r < b * L + row_piece_end(piece, L); r++)
+            gated_row_bwd(dy + r * D, sum, dout + r * D, y + r * D, slice_row(gate, b), D);
     }
+    for (int64_t b = 0; b < B; b++) row_pieces_sum(slice_row(dgate, b), partial + b * n_pieces * D, n_pieces, D, D);
 }
 
 static void swiglu_fwd(kernels_t *k, act_t *h_, const act_t *uv_, int64_t R, int64_t M) {

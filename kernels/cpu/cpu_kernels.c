@@ -68,7 +68,7 @@ static lens_status cpu_finish(kernels_t *k) {
 
 float *cpu_scratch(kernels_t *k, int64_t n) {
     cpu_context_t *c = cpu_context(k);
-    if ((size_t)n > c->scratch_floats) {
+    if (!c->scratch || (size_t)n > c->scratch_floats) {
         free(c->scratch);
         c->scratch_floats = 0;
         void *grown = NULL;

@@ -1,12 +1,13 @@
 /* RMS and layer norms, with and without modulation.
  *
  * Backward: with xh = x * rstd and g = dy * (1 + scale) * w,  dx = rstd * (g - xh * mean(g * xh)),
- * dshift = sum_l dy, dscale = w * P and dw = sum_b (1 + scale_b) * P_b where P_b = sum_l dy * xh. A sample is one task:
- * P_b stays in dscale until the sum over b, so the order of every sum is fixed. */
+ * dshift = sum_l dy, dscale = w * P and dw = sum_b (1 + scale_b) * P_b where P_b = sum_l dy * xh. A piece of a sample's
+ * rows is one task; P_b stays in dscale until the sum over b. The order of every sum is fixed. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/row_pieces.h"
 #include "kernels/cpu/vec_math.h"
 
 static float *slice_row(slice_t s, int64_t row) {
@@ -44,20 +45,33 @@ static void rms_row_bwd(float *restrict dx, float *restrict sum_dy, float *restr
     for (int64_t i = 0; i < D; i++) dx[i] += s * (dy[i] * (1.0f + mul[i]) * w[i] - x[i] * s * mean);
 }
 
+/* dshift = sum dy, dscale = sum dy * xh of each sample, from partial [B, n_pieces, 2, D]. */
+static void sum_samples(slice_t dshift, slice_t dscale, const float *partial, int64_t B, int64_t n_pieces, int64_t D) {
+#pragma omp parallel for schedule(static)
+    for (int64_t b = 0; b < B; b++) {
+        const float *first = partial + b * n_pieces * 2 * D;
+        row_pieces_sum(slice_row(dshift, b), first, n_pieces, 2 * D, D);
+        row_pieces_sum(slice_row(dscale, b), first + D, n_pieces, 2 * D, D);
+    }
+}
+
 static void rms_mod_bwd(kernels_t *k, act_t *dx_, float *dw, slice_t dshift, slice_t dscale, const act_t *dy_,
                         const act_t *x_, const float *rstd, const act_t *w_, slice_t scale, int64_t B, int64_t L,
                         int64_t D) {
-    (void)k;
-    const float *w = w_;
+    const float *w = w_, *dy = dy_, *x = x_;
+    float *dx = dx_;
+    int64_t n_pieces = row_pieces(L);
+    float *partial = cpu_scratch(k, B * n_pieces * 2 * D);
+    if (!partial) return;
 #pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < B; b++) {
-        float *sum_dy = slice_row(dshift, b), *sum_dy_xh = slice_row(dscale, b);
-        memset(sum_dy, 0, sizeof(float) * (size_t)D);
-        memset(sum_dy_xh, 0, sizeof(float) * (size_t)D);
-        for (int64_t r = b * L; r < (b + 1) * L; r++)
-            rms_row_bwd((float *)dx_ + r * D, sum_dy, sum_dy_xh, (const float *)dy_ + r * D, (const float *)x_ + r * D,
-                        w, slice_row(scale, b), rstd[r], D);
+    for (int64_t task = 0; task < B * n_pieces; task++) {
+        int64_t b = task / n_pieces, piece = task % n_pieces;
+        float *sums = partial + task * 2 * D;
+        memset(sums, 0, sizeof(float) * (size_t)(2 * D));
+        for (int64_t r = b * L + piece * PIECE_ROWS; r < b * L + row_piece_end(piece, L); r++)
+            rms_row_bwd(dx + r * D, sums, sums + D, dy + r * D, x + r * D, w, slice_row(scale, b), rstd[r], D);
     }
+    sum_samples(dshift, dscale, partial, B, n_pieces, D);
     for (int64_t b = 0; b < B; b++) {
         float *p = slice_row(dscale, b), *mul = slice_row(scale, b);
         for (int64_t i = 0; i < D; i++) {
@@ -106,16 +120,21 @@ static void layer_row_bwd(float *restrict dx, float *restrict sum_dy, float *res
 
 static void layer_mod_bwd(kernels_t *k, act_t *dx_, slice_t dshift, slice_t dscale, const act_t *dy_, const act_t *x_,
                           const float *stats, slice_t scale, int64_t B, int64_t L, int64_t D) {
-    (void)k;
+    const float *dy = dy_, *x = x_;
+    float *dx = dx_;
+    int64_t n_pieces = row_pieces(L);
+    float *partial = cpu_scratch(k, B * n_pieces * 2 * D);
+    if (!partial) return;
 #pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < B; b++) {
-        float *sum_dy = slice_row(dshift, b), *sum_dy_xh = slice_row(dscale, b);
-        memset(sum_dy, 0, sizeof(float) * (size_t)D);
-        memset(sum_dy_xh, 0, sizeof(float) * (size_t)D);
-        for (int64_t r = b * L; r < (b + 1) * L; r++)
-            layer_row_bwd((float *)dx_ + r * D, sum_dy, sum_dy_xh, (const float *)dy_ + r * D,
-                          (const float *)x_ + r * D, slice_row(scale, b), stats[2 * r], stats[2 * r + 1], D);
+    for (int64_t task = 0; task < B * n_pieces; task++) {
+        int64_t b = task / n_pieces, piece = task % n_pieces;
+        float *sums = partial + task * 2 * D;
+        memset(sums, 0, sizeof(float) * (size_t)(2 * D));
+        for (int64_t r = b * L + piece * PIECE_ROWS; r < b * L + row_piece_end(piece, L); r++)
+            layer_row_bwd(dx + r * D, sums, sums + D, dy + r * D, x + r * D, slice_row(scale, b), stats[2 * r],
+                          stats[2 * r + 1], D);
     }
+    sum_samples(dshift, dscale, partial, B, n_pieces, D);
 }
 
 static void rms_fwd(kernels_t *k, slice_t y_, float *rstd, const act_t *x_, const act_t *w_, int64_t R, int64_t D,

@@ -18,7 +18,11 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
-TOLERANCE = {torch.float64: 4e-6, torch.float32: 4e-5}  # the files are float32
+# Of gradients, at most 4 times what was observed: 3.6e-8 and 6.6e-6 for the golden files, which are float64's results
+# kept in float32; 1.3e-6 and 5.9e-6 for a pass of lens, which is float32 itself.
+GOLDEN_TOLERANCE = {torch.float64: 1.4e-7, torch.float32: 2.5e-5}
+LENS_TOLERANCE = {torch.float64: 5e-6, torch.float32: 2.3e-5}
+LOSS_TOLERANCE = 2.4e-7  # observed 1.0e-7: two units of the last place of the float32 it is kept in
 
 
 class Config:
@@ -209,7 +213,8 @@ def check(paths):
     for path in paths:
         f = File(path)
         want = f.group("grad.", torch.float64)
-        for dtype, tolerance in TOLERANCE.items():
+        golden = "float64" in f.meta.get("note", "")
+        for dtype, tolerance in (GOLDEN_TOLERANCE if golden else LENS_TOLERANCE).items():
             b = Batch(f, dtype)
             model = MMDiT(f.config, f.group("param.", dtype), b.h, b.w, b.T, dtype)
             loss = loss_of(model, b)
@@ -219,9 +224,9 @@ def check(paths):
                 error = relative(torch.zeros_like(want[name]) if grad is None else grad, want[name])
                 worst, where, n = (error, name, n + 1) if error > worst else (worst, where, n + 1)
             loss_error = abs(loss.item() / f.tensors["out.losses"][0].item() - 1)
-            failed |= not (worst <= tolerance and loss_error <= tolerance and n == len(want))
+            failed |= not (worst <= tolerance and loss_error <= LOSS_TOLERANCE and n == len(want))
             print(f"{path}: {str(dtype)[6:]}: loss off by {loss_error:.1e}, {n} of {len(want)} gradients, worst "
-                  f"{worst:.2e} of {tolerance:.0e} ({where})")
+                  f"{worst:.2e} of {tolerance:.1e} ({where})")
     return 1 if failed else 0
 
 

@@ -74,6 +74,8 @@ static void qkv_cases(check_t *c) {
         qkv_case(c, 1, 5, H, 34, 6, 1);
     }
     qkv_case(c, 1, 3, 1, 64, 3, 0);
+    qkv_case(c, 5, 13, 1, 2, 15, 2); /* tokens in two pieces, summed apart */
+    qkv_case(c, 2, 0, 1, 4, 3, 0);
 }
 
 /* ---- attention ---- */
@@ -137,6 +139,7 @@ static void attention_case(check_t *c, int64_t B, int64_t H, int64_t N, int64_t 
     double score = 1 + (double)stretch * sqrt((double)K); /* scores are this large, and so are their errors */
     check_near(c, "o_img", o_img, o.o_img, n_img, 1, score, 2);
     if (text_queries) check_near(c, "o_txt", o_txt, o.o_txt, n_txt, 1, score, 2);
+    /* A sum of S terms beside the largest score: half a unit of its last place is in proportion to score + log S. */
     check_near(c, "lse", lse, o.lse, B * H * S, 1, score + log((double)S), 1);
     c->k->attention_bwd(c->k, dq, dk, dv, do_img, do_txt, o_img, o_txt, lse, q, k, v, &o.shape);
     double *want_q = check_double(c, NULL, n), *want_k = check_double(c, NULL, n), *want_v = check_double(c, NULL, n);

@@ -194,6 +194,7 @@ static void gated_cases(check_t *c) {
         for (int64_t B = 1; B <= 3; B += 2)
             for (int64_t L = 1; L <= 5; L += 4) gated_case(c, B, L, widths[i]);
     gated_case(c, 3, 0, 17);
+    gated_case(c, 2, 65, 3); /* rows in two pieces, summed apart */
 }
 static void swiglu_cases(check_t *c) {
     for (int i = 0; i < N_WIDTHS; i++) swiglu_case(c, 5, widths[i], 1);

@@ -159,12 +159,16 @@ static void rms_mod_cases(check_t *c) {
     for (int i = 0; i < N_WIDTHS; i++)
         for (int64_t B = 1; B <= 3; B += 2)
             for (int64_t L = 1; L <= 5; L += 4) rms_mod_case(c, B, L, widths[i]);
+    rms_mod_case(c, 2, 65, 3); /* rows in two pieces, summed apart */
+    rms_mod_case(c, 2, 0, 3);
 }
 
 static void layer_mod_cases(check_t *c) {
     for (int i = 0; i < N_WIDTHS; i++)
         for (int64_t B = 1; B <= 3; B += 2)
             for (int64_t L = 1; L <= 5; L += 4) layer_mod_case(c, B, L, widths[i]);
+    layer_mod_case(c, 2, 65, 3);
+    layer_mod_case(c, 2, 0, 3);
 }
 
 static void rms_cases(check_t *c) {

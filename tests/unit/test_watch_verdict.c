@@ -66,6 +66,22 @@ static void test_silent(void **state) {
            "it in \"losses\" of step 8");
 }
 
+static void test_gone(void **state) {
+    (void)state;
+    watch_rank_t ranks[WORLD];
+    all_well(ranks);
+    for (int i = 0; i < WORLD; i++) { /* a slow disk */
+        ranks[i].report.stand_s = -1;
+        ranks[i].report.suspended = true;
+    }
+    ranks[0].silent_s = 19;
+    expect(ranks, NULL);
+    ranks[0].silent_s = 21;
+    expect(ranks, "rank 0 (host a) is gone: it was last heard of 21 s ago, in step 8");
+    ranks[0].report.left = true;
+    expect(ranks, NULL);
+}
+
 static void test_stuck(void **state) {
     (void)state;
     watch_rank_t ranks[WORLD];
@@ -95,10 +111,8 @@ static void test_deadlock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_silent),
-        cmocka_unit_test(test_stuck),
-        cmocka_unit_test(test_deadlock),
+        cmocka_unit_test(test_nobody), cmocka_unit_test(test_silent),   cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_stuck),  cmocka_unit_test(test_deadlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
