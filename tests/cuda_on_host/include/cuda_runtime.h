@@ -263,6 +263,10 @@ static inline float __frsqrt_rn(float x) {
 #define __logf(x) logf(x) /* the C library's own name */
 #define __sinf(x) sinf(x) /* the C library's own name */
 #define __cosf(x) cosf(x) /* the C library's own name */
+static inline void sincospif(float x, float *sine, float *cosine) {
+    *sine = (float)sin(3.14159265358979323846 * (double)x);
+    *cosine = (float)cos(3.14159265358979323846 * (double)x);
+}
 static inline float __fdividef(float x, float y) {
     return x / y;
 }
