@@ -251,11 +251,14 @@ extern "C" lens_status kernels_cuda_new(kernels_t **out, int device, bool determ
     c->f32 = f32;
     c->deterministic = deterministic;
     lens_status st = open_device(c, device);
+    if (st == LENS_OK) {
+        fill_rows(k, f32);
+        st = cuda_finish(k); /* what a file could not make */
+    }
     if (st != LENS_OK) {
         cuda_end(k);
         return st;
     }
-    fill_rows(k, f32);
     *out = k;
     return LENS_OK;
 }

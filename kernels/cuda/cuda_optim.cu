@@ -1,0 +1,225 @@
+/* The optimiser over flat buffers. All of it is bound by memory: each kernel reads and writes every element once, which
+ * is the least possible, and has 256 threads of 8 elements a block, so that a bf16 chunk is one 16-byte access and a
+ * float chunk two. */
+#include "kernels/cuda/cuda_chunk.cuh"
+
+/* ---- sums of squares: double partial sums in scratch, a fixed number of blocks, then one block over them ---- */
+
+enum { SUM_BLOCKS = 1024 };
+
+/* partial[block] = sum of x^2 over the block's chunks, a grid apart. Reads n elements. */
+template <typename T> __global__ void square_partials_kernel(double *partial, const T *x, int64_t n, bool aligned) {
+    __shared__ double shared[CHUNK_THREADS / WARP];
+    double sum = 0;
+    for (int64_t i = chunk_begin(); i < n; i += (int64_t)gridDim.x * CHUNK_BLOCK) {
+        float v[CHUNK];
+        chunk_load(v, x, i, n, aligned);
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++) sum += (double)v[j] * (double)v[j];
+    }
+    sum = block_sum<CHUNK_THREADS>(sum, shared);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+/* *out = before + sum of the partials: one block. before is *out itself where `adds`, else 0. */
+__global__ void sum_partials_kernel(double *out, const double *partial, int n, bool adds) {
+    __shared__ double shared[CHUNK_THREADS / WARP];
+    double sum = 0;
+    for (int i = (int)threadIdx.x; i < n; i += CHUNK_THREADS) sum += partial[i];
+    sum = block_sum<CHUNK_THREADS>(sum, shared);
+    if (threadIdx.x == 0) *out = adds ? *out + sum : sum;
+}
+
+/* SUM_BLOCKS partial sums and one result; NULL where there is no memory. */
+static double *sum_scratch(kernels_t *k) {
+    return (double *)cuda_scratch(k, (SUM_BLOCKS + 1) * 2);
+}
+
+template <typename T>
+static void sum_into(kernels_t *k, double *out, double *partial, const T *x, int64_t n, bool adds) {
+    unsigned blocks = chunk_blocks_at_most(n, SUM_BLOCKS);
+    LAUNCH(k, (square_partials_kernel<T>), blocks, CHUNK_THREADS, 0, partial, x, n, vec_aligned(x));
+    LAUNCH(k, sum_partials_kernel, 1, CHUNK_THREADS, 0, out, partial, (int)blocks, adds);
+}
+
+static void sum_squares(kernels_t *k, double *out, const float *x, int64_t n) {
+    double *partial = sum_scratch(k);
+    if (partial) sum_into(k, out, partial, x, n, true);
+}
+
+/* One thread: 8 bytes in, 4 out. */
+__global__ void clip_scale_kernel(float *scale, const double *sum_sq, double max_norm) {
+    double norm = sqrt(*sum_sq);
+    *scale = max_norm > 0 && norm > max_norm ? (float)(max_norm / norm) : 1.0f;
+}
+
+static void clip_scale(kernels_t *k, float *scale, const double *sum_sq, double max_norm) {
+    LAUNCH(k, clip_scale_kernel, 1, 1, 0, scale, sum_sq, max_norm);
+}
+
+/* ---- AdamW ---- */
+
+typedef struct {
+    float lr, beta1, beta2, eps, keep, c1, c2; /* keep = 1 - lr decay; c: 1 / (1 - beta^step) */
+} adamw_step_t;
+
+/* g' = scale g, m = b1 m + (1 - b1) g', v = b2 v + (1 - b2) g'^2, master = keep master - lr c1 m / (sqrt(c2 v) + eps).
+ * Moves 28 bytes an element and the weight's own, which may be the master itself in float. */
+template <typename T>
+__global__ void adamw_kernel(float *master, T *weights, float *m, float *v, const float *g, const float *scale,
+                             int64_t n, adamw_step_t o, bool aligned) {
+    int64_t i = chunk_begin();
+    if (i >= n) return;
+    float x[CHUNK], mean[CHUNK], square[CHUNK], grad[CHUNK], s = *scale;
+    chunk_load(x, master, i, n, aligned);
+    chunk_load(mean, m, i, n, aligned);
+    chunk_load(square, v, i, n, aligned);
+    chunk_load(grad, g, i, n, aligned);
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) {
+        float d = grad[j] * s;
+        mean[j] = o.beta1 * mean[j] + (1.0f - o.beta1) * d;
+        square[j] = o.beta2 * square[j] + (1.0f - o.beta2) * d * d;
+        x[j] = x[j] * o.keep - o.lr * (mean[j] * o.c1) / (sqrtf(square[j] * o.c2) + o.eps);
+    }
+    chunk_store(m, mean, i, n, aligned);
+    chunk_store(v, square, i, n, aligned);
+    chunk_store(master, x, i, n, aligned);
+    chunk_store(weights, x, i, n, aligned);
+}
+
+template <typename T>
+static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
+                  int64_t n, const adamw_t *o) {
+    float c1 = (float)(1.0 / (1.0 - pow((double)o->beta1, (double)o->step))),
+          c2 = (float)(1.0 / (1.0 - pow((double)o->beta2, (double)o->step)));
+    adamw_step_t step = {o->lr, o->beta1, o->beta2, o->eps, 1.0f - o->lr * o->weight_decay, c1, c2};
+    bool aligned = vec_aligned(master) && vec_aligned(weights) && vec_aligned(m) && vec_aligned(v) && vec_aligned(g);
+    LAUNCH(k, (adamw_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, m, v, g, scale, n, step,
+           aligned);
+}
+
+/* average += (1 - decay) (master - average): 12 bytes an element. */
+__global__ void ema_kernel(float *average, const float *master, int64_t n, float decay, bool aligned) {
+    int64_t i = chunk_begin();
+    if (i >= n) return;
+    float a[CHUNK], x[CHUNK];
+    chunk_load(a, average, i, n, aligned);
+    chunk_load(x, master, i, n, aligned);
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) a[j] += (1.0f - decay) * (x[j] - a[j]);
+    chunk_store(average, a, i, n, aligned);
+}
+
+static void ema(kernels_t *k, float *average, const float *master, int64_t n, float decay) {
+    LAUNCH(k, ema_kernel, chunk_blocks(n), CHUNK_THREADS, 0, average, master, n, decay,
+           vec_aligned(average) && vec_aligned(master));
+}
+
+/* ---- Muon's ---- */
+
+/* g' = scale g, m = momentum m + g', u = momentum m + g': 12 bytes an element and u's. */
+template <typename T>
+__global__ void nesterov_kernel(T *u, float *m, const float *g, const float *scale, float momentum, int64_t n,
+                                bool aligned) {
+    int64_t i = chunk_begin();
+    if (i >= n) return;
+    float mean[CHUNK], grad[CHUNK], s = *scale;
+    chunk_load(mean, m, i, n, aligned);
+    chunk_load(grad, g, i, n, aligned);
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) {
+        float d = grad[j] * s;
+        mean[j] = momentum * mean[j] + d;
+        grad[j] = momentum * mean[j] + d;
+    }
+    chunk_store(m, mean, i, n, aligned);
+    chunk_store(u, grad, i, n, aligned);
+}
+
+template <typename T>
+static void nesterov(kernels_t *k, act_t *u, float *m, const float *g, const float *scale, float momentum, int64_t n) {
+    LAUNCH(k, (nesterov_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, (T *)u, m, g, scale, momentum, n,
+           vec_aligned(u) && vec_aligned(m) && vec_aligned(g));
+}
+
+/* y = x / sqrt(sum), 0 where the sum is; y may be x. */
+template <typename T> __global__ void normalize_kernel(T *y, const T *x, const double *sum, int64_t n, bool aligned) {
+    int64_t i = chunk_begin();
+    if (i >= n) return;
+    float v[CHUNK], over = *sum > 0 ? (float)(1.0 / sqrt(*sum)) : 0.0f;
+    chunk_load(v, x, i, n, aligned);
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) v[j] *= over;
+    chunk_store(y, v, i, n, aligned);
+}
+
+template <typename T> static void normalize(kernels_t *k, act_t *y, const act_t *x, int64_t n) {
+    double *partial = sum_scratch(k);
+    if (!partial) return;
+    sum_into(k, partial + SUM_BLOCKS, partial, (const T *)x, n, false);
+    LAUNCH(k, (normalize_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, (T *)y, (const T *)x, partial + SUM_BLOCKS, n,
+           vec_aligned(y) && vec_aligned(x));
+}
+
+/* x = a I + b s + c x, [n, n] as n^2 elements, of which every (n+1)th is on the diagonal: 3 act an element. */
+template <typename T>
+__global__ void polynomial_kernel(T *x, const T *s, float a, float b, float c, int64_t n, bool aligned) {
+    int64_t i = chunk_begin(), all = n * n;
+    if (i >= all) return;
+    float v[CHUNK], w[CHUNK];
+    chunk_load(v, x, i, all, aligned);
+    chunk_load(w, s, i, all, aligned);
+    int64_t past = i % (n + 1); /* elements since the diagonal's last */
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) {
+        v[j] = b * w[j] + c * v[j] + (past == 0 ? a : 0.0f);
+        past = past == n ? 0 : past + 1;
+    }
+    chunk_store(x, v, i, all, aligned);
+}
+
+template <typename T>
+static void polynomial(kernels_t *k, act_t *x, const act_t *s, float a, float b, float c, int64_t n) {
+    LAUNCH(k, (polynomial_kernel<T>), chunk_blocks(n * n), CHUNK_THREADS, 0, (T *)x, (const T *)s, a, b, c, n,
+           vec_aligned(x) && vec_aligned(s));
+}
+
+/* master = keep master - step u, and the weights: 8 bytes an element and two act. */
+template <typename T>
+__global__ void decay_step_kernel(float *master, T *weights, const T *u, float keep, float step, int64_t n,
+                                  bool aligned) {
+    int64_t i = chunk_begin();
+    if (i >= n) return;
+    float x[CHUNK], v[CHUNK];
+    chunk_load(x, master, i, n, aligned);
+    chunk_load(v, u, i, n, aligned);
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) x[j] = keep * x[j] - step * v[j];
+    chunk_store(master, x, i, n, aligned);
+    chunk_store(weights, x, i, n, aligned);
+}
+
+template <typename T>
+static void decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u, float keep, float step, int64_t n) {
+    LAUNCH(k, (decay_step_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, (const T *)u, keep, step,
+           n, vec_aligned(master) && vec_aligned(weights) && vec_aligned(u));
+}
+
+template <typename T> static void fill_act(kernels_t *k) {
+    k->adamw = adamw<T>;
+    k->nesterov = nesterov<T>;
+    k->normalize = normalize<T>;
+    k->polynomial = polynomial<T>;
+    k->decay_step = decay_step<T>;
+}
+
+void cuda_fill_optim(kernels_t *k, bool f32) {
+    k->sum_squares = sum_squares;
+    k->clip_scale = clip_scale;
+    k->ema = ema;
+    if (f32)
+        fill_act<float>(k);
+    else
+        fill_act<__nv_bfloat16>(k);
+}
