@@ -307,8 +307,12 @@ static lens_status tar_open_archive(source_tar_t *t) {
         code |= archive_read_support_filter_zstd(a) < ARCHIVE_WARN;
         code |= archive_read_support_filter_lz4(a) < ARCHIVE_WARN;
     }
-    if (code || archive_read_support_format_tar(a) != ARCHIVE_OK)
-        return lens_fail(LENS_MEMORY, "%s: cannot create a reader", t->input->path);
+    /* A part that begins within the file is a tar whatever its first header looks like: in the whole it stands behind
+     * others, where libarchive no longer asks. */
+    bool is_part = plain && t->range.begin > 0;
+    code |=
+        (is_part ? archive_read_set_format(a, ARCHIVE_FORMAT_TAR) : archive_read_support_format_tar(a)) != ARCHIVE_OK;
+    if (code) return lens_fail(LENS_MEMORY, "%s: cannot create a reader", t->input->path);
     if (archive_read_open2(a, &t->file, NULL, tar_file_read, tar_file_skip, NULL) == ARCHIVE_OK) return tar_advance(t);
     tar_fail(t);
     return str_status(&t->trouble);

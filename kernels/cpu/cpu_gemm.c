@@ -108,19 +108,18 @@ static void micro_kernel_edge(int64_t K, const float *a, const float *b, float *
 #define PACK static inline __attribute__((always_inline)) void
 
 typedef float four_t __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t four_index_t __attribute__((vector_size(16)));
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
 
 /* Four elements of four lines, `stride` apart, to four rows of `width`. */
 static inline void transpose_four(float *out, int width, const float *x, int64_t stride) {
     four_t a = *(const four_t *)x, b = *(const four_t *)(x + stride), c = *(const four_t *)(x + 2 * stride),
            d = *(const four_t *)(x + 3 * stride);
-    const four_index_t low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};
-    four_t ab0 = __builtin_shuffle(a, b, low), ab1 = __builtin_shuffle(a, b, high), cd0 = __builtin_shuffle(c, d, low),
-           cd1 = __builtin_shuffle(c, d, high);
-    *(four_t *)out = __builtin_shuffle(ab0, cd0, first);
-    *(four_t *)(out + width) = __builtin_shuffle(ab0, cd0, last);
-    *(four_t *)(out + 2 * width) = __builtin_shuffle(ab1, cd1, first);
-    *(four_t *)(out + 3 * width) = __builtin_shuffle(ab1, cd1, last);
+    four_t ab0 = LOW(a, b), ab1 = HIGH(a, b), cd0 = LOW(c, d), cd1 = HIGH(c, d);
+    *(four_t *)out = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+    *(four_t *)(out + width) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    *(four_t *)(out + 2 * width) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+    *(four_t *)(out + 3 * width) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
 }
 
 /* Lines are contiguous along K, `stride` apart: a transposition. */

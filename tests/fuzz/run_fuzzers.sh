@@ -13,12 +13,12 @@ while [ $# -gt 0 ]; do
     case $1 in
     --seconds) seconds=${2:-} && shift ;;
     -h | --help) sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" && exit 0 ;;
-    -*) echo "run.sh: unknown option $1 (known: --seconds, --help)" >&2 && exit 2 ;;
+    -*) echo "run_fuzzers.sh: unknown option $1 (known: --seconds, --help)" >&2 && exit 2 ;;
     *) names+=("${1#fuzz_}") ;;
     esac
     shift || break
 done
-[[ $seconds =~ ^[1-9][0-9]*$ ]] || { echo "run.sh: --seconds: expected a whole number above 0" >&2 && exit 2; }
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || { echo "run_fuzzers.sh: --seconds: expected a whole number above 0" >&2 && exit 2; }
 
 if [ ${#names[@]} = 0 ]; then
     for source in tests/fuzz/fuzz_*.c; do
@@ -28,10 +28,11 @@ if [ ${#names[@]} = 0 ]; then
     done
 fi
 for name in "${names[@]}"; do
-    [ -e "tests/fuzz/fuzz_$name.c" ] || { echo "run.sh: there is no tests/fuzz/fuzz_$name.c" >&2 && exit 2; }
+    [ -e "tests/fuzz/fuzz_$name.c" ] || { echo "run_fuzzers.sh: there is no tests/fuzz/fuzz_$name.c" >&2 && exit 2; }
 done
+mkdir -p build
 cmake --preset fuzz >build/fuzz.log 2>&1 && cmake --build --preset fuzz --target "${names[@]/#/fuzz_}" >>build/fuzz.log 2>&1 ||
-    { cat build/fuzz.log && exit 1; }
+    { cat build/fuzz.log; exit 1; }
 
 # Inputs of at most 64 KiB: what a length field can claim needs no long file. 10 s and 2 GiB for one input are a bug.
 failures=0
