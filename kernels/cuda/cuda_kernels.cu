@@ -210,30 +210,14 @@ static void fill_rows(kernels_t *k, bool f32) {
     k->to_float = f32 ? cuda_from_f32 : cuda_from_bf16;
     k->finish = cuda_finish;
     k->end = cuda_end;
-#if __has_include("kernels/cuda/cuda_linear.cu")
     cuda_fill_linear(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_lora.cu")
     cuda_fill_lora(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_norm.cu")
     cuda_fill_norm(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_qkv.cu")
     cuda_fill_qkv(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_attention.cu")
     cuda_fill_attention(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_elementwise.cu")
     cuda_fill_elementwise(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_flow.cu")
     cuda_fill_flow(k, f32);
-#endif
-#if __has_include("kernels/cuda/cuda_optim.cu")
     cuda_fill_optim(k, f32);
-#endif
 }
 
 extern "C" lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {
