@@ -272,15 +272,15 @@ static float *own_grads(const train_state_t *s, const partition_group_t *g) {
 void train_state_judge(train_state_t *s, const step_rule_t *rule) {
     kernels_t *k = s->k;
     collectives_t *c = s->coll;
+    ticket_t loss = c->all_reduce(c, s->sums + 1, 1, REDUCE_F64, "loss");
     for (int i = s->partition.n_groups - 1; i >= 0; i--) { /* in the order in which they come */
         const partition_group_t *g = &s->partition.group[i];
         c->wait(c, s->reduced[i]);
         if (s->zero == 2 && s->staged[i % 2] == i) empty_stage(s, i % 2);
         k->sum_squares(k, s->sums, own_grads(s, g), g->own_n);
     }
-    /* Of gradients that are whole every rank has the same sum. */
-    c->wait(c, is_shared_out(s) ? c->all_reduce(c, s->sums, 2, REDUCE_F64, "norm and loss")
-                                : c->all_reduce(c, s->sums + 1, 1, REDUCE_F64, "loss"));
+    if (is_shared_out(s)) c->wait(c, c->all_reduce(c, s->sums, 1, REDUCE_F64, "norm"));
+    c->wait(c, loss);
     k->judge(k, s->gate, s->sums, rule);
 }
 
