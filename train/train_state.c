@@ -195,11 +195,25 @@ lens_status train_state_start(train_state_t *s, uint64_t seed) {
 
 /* ---- gradients ---- */
 
+/* Zeros of the flat gradients [first, end), where `base` holds those from `origin` on: padding and sums, but not what
+ * the model's first products write anyway. */
+static void zero_sums(train_state_t *s, float *base, int64_t origin, int64_t first, int64_t end) {
+    int64_t at = first;
+    for (int i = 0; i <= s->plan->n; i++) {
+        const plan_row_t *row = i < s->plan->n ? &s->plan->rows[i] : NULL;
+        int64_t begin = row ? (int64_t)(row->offset_bytes / sizeof(float)) : end;
+        if (begin < first || (row && (begin >= end || !(row->flags & PLAN_PRODUCT)))) continue;
+        if (begin > at) s->k->zero(s->k, base + (at - origin), sizeof(float) * (size_t)(begin - at));
+        at = row ? begin + row->n : end;
+    }
+}
+
 void train_state_zero_grads(train_state_t *s) {
     if (s->zero < 2)
-        s->k->zero(s->k, s->g, sizeof(float) * (size_t)s->partition.n);
+        zero_sums(s, s->g, 0, 0, s->partition.n);
     else
         s->k->zero(s->k, s->g_own, sizeof(float) * (size_t)s->partition.n_own);
+    s->grads.mmdit.fresh = true;
 }
 
 void train_state_begin_micro(train_state_t *s, bool last) {
@@ -228,7 +242,7 @@ static void begin_backward(void *arg, int64_t part) {
     const partition_group_t *g = &s->partition.group[i];
     if (s->zero < 2 || part != g->last_part) return;
     empty_stage(s, i % 2);
-    s->k->zero(s->k, stage_of(s, i), sizeof(float) * (size_t)g->n);
+    zero_sums(s, stage_of(s, i), g->first, g->first, g->first + g->n);
     plan_bind_group(&s->grads.plan, g->first_part, g->last_part, stage_of(s, i), g->first);
     s->staged[i % 2] = i;
 }
@@ -257,6 +271,7 @@ mmdit_watch_t train_state_watch_backward(train_state_t *s) {
 
 void train_state_end_inputs(train_state_t *s) {
     end_part(s, MMDIT_PART_INPUTS);
+    s->grads.mmdit.fresh = s->zero == 2; /* where each micro-batch has its own */
 }
 
 /* This rank's gradients of a group. */
@@ -294,6 +309,13 @@ static int end_of_run(const partition_t *p, int first) {
     return end;
 }
 
+/* A short history has a short average. */
+static float average_decay(const train_state_t *s, int i, int64_t step) {
+    double ramp = (1.0 + (double)step) / (10.0 + (double)step);
+    return (float)(s->ema_decay[i] < ramp ? s->ema_decay[i] : ramp);
+}
+
+/* Padding between slices stays zero in averages too. */
 static void update_slices(train_state_t *s, const adamw_t *o, int first, int end) {
     kernels_t *k = s->k;
     const partition_slice_t *a = &s->partition.slice[first], *z = &s->partition.slice[end - 1];
@@ -301,6 +323,10 @@ static void update_slices(train_state_t *s, const adamw_t *o, int first, int end
     int64_t n = z->own_at + z->n - a->own_at;
     adamw_t mine = *o;
     if (a->row->flags & PLAN_NO_DECAY) mine.weight_decay = 0;
+    if (s->n_ema > 0) {
+        mine.average = s->ema[0] + a->own_at;
+        mine.average_decay = average_decay(s, 0, o->step);
+    }
     k->adamw(k, s->w + a->own_at, (char *)s->acts + (size_t)a->flat_at * k->act_bytes, s->m + a->own_at,
              s->v + a->own_at, own_grads(s, g) + (a->own_at - g->own_at), s->scale, n, &mine);
 }
@@ -336,8 +362,7 @@ static void update_by_adamw(train_state_t *s, const adamw_t *o, int *slice, int 
 void train_state_update(train_state_t *s, const adamw_t *o, double clip) {
     kernels_t *k = s->k;
     const partition_t *p = &s->partition;
-    double ramp = (1.0 + (double)o->step) / (10.0 + (double)o->step); /* a short history has a short average */
-    int slice = 0;
+    int slice = 0, first_ema = s->muon ? 0 : 1; /* AdamW made the first one */
     k->clip_scale(k, s->scale, s->sum_sq, clip);
     for (int i = 0; i < p->n_groups; i++) {
         const partition_group_t *g = &p->group[i];
@@ -345,9 +370,8 @@ void train_state_update(train_state_t *s, const adamw_t *o, double clip) {
             update_by_muon(s, o, i);
         else
             update_by_adamw(s, o, &slice, i);
-        for (int e = 0; e < s->n_ema; e++)
-            k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, g->own_n,
-                   (float)(s->ema_decay[e] < ramp ? s->ema_decay[e] : ramp));
+        for (int e = first_ema; e < s->n_ema; e++)
+            k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, g->own_n, average_decay(s, e, o->step));
         send_weights(s, i);
     }
 }

@@ -29,9 +29,14 @@ static void clip_scale(kernels_t *k, float *scale, const double *sum_sq, double 
     *scale = max_norm > 0 && norm > max_norm ? (float)(max_norm / norm) : 1.0f;
 }
 
+static void ema(kernels_t *k, float *average, const float *master, int64_t n, float decay) {
+    (void)k;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++) average[i] += (1.0f - decay) * (master[i] - average[i]);
+}
+
 static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
                   int64_t n, const adamw_t *o) {
-    (void)k;
     float c1 = (float)(1.0 / (1.0 - pow(o->beta1, (double)o->step))),
           c2 = (float)(1.0 / (1.0 - pow(o->beta2, (double)o->step)));
     float keep = 1.0f - o->lr * o->weight_decay, b1 = o->beta1, b2 = o->beta2, lr = o->lr, eps = o->eps, s = *scale;
@@ -44,12 +49,7 @@ static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *
         master[i] = master[i] * keep - lr * (m[i] * c1) / (sqrtf(v[i] * c2) + eps);
         w[i] = master[i]; /* the same memory on the CPU */
     }
-}
-
-static void ema(kernels_t *k, float *average, const float *master, int64_t n, float decay) {
-    (void)k;
-#pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < n; i++) average[i] += (1.0f - decay) * (master[i] - average[i]);
+    if (o->average) ema(k, o->average, master, n, o->average_decay);
 }
 
 static void nesterov(kernels_t *k, act_t *u_, float *m, const float *g, const float *scale, float momentum, int64_t n) {

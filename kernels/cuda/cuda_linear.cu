@@ -278,11 +278,24 @@ template <typename T> static void add_column_sums(kernels_t *k, float *db, const
 }
 
 template <typename T>
-static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
-                         int64_t n_in) {
-    cuda_product_t p = {true, false, true, true, n_out, n_in, R, n_out, n_in, n_in};
+static void bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
+                  int64_t n_in, bool adds) {
+    cuda_product_t p = {true, false, adds, true, n_out, n_in, R, n_out, n_in, n_in};
     cuda_product(k, &p, 1, dy, x, NULL, dw);
     if (db && R) add_column_sums(k, db, (const T *)dy, R, n_out);
+}
+
+template <typename T>
+static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
+                         int64_t n_in) {
+    bwd_w<T>(k, dw, db, dy, x, R, n_out, n_in, true);
+}
+
+template <typename T>
+static void linear_bwd_w_first(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R,
+                               int64_t n_out, int64_t n_in) {
+    if (R == 0) k->zero(k, dw, sizeof(float) * (size_t)(n_out * n_in));
+    bwd_w<T>(k, dw, db, dy, x, R, n_out, n_in, false);
 }
 
 /* ---- the record ---- */
@@ -435,6 +448,7 @@ void cuda_fill_linear(kernels_t *k, bool f32) {
     k->linear_bwd_x = linear_bwd_x;
     k->linear_bwd_x_add = linear_bwd_x_add;
     k->linear_bwd_w = f32 ? linear_bwd_w<float> : linear_bwd_w<__nv_bfloat16>;
+    k->linear_bwd_w_first = f32 ? linear_bwd_w_first<float> : linear_bwd_w_first<__nv_bfloat16>;
     k->trace_begin = trace_begin;
     k->trace_continue = trace_continue;
     k->trace_end = trace_end;

@@ -30,11 +30,18 @@ static void adamw_case(pair_t *p, int64_t n) {
     pair_buffer_t *master = pair_random(p, PAIR_F32, PAIR_SUM, n), *weights = pair_output(p, PAIR_ACT, n),
                   *m = pair_buffer(p, PAIR_F32, PAIR_SUM, n, zeros), *v = pair_buffer(p, PAIR_F32, PAIR_SUM, n, zeros),
                   *g = pair_random(p, PAIR_F32, PAIR_INPUT, n),
-                  *scale = pair_buffer(p, PAIR_F32, PAIR_INPUT, 1, &third);
-    for (o.step = 1; o.step <= 3; o.step++)
-        BOTH p->k[s]->adamw(p->k[s], master->at[s], weights->at[s], m->at[s], v->at[s], g->at[s], scale->at[s], n, &o);
+                  *scale = pair_buffer(p, PAIR_F32, PAIR_INPUT, 1, &third),
+                  *average = pair_random(p, PAIR_F32, PAIR_SUM, n);
+    for (o.step = 1; o.step <= 3; o.step++) BOTH {
+            adamw_t mine = o;
+            mine.average = o.step > 1 ? average->at[s] : NULL;
+            mine.average_decay = 0.9f;
+            p->k[s]->adamw(p->k[s], master->at[s], weights->at[s], m->at[s], v->at[s], g->at[s], scale->at[s], n,
+                           &mine);
+        }
     pair_near(p, "adamw master", master, 3, 0, 2);
     pair_near(p, "adamw weights", weights, 1, 0, 2);
+    pair_near(p, "adamw average", average, 3, 0, 1);
     pair_near(p, "adamw m", m, 3, 0, 1);
     pair_near(p, "adamw v", v, 3, 0, 1);
     pair_end(p);
