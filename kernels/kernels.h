@@ -35,6 +35,9 @@ typedef struct {
 
 typedef struct {
     float lr, beta1, beta2, eps, weight_decay;
+    /* Of the new masters, as the row `ema` makes it; on the device. NULL: none. */
+    float *average; /* f32 [n] */
+    double average_decay;
 } adamw_t;
 
 enum { KERNELS_MAX_FETCHES = 8 };
@@ -72,6 +75,9 @@ struct kernels {
                              int64_t n_in);
     void (*linear_bwd_w)(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
                          int64_t n_in); /* db NULL where there is no bias */
+    /* The same, but dw is overwritten: the first of a sum needs no zeros. db is added to. */
+    void (*linear_bwd_w_first)(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R,
+                               int64_t n_out, int64_t n_in);
 
     /* ---- low-rank adapters: y += scale * xa b^T on n_out columns; xa = x a^T, act [R, r] (arXiv 2106.09685) ---- */
     void (*lora_fwd)(kernels_t *k, slice_t y, const act_t *xa, const act_t *b, float scale, int64_t R, int64_t n_out,

@@ -57,6 +57,11 @@ typedef struct {
     int64_t n_updates;
 } step_gate_t;
 
+/* What averages of weights with this decay decay now. */
+STEP_GATE_INLINE float step_gate_decay(const step_gate_t *g, double decay) {
+    return (float)(decay < g->ramp ? decay : g->ramp);
+}
+
 STEP_GATE_INLINE double step_gate_zscore(const step_gate_t *g, double norm) {
     if (g->n < STEP_GATE_WARMUP || !(norm > 0)) return 0;
     double deviation = sqrt(g->var);

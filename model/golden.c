@@ -340,7 +340,11 @@ static lens_status run_steps(golden_t *r) {
     if (steps < 1 || steps > 16 || r->input.B > 64)
         return lens_fail(LENS_FORMAT, "golden files have up to 16 steps of 64 samples");
     for (int64_t i = 0; i < steps; i++) {
-        adamw_t o = {(float)lr, (float)beta1, (float)beta2, (float)eps, (float)decay};
+        adamw_t o = {.lr = (float)lr,
+                     .beta1 = (float)beta1,
+                     .beta2 = (float)beta2,
+                     .eps = (float)eps,
+                     .weight_decay = (float)decay};
         LENS_TRY(one_step(r, &o, i == 0, &losses[i]));
     }
     LENS_TRY(compare_flat(r, GOLDEN_PARAMETERS, r->p, "after."));

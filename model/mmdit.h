@@ -67,6 +67,9 @@ typedef struct {
     mmdit_block_t *blocks;                 /* [num_layers], owned */
     int64_t lora_rank;                     /* of every adapter; 0: none */
     float lora_scale;
+    /* Of gradients: what rows with PLAN_PRODUCT hold is nobody's. Backward overwrites them, with zeros where no product
+     * is made, and adds to the others only. */
+    bool fresh;
 } mmdit_tensors_t;
 
 /* The model in parts, in the order of the forward pass: inputs, blocks, output. The weights of a part are one group of
@@ -155,8 +158,8 @@ LENS_CHECKED lens_status mmdit_plan_activations(plan_t *out, const mmdit_config_
 /* *v: act [B, N, Cout], the model's until the next forward. watch: NULL for none. */
 LENS_CHECKED lens_status mmdit_forward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_input_t *in,
                                        const mmdit_watch_t *watch, act_t **v);
-/* Once after each mmdit_forward, of the same input. Adds to those of the gradients g that are not NULL; the
- * pass ends below the last part that has any. dtext[i] act [B, T, e] is overwritten,
+/* Once after each mmdit_forward, of the same input. Adds to those of the gradients g that are not NULL (g->fresh says
+ * where it does not); the pass ends below the last part that has any. dtext[i] act [B, T, e] is overwritten,
  * NULL entries (or a NULL array) mean frozen features. dv is act [B, N, Cout]. */
 void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
                     const act_t *dv, act_t *const *dtext, const mmdit_watch_t *watch);

@@ -37,6 +37,17 @@ static void stream_to_attention_bwd(mmdit_t *m, const mmdit_stream_t *w, const m
     mmdit_linear_bwd_add(m, &w->mod, &g->mod, d->trains_time ? d->ds : NULL, ds->dmod, m->s, B, MOD_N * D, D);
 }
 
+/* What no text, or text that ends at attention, does not reach. */
+static void text_past_attention_no_bwd(mmdit_t *m, const mmdit_stream_t *g) {
+    mmdit_linear_no_bwd(m, &g->w2, m->D, m->M);
+    mmdit_linear_no_bwd(m, &g->w1, 2 * m->M, m->D); /* and w3, which is one with it */
+    mmdit_linear_no_bwd(m, &g->out, m->D, m->D);
+}
+static void text_to_attention_no_bwd(mmdit_t *m, const mmdit_stream_t *g) {
+    mmdit_linear_no_bwd(m, &g->qkv, 3 * m->D, m->D);
+    mmdit_linear_no_bwd(m, &g->mod, MOD_N * m->D, m->D);
+}
+
 /* The rows that blocks share hold what forward made last: those of the last block are there. */
 static void run_again(mmdit_t *m, const mmdit_block_t *w, int64_t i) {
     if (i + 1 == m->config.num_layers) return;
@@ -53,11 +64,17 @@ static void block_backward(mmdit_t *m, const mmdit_block_t *w, const mmdit_block
     attention_shape_t shape = mmdit_attention_shape(m, text_reaches_output);
     run_again(m, w, i);
     stream_from_attention_bwd(m, &w->img, &g->img, &b->img, &d->img, N);
-    if (text_reaches_output) stream_from_attention_bwd(m, &w->txt, &g->txt, &b->txt, &d->txt, T);
+    if (text_reaches_output)
+        stream_from_attention_bwd(m, &w->txt, &g->txt, &b->txt, &d->txt, T);
+    else
+        text_past_attention_no_bwd(m, &g->txt);
     k->attention_bwd(k, d->dq, d->dk, d->dv, d->img.d_o, d->txt.d_o, b->img.o, b->txt.o, b->lse, b->q, b->k, b->v,
                      &shape);
     stream_to_attention_bwd(m, &w->img, &g->img, &b->img, &d->img, m->rope_img, N, 0);
-    if (T > 0) stream_to_attention_bwd(m, &w->txt, &g->txt, &b->txt, &d->txt, m->rope_txt, T, N);
+    if (T > 0)
+        stream_to_attention_bwd(m, &w->txt, &g->txt, &b->txt, &d->txt, m->rope_txt, T, N);
+    else
+        text_to_attention_no_bwd(m, &g->txt);
 }
 
 static void output_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t *g, const mmdit_input_t *in,
@@ -112,6 +129,8 @@ static void inputs_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_te
         for (int64_t i = 0; i < n && text; i++)
             k->rms_bwd(k, dtext ? dtext[i] : NULL, g->txt_norm[i], slice_at(d->dtext_cat, n * e, i * e), in->text[i],
                        m->text_rstd[i], w->txt_norm[i], B * in->T, e);
+    } else {
+        mmdit_linear_no_bwd(m, &g->txt_in, D, n * e);
     }
     if (!d->trains_time) return;
     k->silu_bwd(k, d->dtemb, d->ds, m->temb, B * D);
@@ -129,6 +148,7 @@ void mmdit_backward(mmdit_t *m, const mmdit_tensors_t *w, const mmdit_tensors_t 
                 (long long)in->w, (long long)m->grid_h, (long long)m->grid_w);
     kernels_t *k = m->k;
     int64_t last = mmdit_n_parts(&m->config) - 1, lowest = lowest_trained_part(m, g, dtext);
+    m->d.fresh = g->fresh;
     m->d.trains_time = trains(&g->time1) || trains(&g->time2);
     mmdit_begin_part(watch, last);
     output_backward(m, w, g, in, dv);

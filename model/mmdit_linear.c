@@ -35,10 +35,23 @@ void mmdit_linear_fwd(mmdit_t *m, const mmdit_linear_t *w, act_t *y, const act_t
     adapter_fwd(m, w, slice_at(y, n_out, 0), x, (size_of_linear_t){R, n_out, n_in});
 }
 
+static void weight_bwd(mmdit_t *m, const mmdit_linear_t *g, const act_t *dy, const act_t *x, size_of_linear_t n) {
+    kernels_t *k = m->k;
+    if (!g->w) return;
+    if (m->d.fresh)
+        k->linear_bwd_w_first(k, g->w, g->b, dy, x, n.R, n.n_out, n.n_in);
+    else
+        k->linear_bwd_w(k, g->w, g->b, dy, x, n.R, n.n_out, n.n_in);
+}
+
+void mmdit_linear_no_bwd(mmdit_t *m, const mmdit_linear_t *g, int64_t n_out, int64_t n_in) {
+    if (g->w && m->d.fresh) m->k->zero(m->k, g->w, sizeof(float) * (size_t)(n_out * n_in));
+}
+
 /* What needs x comes before dx is written. */
 static void bwd_w(mmdit_t *m, const mmdit_linear_t *w, const mmdit_linear_t *g, const act_t *dy, const act_t *x,
                   size_of_linear_t n) {
-    if (g->w) m->k->linear_bwd_w(m->k, g->w, g->b, dy, x, n.R, n.n_out, n.n_in);
+    weight_bwd(m, g, dy, x, n);
     adapter_bwd_w(m, w, g, slice_at((act_t *)dy, n.n_out, 0), x, n);
 }
 
@@ -72,7 +85,7 @@ void mmdit_linear_pair_bwd(mmdit_t *m, const mmdit_stream_t *w, const mmdit_stre
                            const act_t *x, int64_t R, int64_t n_out, int64_t n_in) {
     kernels_t *k = m->k;
     size_of_linear_t n = {R, n_out, n_in};
-    if (g->w1.w) k->linear_bwd_w(k, g->w1.w, NULL, dy, x, R, 2 * n_out, n_in);
+    weight_bwd(m, &g->w1, dy, x, (size_of_linear_t){R, 2 * n_out, n_in});
     k->linear_bwd_x(k, dx, dy, w->w1.w, R, 2 * n_out, n_in);
     adapter_bwd_w(m, &w->w1, &g->w1, slice_at((act_t *)dy, 2 * n_out, 0), x, n);
     adapter_bwd_x(m, &w->w1, dx, n);

@@ -17,6 +17,9 @@ void mmdit_linear_bwd(mmdit_t *m, const mmdit_linear_t *w, const mmdit_linear_t 
 void mmdit_linear_bwd_add(mmdit_t *m, const mmdit_linear_t *w, const mmdit_linear_t *g, act_t *dx, const act_t *dy,
                           const act_t *x, int64_t R, int64_t n_out, int64_t n_in);
 
+/* In place of a backward pass that is not made: of fresh gradients (mmdit_tensors_t), that of w becomes zero. */
+void mmdit_linear_no_bwd(mmdit_t *m, const mmdit_linear_t *g, int64_t n_out, int64_t n_in);
+
 /* w1 and w3 of SwiGLU as one product: y [R, 2, n_out]; each has its own adapter. dx is not x here. */
 void mmdit_linear_pair_fwd(mmdit_t *m, const mmdit_stream_t *w, act_t *y, const act_t *x, int64_t R, int64_t n_out,
                            int64_t n_in);

@@ -42,6 +42,7 @@ typedef struct {
     act_t *dtext_cat;          /* [B T, n e] */
     act_t *lora_xa;            /* [R, r] */
     bool trains_time;          /* somebody wants ds */
+    bool fresh;                /* of the gradients at work */
 } mmdit_grads_t;
 
 struct mmdit {

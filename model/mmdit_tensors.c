@@ -112,8 +112,8 @@ static void walk_weight(const walk_t *w, mmdit_linear_t *l, void *slot, unsigned
     else if (w->lora)
         walk_adapter(w, l, n_out, n_in, name);
     else
-        plan_add(w->plan, slot, PLAN_F32, flags, PLAN_2D(n_out, n_in), "%s%s.weight", w->block, name)->init_std =
-            (float)std;
+        plan_add(w->plan, slot, PLAN_F32, flags | PLAN_PRODUCT, PLAN_2D(n_out, n_in), "%s%s.weight", w->block, name)
+            ->init_std = (float)std;
 }
 
 static void walk_matrix(const walk_t *w, mmdit_linear_t *l, int64_t n_out, int64_t n_in, double std, const char *name) {

@@ -17,6 +17,7 @@ typedef enum { PLAN_F32, PLAN_F64, PLAN_I32, PLAN_U8, PLAN_ACT } plan_type;
 typedef enum {
     PLAN_PACKED = 1,   /* starts where the row before ends, so that two matrices are also one */
     PLAN_NO_DECAY = 2, /* weight decay leaves it alone: norms and biases */
+    PLAN_PRODUCT = 4,  /* its gradient is a product's, which can write instead of add (mmdit_tensors_t.fresh) */
 } plan_flag;
 
 typedef struct {

@@ -187,8 +187,7 @@ static void gram(muon_t *u, const act_t *x, int64_t R, int64_t C) {
         k->linear_fwd(k, u->s, x, x, NULL, R, R, C);
         return;
     }
-    k->zero(k, u->s_f32, sizeof(float) * (size_t)(C * C));
-    k->linear_bwd_w(k, u->s_f32, NULL, x, x, R, C, C);
+    k->linear_bwd_w_first(k, u->s_f32, NULL, x, x, R, C, C);
     k->to_act(k, u->s, u->s_f32, C * C);
 }
 

@@ -199,12 +199,26 @@ void train_state_set_gate(train_state_t *s, const step_gate_t *gate) {
     s->k->upload(s->k, s->gate, gate, sizeof *gate);
 }
 
+/* Zeros of the flat gradients [first, end), where `base` holds those from `origin` on: padding and sums, but not what
+ * the model's first products write anyway. */
+static void zero_sums(train_state_t *s, float *base, int64_t origin, int64_t first, int64_t end) {
+    int64_t at = first;
+    for (int i = 0; i <= s->plan->n; i++) {
+        const plan_row_t *row = i < s->plan->n ? &s->plan->rows[i] : NULL;
+        int64_t begin = row ? (int64_t)(row->offset_bytes / sizeof(float)) : end;
+        if (begin < first || (row && (begin >= end || !(row->flags & PLAN_PRODUCT)))) continue;
+        if (begin > at) s->k->zero(s->k, base + (at - origin), sizeof(float) * (size_t)(begin - at));
+        at = row ? begin + row->n : end;
+    }
+}
+
 void train_state_zero_grads(train_state_t *s) {
     s->k->zero(s->k, s->sums, 2 * sizeof(double));
     if (s->zero < 2)
-        s->k->zero(s->k, s->g, sizeof(float) * (size_t)s->partition.n);
+        zero_sums(s, s->g, 0, 0, s->partition.n);
     else
         s->k->zero(s->k, s->g_own, sizeof(float) * (size_t)s->partition.n_own);
+    s->grads.mmdit.fresh = true;
 }
 
 void train_state_begin_micro(train_state_t *s, bool last) {
@@ -233,7 +247,7 @@ static void begin_backward(void *arg, int64_t part) {
     const partition_group_t *g = &s->partition.group[i];
     if (s->zero < 2 || part != g->last_part) return;
     empty_stage(s, i % 2);
-    s->k->zero(s->k, stage_of(s, i), sizeof(float) * (size_t)g->n);
+    zero_sums(s, stage_of(s, i), g->first, g->first, g->first + g->n);
     plan_bind_group(&s->grads.plan, g->first_part, g->last_part, stage_of(s, i), g->first);
     s->staged[i % 2] = i;
 }
@@ -262,6 +276,7 @@ mmdit_watch_t train_state_watch_backward(train_state_t *s) {
 
 void train_state_end_inputs(train_state_t *s) {
     end_part(s, MMDIT_PART_INPUTS);
+    s->grads.mmdit.fresh = s->zero == 2; /* where each micro-batch has its own */
 }
 
 /* This rank's gradients of a group. */
@@ -296,6 +311,7 @@ static int end_of_run(const partition_t *p, int first) {
     return end;
 }
 
+/* Padding between slices stays zero in averages too. */
 static void update_slices(train_state_t *s, const adamw_t *o, int first, int end) {
     kernels_t *k = s->k;
     const partition_slice_t *a = &s->partition.slice[first], *z = &s->partition.slice[end - 1];
@@ -303,6 +319,10 @@ static void update_slices(train_state_t *s, const adamw_t *o, int first, int end
     int64_t n = z->own_at + z->n - a->own_at;
     adamw_t mine = *o;
     if (a->row->flags & PLAN_NO_DECAY) mine.weight_decay = 0;
+    if (s->n_ema > 0) {
+        mine.average = s->ema[0] + a->own_at;
+        mine.average_decay = s->ema_decay[0];
+    }
     k->adamw(k, s->w + a->own_at, (char *)s->acts + (size_t)a->flat_at * k->act_bytes, s->m + a->own_at,
              s->v + a->own_at, own_grads(s, g) + (a->own_at - g->own_at), s->gate, n, &mine);
 }
@@ -338,14 +358,14 @@ static void update_by_adamw(train_state_t *s, const adamw_t *o, int *slice, int 
 void train_state_update(train_state_t *s, const adamw_t *o) {
     kernels_t *k = s->k;
     const partition_t *p = &s->partition;
-    int slice = 0;
+    int slice = 0, first_ema = s->muon ? 0 : 1; /* AdamW made the first one */
     for (int i = 0; i < p->n_groups; i++) {
         const partition_group_t *g = &p->group[i];
         if (s->muon)
             update_by_muon(s, o, i);
         else
             update_by_adamw(s, o, &slice, i);
-        for (int e = 0; e < s->n_ema; e++)
+        for (int e = first_ema; e < s->n_ema; e++)
             k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, s->gate, g->own_n, s->ema_decay[e]);
         send_weights(s, i);
     }

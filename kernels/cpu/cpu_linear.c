@@ -64,10 +64,10 @@ static void add_column_sums(float *sums, const float *x, int64_t R, int64_t n_ou
     }
 }
 
-static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
-                         int64_t n_in) {
+static void bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
+                  int64_t n_in, bool adds) {
     product_t p = {.a_transposed = true,
-                   .adds = true,
+                   .adds = adds,
                    .M = n_out,
                    .N = n_in,
                    .K = R,
@@ -77,6 +77,17 @@ static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, co
                    .ldc = n_in};
     product(k, p, dy, x, NULL, dw);
     if (db) add_column_sums(db, dy, R, n_out);
+}
+
+static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
+                         int64_t n_in) {
+    bwd_w(k, dw, db, dy, x, R, n_out, n_in, true);
+}
+
+static void linear_bwd_w_first(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R,
+                               int64_t n_out, int64_t n_in) {
+    if (R == 0) k->zero(k, dw, sizeof(float) * (size_t)(n_out * n_in));
+    bwd_w(k, dw, db, dy, x, R, n_out, n_in, false);
 }
 
 /* ---- the record ---- */
@@ -203,6 +214,7 @@ void cpu_fill_linear(kernels_t *k) {
     k->linear_bwd_x = linear_bwd_x;
     k->linear_bwd_x_add = linear_bwd_x_add;
     k->linear_bwd_w = linear_bwd_w;
+    k->linear_bwd_w_first = linear_bwd_w_first;
     k->trace_begin = trace_begin;
     k->trace_continue = trace_continue;
     k->trace_end = trace_end;

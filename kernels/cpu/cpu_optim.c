@@ -35,9 +35,16 @@ static void judge(kernels_t *k, step_gate_t *gate, const double *sums, const ste
     step_gate_judge(gate, sums[0], sums[1], rule);
 }
 
+static void ema(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n, double decay) {
+    (void)k;
+    if (gate->verdict != STEP_TAKEN) return;
+    float d = step_gate_decay(gate, decay);
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++) average[i] += (1.0f - d) * (master[i] - average[i]);
+}
+
 static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
                   const step_gate_t *gate, int64_t n, const adamw_t *o) {
-    (void)k;
     if (gate->verdict != STEP_TAKEN) return;
     float c1 = gate->correction1, c2 = gate->correction2, s = gate->scale;
     float keep = 1.0f - o->lr * o->weight_decay, b1 = o->beta1, b2 = o->beta2, lr = o->lr, eps = o->eps;
@@ -50,14 +57,7 @@ static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *
         master[i] = master[i] * keep - lr * (m[i] * c1) / (sqrtf(v[i] * c2) + eps);
         w[i] = master[i]; /* the same memory on the CPU */
     }
-}
-
-static void ema(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n, double decay) {
-    (void)k;
-    if (gate->verdict != STEP_TAKEN) return;
-    float d = (float)(decay < gate->ramp ? decay : gate->ramp);
-#pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < n; i++) average[i] += (1.0f - d) * (master[i] - average[i]);
+    if (o->average) ema(k, o->average, master, gate, n, o->average_decay);
 }
 
 static void nesterov(kernels_t *k, act_t *u_, float *m, const float *g, const step_gate_t *gate, float momentum,

@@ -1,11 +1,16 @@
-/* What element-wise kernels have in common: a thread takes a chunk of 8 neighbours, in 16-byte accesses where all of
- * its tensors are aligned and the chunk is whole, else one by one. Values are the same either way. */
+/* What kernels over flat buffers have in common: a thread takes a chunk of 4 neighbours, one access of each tensor
+ * where all are aligned and the chunk is whole, else one by one. Values are the same either way.
+ *
+ * 4 and not 8, since most of these buffers are float: an access of a warp is then 512 bytes without a gap, where chunks
+ * of 8 would write each sector of 32 bytes in two halves. */
 #ifndef LENS_KERNELS_CUDA_CUDA_CHUNK_CUH
 #define LENS_KERNELS_CUDA_CUDA_CHUNK_CUH
 
 #include "kernels/cuda/cuda_kernels.cuh"
 
-enum { CHUNK = 8, CHUNK_THREADS = 256, CHUNK_BLOCK = CHUNK * CHUNK_THREADS };
+enum { CHUNK = 4, CHUNK_THREADS = 256, CHUNK_BLOCK = CHUNK * CHUNK_THREADS };
+
+template <typename T> struct alignas(CHUNK * sizeof(T)) chunk_t { T x[CHUNK]; };
 
 /* Blocks of CHUNK_THREADS for n elements. */
 static inline unsigned chunk_blocks(int64_t n) {
@@ -18,16 +23,13 @@ static __device__ inline int64_t chunk_begin(void) {
     return ((int64_t)blockIdx.x * CHUNK_THREADS + threadIdx.x) * CHUNK;
 }
 
-/* x = p[i .. i+8), zeros from n on. */
+/* x = p[i .. i+CHUNK), zeros from n on. */
 template <typename T>
 static __device__ inline void chunk_load(float x[CHUNK], const T *p, int64_t i, int64_t n, bool aligned) {
     if (aligned && i + CHUNK <= n) {
+        chunk_t<T> v = *reinterpret_cast<const chunk_t<T> *>(p + i);
 #pragma unroll
-        for (int part = 0; part < CHUNK; part += vec_t<T>::N) {
-            vec_t<T> v = vec_load(p + i + part);
-#pragma unroll
-            for (int j = 0; j < vec_t<T>::N; j++) x[part + j] = to_float(v.x[j]);
-        }
+        for (int j = 0; j < CHUNK; j++) x[j] = to_float(v.x[j]);
         return;
     }
 #pragma unroll
@@ -37,13 +39,10 @@ static __device__ inline void chunk_load(float x[CHUNK], const T *p, int64_t i, 
 template <typename T>
 static __device__ inline void chunk_store(T *p, const float x[CHUNK], int64_t i, int64_t n, bool aligned) {
     if (aligned && i + CHUNK <= n) {
+        chunk_t<T> v;
 #pragma unroll
-        for (int part = 0; part < CHUNK; part += vec_t<T>::N) {
-            vec_t<T> v;
-#pragma unroll
-            for (int j = 0; j < vec_t<T>::N; j++) v.x[j] = from_float<T>(x[part + j]);
-            vec_store(p + i + part, v);
-        }
+        for (int j = 0; j < CHUNK; j++) v.x[j] = from_float<T>(x[j]);
+        *reinterpret_cast<chunk_t<T> *>(p + i) = v;
         return;
     }
 #pragma unroll

@@ -6,6 +6,7 @@
  * hundreds of shapes at most, a bucket's and a text length's. Splits of the inner dimension add partial sums of the
  * compute type in a fixed order, so that equal inputs give equal bits. */
 #include "kernels/cuda/cuda_linear.cuh"
+#include "kernels/cuda/cuda_rows.cuh"
 
 #include <cublasLt.h>
 #include <float.h>
@@ -244,45 +245,70 @@ static void linear_bwd_x_add(kernels_t *k, act_t *dx, const act_t *dy, const act
 /* ---- the bias's gradient: db[n_out] += sum over R of dy. Not cuBLASLt's epilogue, which overwrites and rounds. ----
  */
 
-enum { COLUMN_THREADS = 128, COLUMN_PARTS = 64, COLUMN_ROWS = 64 };
+enum { COLUMN_PARTS = 128, COLUMN_ROWS = 64, COLUMN_AT_ONCE = 8, FILL_THREADS = 128 };
 
-/* partial[part, column] = sum of dy[rows of the part, column]: grid (n_out / 128, parts of at least 64 rows), a thread
- * a column, so that a warp reads a line. Reads dy once, the least possible, and writes at most a 64th of it. */
+/* partial[part, column] = sum of dy[rows of the part, column]: grid (tiles of a row, parts of at least 64 rows), a
+ * thread a chunk of columns, eight rows of it under way. Reads dy once, the least possible, and writes at most a 64th
+ * of it. */
 template <typename T>
-__global__ void column_partials_kernel(float *partial, const T *dy, int64_t R, int64_t n_out, int64_t rows) {
-    int64_t column = (int64_t)blockIdx.x * COLUMN_THREADS + threadIdx.x, first = blockIdx.y * rows;
+__global__ void __launch_bounds__(ROW_THREADS)
+    column_partials_kernel(float *partial, const T *dy, int64_t R, int64_t n_out, int64_t rows, bool vec) {
+    int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * CHUNK, first = blockIdx.y * rows;
     int64_t end = first + rows < R ? first + rows : R;
-    if (column >= n_out) return;
-    float sum = 0;
-    for (int64_t r = first; r < end; r++) sum += to_float(dy[r * n_out + column]);
-    partial[blockIdx.y * n_out + column] = sum;
+    float sum[CHUNK] = {}, x[CHUNK];
+    if (i >= n_out) return;
+    for (int64_t r = first; r < end; r += COLUMN_AT_ONCE) {
+        raw_t<T> raw[COLUMN_AT_ONCE];
+#pragma unroll
+        for (int a = 0; a < COLUMN_AT_ONCE; a++) /* a row of no elements is zeros */
+            raw[a] = raw_load(dy + (r + a) * n_out, i, r + a < end ? n_out : 0, vec);
+#pragma unroll
+        for (int a = 0; a < COLUMN_AT_ONCE; a++) {
+            raw_floats(x, raw[a]);
+#pragma unroll
+            for (int j = 0; j < CHUNK; j++) sum[j] += x[j];
+        }
+    }
+    chunk_store(partial + blockIdx.y * n_out, sum, i, n_out, vec);
 }
 
-/* db[column] += sum of the parts, in order. */
-__global__ void column_sums_kernel(float *db, const float *partial, int64_t n_out, int parts) {
-    int64_t column = (int64_t)blockIdx.x * COLUMN_THREADS + threadIdx.x;
-    if (column >= n_out) return;
-    float sum = 0;
-    for (int i = 0; i < parts; i++) sum += partial[i * n_out + column];
-    db[column] += sum;
+/* db[column] += sum of the parts. */
+__global__ void column_sums_kernel(float *db, const float *partial, int64_t n_out, int64_t parts) {
+    int64_t column = (int64_t)blockIdx.x * WARP + threadIdx.x;
+    float sum = piece_sum(partial, parts, n_out, column, n_out);
+    if (threadIdx.y == 0 && column < n_out) db[column] += sum;
 }
 
 template <typename T> static void add_column_sums(kernels_t *k, float *db, const T *dy, int64_t R, int64_t n_out) {
     int64_t rows = (R + COLUMN_PARTS - 1) / COLUMN_PARTS;
     if (rows < COLUMN_ROWS) rows = COLUMN_ROWS;
-    unsigned parts = cuda_blocks(R, rows), blocks = cuda_blocks(n_out, COLUMN_THREADS);
+    unsigned parts = cuda_blocks(R, rows);
     float *partial = cuda_scratch(k, parts * n_out);
     if (!partial) return;
-    LAUNCH(k, (column_partials_kernel<T>), dim3(blocks, parts), COLUMN_THREADS, 0, partial, dy, R, n_out, rows);
-    LAUNCH(k, column_sums_kernel, blocks, COLUMN_THREADS, 0, db, partial, n_out, (int)parts);
+    LAUNCH(k, (column_partials_kernel<T>), dim3(row_tiles(n_out), parts), row_threads(n_out), 0, partial, dy, R, n_out,
+           rows, rows_aligned(dy, n_out, n_out));
+    LAUNCH(k, column_sums_kernel, sum_grid(n_out, 1), sum_block(), 0, db, partial, n_out, (int64_t)parts);
+}
+
+template <typename T>
+static void bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
+                  int64_t n_in, bool adds) {
+    cuda_product_t p = {true, false, adds, true, n_out, n_in, R, n_out, n_in, n_in};
+    cuda_product(k, &p, 1, dy, x, NULL, dw);
+    if (db && R) add_column_sums(k, db, (const T *)dy, R, n_out);
 }
 
 template <typename T>
 static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
                          int64_t n_in) {
-    cuda_product_t p = {true, false, true, true, n_out, n_in, R, n_out, n_in, n_in};
-    cuda_product(k, &p, 1, dy, x, NULL, dw);
-    if (db && R) add_column_sums(k, db, (const T *)dy, R, n_out);
+    bwd_w<T>(k, dw, db, dy, x, R, n_out, n_in, true);
+}
+
+template <typename T>
+static void linear_bwd_w_first(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R,
+                               int64_t n_out, int64_t n_in) {
+    if (R == 0) k->zero(k, dw, sizeof(float) * (size_t)(n_out * n_in));
+    bwd_w<T>(k, dw, db, dy, x, R, n_out, n_in, false);
 }
 
 /* ---- the record ---- */
@@ -310,16 +336,16 @@ static double trace_flop(const kernels_t *k) {
 
 /* Values between -0.1 and 0.15: zeros would let the device run cooler, and faster, than a step does. */
 template <typename T> __global__ void fill_kernel(T *x, int64_t n) {
-    int64_t i = (int64_t)blockIdx.x * COLUMN_THREADS + threadIdx.x;
+    int64_t i = (int64_t)blockIdx.x * FILL_THREADS + threadIdx.x;
     if (i < n) x[i] = from_float<T>((float)(i % 251) * 0x1p-10f - 0.1f);
 }
 
 static void fill(kernels_t *k, void *x, int64_t n) {
-    unsigned blocks = cuda_blocks(n, COLUMN_THREADS);
+    unsigned blocks = cuda_blocks(n, FILL_THREADS);
     if (cuda_context(k)->f32)
-        LAUNCH(k, (fill_kernel<float>), blocks, COLUMN_THREADS, 0, (float *)x, n);
+        LAUNCH(k, (fill_kernel<float>), blocks, FILL_THREADS, 0, (float *)x, n);
     else
-        LAUNCH(k, (fill_kernel<__nv_bfloat16>), blocks, COLUMN_THREADS, 0, (__nv_bfloat16 *)x, n);
+        LAUNCH(k, (fill_kernel<__nv_bfloat16>), blocks, FILL_THREADS, 0, (__nv_bfloat16 *)x, n);
 }
 
 /* Room for every operand of some products. */
@@ -435,6 +461,7 @@ void cuda_fill_linear(kernels_t *k, bool f32) {
     k->linear_bwd_x = linear_bwd_x;
     k->linear_bwd_x_add = linear_bwd_x_add;
     k->linear_bwd_w = f32 ? linear_bwd_w<float> : linear_bwd_w<__nv_bfloat16>;
+    k->linear_bwd_w_first = f32 ? linear_bwd_w_first<float> : linear_bwd_w_first<__nv_bfloat16>;
     k->trace_begin = trace_begin;
     k->trace_continue = trace_continue;
     k->trace_end = trace_end;

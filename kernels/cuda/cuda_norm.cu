@@ -5,12 +5,14 @@
  *   backward  g = dy f,  dx = s (g - mean(g) [layer] - xh mean(g xh)),
  *             dshift_b = sum_l dy,  P_b = sum_l dy xh,  dscale_b = w P_b,  dw = sum_b (1 + scale_b) P_b.
  *
- * A row is held in the registers of one block, CHUNKS chunks a thread, so that every activation is read and written
- * once: a row of D <= THREADS * CHUNKS * CHUNK. Threads and chunks are chosen by D, the smallest that hold it. */
+ * A row is held in registers, CHUNKS chunks a thread, so that every activation is read and written once. Forward gives
+ * a row to a warp, which needs no barrier and has CHUNKS loads under way; backward, which holds four rows and two sums,
+ * gives it to a block, and loads the next row before it adds up this one. Threads and chunks are chosen by D, the
+ * fewest that hold it. */
 #include "kernels/cuda/cuda_rows.cuh"
 
 enum norm_kind { RMS, RMS_MOD, LAYER_MOD };
-enum { MOST_THREADS = 256, MOST_CHUNKS = 2, MOST_WIDTH = MOST_THREADS * MOST_CHUNKS * CHUNK };
+enum { MOST_WIDTH = 4096, FWD_WARPS = 4 };
 
 /* What forward and backward have in common. Backward's y is dy. */
 template <typename act> struct norm_t {
@@ -36,80 +38,104 @@ __device__ inline void factor_load(float *f, const norm_t<act> &o, int64_t b, in
 }
 
 template <int THREADS> __device__ inline int64_t chunk_column(int c) {
-    return ((int64_t)c * THREADS + threadIdx.x) * CHUNK;
+    return ((int64_t)c * THREADS + threadIdx.x % THREADS) * CHUNK;
 }
 
-/* Grid: the rows. Bytes an element: x and y, 2 act; w and the modulation come from L2 after a sample's first row. */
-template <norm_kind KIND, typename act, int THREADS, int CHUNKS>
-__global__ void __launch_bounds__(THREADS) norm_fwd_kernel(norm_t<act> o, float eps) {
-    __shared__ float shared[THREADS / WARP];
-    int64_t r = blockIdx.x, b = KIND == RMS ? 0 : r / o.L;
-    float x[CHUNKS][CHUNK], mean = 0, square = 0;
+/* A warp a row. Bytes an element: x and y, 2 act; w and the modulation come from L2 after a sample's first row. */
+template <norm_kind KIND, typename act, int CHUNKS>
+__global__ void __launch_bounds__(FWD_WARPS *WARP) norm_fwd_kernel(norm_t<act> o, uint32_t R, float eps) {
+    uint32_t row = blockIdx.x * FWD_WARPS + threadIdx.x / WARP, b = KIND == RMS ? 0 : row / (uint32_t)o.L;
+    int64_t r = row;
+    raw_t<act> raw[CHUNKS];
+    float x[CHUNK], mean = 0, square = 0;
+    if (row >= R) return; /* the whole warp */
 #pragma unroll
-    for (int c = 0; c < CHUNKS; c++) chunk_load(x[c], o.x + r * o.D, chunk_column<THREADS>(c), o.D, o.vec);
-    if (KIND == LAYER_MOD) {
+    for (int c = 0; c < CHUNKS; c++) raw[c] = raw_load(o.x + r * o.D, chunk_column<WARP>(c), o.D, o.vec);
 #pragma unroll
-        for (int i = 0; i < CHUNKS * CHUNK; i++) mean += x[i / CHUNK][i % CHUNK];
-        mean = block_sum<THREADS>(mean, shared) / (float)o.D;
+    for (int c = 0; c < CHUNKS && KIND == LAYER_MOD; c++) {
+        raw_floats(x, raw[c]);
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++) mean += x[j];
     }
+    if (KIND == LAYER_MOD) mean = warp_sum(mean) / (float)o.D;
 #pragma unroll
-    for (int i = 0; i < CHUNKS * CHUNK; i++) {
-        bool inside = KIND != LAYER_MOD || chunk_column<THREADS>(i / CHUNK) + i % CHUNK < o.D;
-        float d = inside ? x[i / CHUNK][i % CHUNK] - mean : 0.0f;
-        square += d * d;
+    for (int c = 0; c < CHUNKS; c++) {
+        raw_floats(x, raw[c]);
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++) {
+            bool inside = KIND != LAYER_MOD || chunk_column<WARP>(c) + j < o.D;
+            float d = inside ? x[j] - mean : 0.0f;
+            square += d * d;
+        }
     }
-    float s = 1.0f / sqrtf(block_sum<THREADS>(square, shared) / (float)o.D + eps);
-    if (threadIdx.x == 0) {
+    float s = 1.0f / sqrtf(warp_sum(square) / (float)o.D + eps);
+    if (threadIdx.x % WARP == 0) {
         if (KIND == LAYER_MOD) o.stats[2 * r] = mean;
         o.stats[KIND == LAYER_MOD ? 2 * r + 1 : r] = s;
     }
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-        int64_t i = chunk_column<THREADS>(c);
+        int64_t i = chunk_column<WARP>(c);
         float f[CHUNK], y[CHUNK], shift[CHUNK] = {0};
         if (i >= o.D) break;
         factor_load<KIND>(f, o, b, i);
         if (KIND != RMS) chunk_load(shift, (const act *)o.shift.row(b), i, o.D, o.vec);
+        raw_floats(x, raw[c]);
 #pragma unroll
-        for (int j = 0; j < CHUNK; j++) y[j] = (x[c][j] - mean) * s * f[j] + shift[j];
+        for (int j = 0; j < CHUNK; j++) y[j] = (x[j] - mean) * s * f[j] + shift[j];
         chunk_store(o.y.row(r), y, i, o.D, o.vec);
+    }
+}
+
+/* What backward reads of a row. */
+template <typename act, int CHUNKS> struct norm_row_t {
+    raw_t<act> x[CHUNKS], dy[CHUNKS], dx[CHUNKS];
+    float mean, s;
+};
+
+template <norm_kind KIND, typename act, int THREADS, int CHUNKS>
+__device__ inline void norm_row_load(norm_row_t<act, CHUNKS> *row, const norm_t<act> &o, const act *dx, int64_t r) {
+    row->mean = KIND == LAYER_MOD ? o.stats[2 * r] : 0.0f;
+    row->s = o.stats[KIND == LAYER_MOD ? 2 * r + 1 : r];
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        int64_t i = chunk_column<THREADS>(c);
+        row->x[c] = raw_load(o.x + r * o.D, i, o.D, o.vec);
+        row->dy[c] = raw_load((const act *)o.y.row(r), i, o.D, o.vec);
+        if (KIND == RMS_MOD) row->dx[c] = raw_load(dx + r * o.D, i, o.D, o.vec);
     }
 }
 
 /* One row of backward: dx, and adds to the thread's sums. */
 template <norm_kind KIND, typename act, int THREADS, int CHUNKS>
 __device__ inline void norm_row_bwd(float (*sum_dy)[CHUNK], float (*sum_dy_xh)[CHUNK], const float (*f)[CHUNK],
-                                    const norm_t<act> &o, act *dx_all, int64_t r, float *shared) {
-    float xh[CHUNKS][CHUNK], g[CHUNKS][CHUNK], dx[CHUNKS][CHUNK], dot = 0, sum_g = 0;
-    float mean = KIND == LAYER_MOD ? o.stats[2 * r] : 0.0f, s = o.stats[KIND == LAYER_MOD ? 2 * r + 1 : r];
+                                    const norm_t<act> &o, const norm_row_t<act, CHUNKS> &row, act *dx, float *shared) {
+    float xh[CHUNKS][CHUNK], g[CHUNKS][CHUNK], dot = 0, sum_g = 0;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-        int64_t i = chunk_column<THREADS>(c);
-        chunk_load(xh[c], o.x + r * o.D, i, o.D, o.vec);
-        chunk_load(g[c], (const act *)o.y.row(r), i, o.D, o.vec);
-        if (KIND == RMS_MOD) chunk_load(dx[c], (const act *)dx_all + r * o.D, i, o.D, o.vec);
-    }
+        raw_floats(xh[c], row.x[c]);
+        raw_floats(g[c], row.dy[c]);
 #pragma unroll
-    for (int i = 0; i < CHUNKS * CHUNK; i++) {
-        int c = i / CHUNK, j = i % CHUNK;
-        float dy = g[c][j]; /* zero behind the row's end, and so is all that is summed */
-        xh[c][j] = (xh[c][j] - mean) * s;
-        sum_dy[c][j] += dy;
-        sum_dy_xh[c][j] += dy * xh[c][j];
-        g[c][j] = dy * f[c][j];
-        dot += g[c][j] * xh[c][j];
-        sum_g += g[c][j];
+        for (int j = 0; j < CHUNK; j++) {
+            float dy = g[c][j]; /* zero behind the row's end, and so is all that is summed */
+            xh[c][j] = (xh[c][j] - row.mean) * row.s;
+            sum_dy[c][j] += dy;
+            sum_dy_xh[c][j] += dy * xh[c][j];
+            g[c][j] = dy * f[c][j];
+            dot += g[c][j] * xh[c][j];
+            sum_g += g[c][j];
+        }
     }
-    if (KIND == RMS && !dx_all) return;
+    if (KIND == RMS && !dx) return;
     dot = block_sum<THREADS>(dot, shared) / (float)o.D;
     sum_g = KIND == LAYER_MOD ? block_sum<THREADS>(sum_g, shared) / (float)o.D : 0.0f;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-        float out[CHUNK];
+        float out[CHUNK], before[CHUNK] = {0};
+        if (KIND == RMS_MOD) raw_floats(before, row.dx[c]);
 #pragma unroll
-        for (int j = 0; j < CHUNK; j++)
-            out[j] = s * (g[c][j] - sum_g - xh[c][j] * dot) + (KIND == RMS_MOD ? dx[c][j] : 0.0f);
-        chunk_store(dx_all + r * o.D, out, chunk_column<THREADS>(c), o.D, o.vec);
+        for (int j = 0; j < CHUNK; j++) out[j] = row.s * (g[c][j] - sum_g - xh[c][j] * dot) + before[j];
+        chunk_store(dx, out, chunk_column<THREADS>(c), o.D, o.vec);
     }
 }
 
@@ -117,10 +143,13 @@ __device__ inline void norm_row_bwd(float (*sum_dy)[CHUNK], float (*sum_dy_xh)[C
  * of dy xh; of the latter alone, [n_pieces, D], for RMS. Bytes an element: x, dy, dx, 3 act (4 where dx is added to),
  * and 4 * 2 / PIECE_ROWS for partial. */
 template <norm_kind KIND, typename act, int THREADS, int CHUNKS>
-__global__ void __launch_bounds__(THREADS) norm_bwd_kernel(float *partial, act *dx, norm_t<act> o, int64_t n_pieces) {
+__global__ void __launch_bounds__(THREADS) norm_bwd_kernel(float *partial, act *dx, norm_t<act> o, uint32_t n_pieces) {
     __shared__ float shared[THREADS / WARP];
-    int64_t b = blockIdx.x / n_pieces, first = blockIdx.x % n_pieces * PIECE_ROWS;
+    uint32_t b = blockIdx.x / n_pieces;
+    int64_t first = (int64_t)(blockIdx.x % n_pieces) * PIECE_ROWS;
     int64_t last = first + PIECE_ROWS < o.L ? first + PIECE_ROWS : o.L;
+    norm_row_t<act, CHUNKS> row, next = {};
+    if (first < last) norm_row_load<KIND, act, THREADS, CHUNKS>(&next, o, dx, b * o.L + first);
     float sum_dy[CHUNKS][CHUNK] = {}, sum_dy_xh[CHUNKS][CHUNK] = {}, f[CHUNKS][CHUNK];
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
@@ -131,8 +160,11 @@ __global__ void __launch_bounds__(THREADS) norm_bwd_kernel(float *partial, act *
         else
             factor_load<KIND>(f[c], o, b, i);
     }
-    for (int64_t l = first; l < last; l++)
-        norm_row_bwd<KIND, act, THREADS, CHUNKS>(sum_dy, sum_dy_xh, f, o, dx, b * o.L + l, shared);
+    for (int64_t r = b * o.L + first; r < b * o.L + last; r++) {
+        row = next;
+        if (r + 1 < b * o.L + last) norm_row_load<KIND, act, THREADS, CHUNKS>(&next, o, dx, r + 1);
+        norm_row_bwd<KIND, act, THREADS, CHUNKS>(sum_dy, sum_dy_xh, f, o, row, dx ? dx + r * o.D : NULL, shared);
+    }
     float *sums = partial + (int64_t)blockIdx.x * (KIND == RMS ? 1 : 2) * o.D;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
@@ -184,23 +216,35 @@ static bool width_held(kernels_t *k, int64_t D) {
 template <norm_kind KIND, typename act>
 static void launch_fwd(kernels_t *k, const norm_t<act> &o, int64_t R, float eps) {
     if (!width_held(k, o.D)) return;
-    if (o.D <= 128 * CHUNK)
-        LAUNCH(k, (norm_fwd_kernel<KIND, act, 128, 1>), (unsigned)R, 128, 0, o, eps);
-    else if (o.D <= 256 * CHUNK)
-        LAUNCH(k, (norm_fwd_kernel<KIND, act, 256, 1>), (unsigned)R, 256, 0, o, eps);
+    unsigned grid = cuda_blocks(R, FWD_WARPS);
+    if (o.D <= 2 * WARP * CHUNK)
+        LAUNCH(k, (norm_fwd_kernel<KIND, act, 2>), grid, FWD_WARPS * WARP, 0, o, (uint32_t)R, eps);
+    else if (o.D <= 6 * WARP * CHUNK)
+        LAUNCH(k, (norm_fwd_kernel<KIND, act, 6>), grid, FWD_WARPS * WARP, 0, o, (uint32_t)R, eps);
+    else if (o.D <= 12 * WARP * CHUNK)
+        LAUNCH(k, (norm_fwd_kernel<KIND, act, 12>), grid, FWD_WARPS * WARP, 0, o, (uint32_t)R, eps);
     else
-        LAUNCH(k, (norm_fwd_kernel<KIND, act, 256, 2>), (unsigned)R, 256, 0, o, eps);
+        LAUNCH(k, (norm_fwd_kernel<KIND, act, 16>), grid, FWD_WARPS * WARP, 0, o, (uint32_t)R, eps);
+}
+
+template <norm_kind KIND, typename act, int THREADS, int CHUNKS>
+static void launch_bwd_of(kernels_t *k, float *partial, act *dx, const norm_t<act> &o, int64_t B, int64_t n_pieces) {
+    LAUNCH(k, (norm_bwd_kernel<KIND, act, THREADS, CHUNKS>), (unsigned)(B * n_pieces), THREADS, 0, partial, dx, o,
+           (uint32_t)n_pieces);
 }
 
 template <norm_kind KIND, typename act>
 static void launch_bwd(kernels_t *k, float *partial, act *dx, const norm_t<act> &o, int64_t B, int64_t n_pieces) {
-    unsigned grid = (unsigned)(B * n_pieces);
     if (o.D <= 128 * CHUNK)
-        LAUNCH(k, (norm_bwd_kernel<KIND, act, 128, 1>), grid, 128, 0, partial, dx, o, n_pieces);
+        launch_bwd_of<KIND, act, 128, 1>(k, partial, dx, o, B, n_pieces);
+    else if (o.D <= 192 * CHUNK)
+        launch_bwd_of<KIND, act, 192, 1>(k, partial, dx, o, B, n_pieces);
     else if (o.D <= 256 * CHUNK)
-        LAUNCH(k, (norm_bwd_kernel<KIND, act, 256, 1>), grid, 256, 0, partial, dx, o, n_pieces);
+        launch_bwd_of<KIND, act, 256, 1>(k, partial, dx, o, B, n_pieces);
+    else if (o.D <= 2 * 192 * CHUNK)
+        launch_bwd_of<KIND, act, 192, 2>(k, partial, dx, o, B, n_pieces);
     else
-        LAUNCH(k, (norm_bwd_kernel<KIND, act, 256, 2>), grid, 256, 0, partial, dx, o, n_pieces);
+        launch_bwd_of<KIND, act, 256, 2>(k, partial, dx, o, B, n_pieces);
 }
 
 /* Backward of both modulated norms; w and dw NULL for layers. */

@@ -1,21 +1,24 @@
 /* The optimiser over flat buffers. All of it is bound by memory: each kernel reads and writes every element once, which
- * is the least possible, and has 256 threads of 8 elements a block, so that a bf16 chunk is one 16-byte access and a
- * float chunk two. */
+ * is the least possible. A thread has 4 neighbours of each buffer (cuda_chunk.cuh): AdamW's 64 to 80 bytes, all asked
+ * for before the first is used. */
 #include "kernels/cuda/cuda_chunk.cuh"
 
 /* ---- sums of squares: double partial sums in scratch, a fixed number of blocks, then one block over them ---- */
 
 enum { SUM_BLOCKS = 1024 };
 
-/* partial[block] = sum of x^2 over the block's chunks, a grid apart. Reads n elements. */
+/* partial[block] = sum of x^2 over the block's chunks, a grid apart, two of them under way at once. Reads n elements.
+ */
 template <typename T> __global__ void square_partials_kernel(double *partial, const T *x, int64_t n, bool aligned) {
     __shared__ double shared[CHUNK_THREADS / WARP];
     double sum = 0;
-    for (int64_t i = chunk_begin(); i < n; i += (int64_t)gridDim.x * CHUNK_BLOCK) {
-        float v[CHUNK];
-        chunk_load(v, x, i, n, aligned);
+    int64_t step = (int64_t)gridDim.x * CHUNK_BLOCK;
+    for (int64_t i = chunk_begin(); i < n; i += 2 * step) {
+        float v[2][CHUNK];
+        chunk_load(v[0], x, i, n, aligned);
+        chunk_load(v[1], x, i + step, n, aligned);
 #pragma unroll
-        for (int j = 0; j < CHUNK; j++) sum += (double)v[j] * (double)v[j];
+        for (int j = 0; j < 2 * CHUNK; j++) sum += (double)v[j / CHUNK][j % CHUNK] * (double)v[j / CHUNK][j % CHUNK];
     }
     sum = block_sum<CHUNK_THREADS>(sum, shared);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -64,18 +67,26 @@ static void judge(kernels_t *k, step_gate_t *gate, const double *sums, const ste
 /* ---- AdamW ---- */
 
 typedef struct {
-    float lr, beta1, beta2, eps, keep; /* keep = 1 - lr decay */
+    float lr, beta1, beta2, eps, keep; /* keep = 1 - lr weight_decay */
+    double decay;                      /* of the average */
 } adamw_step_t;
 
+/* average += (1 - decay) (master - average) */
+static __device__ inline void average_step(float average[CHUNK], const float master[CHUNK], float decay) {
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) average[j] += (1.0f - decay) * (master[j] - average[j]);
+}
+
 /* g' = scale g, m = b1 m + (1 - b1) g', v = b2 v + (1 - b2) g'^2, master = keep master - lr c1 m / (sqrt(c2 v) + eps).
- * Moves 28 bytes an element and the weight's own, which may be the master itself in float. */
-template <typename T>
-__global__ void adamw_kernel(float *master, T *weights, float *m, float *v, const float *g, const step_gate_t *gate,
-                             int64_t n, adamw_step_t o, bool aligned) {
+ * Moves 28 bytes an element and the weight's own, which may be the master itself in float; 8 more for an average. */
+template <typename T, bool AVERAGES>
+__global__ void adamw_kernel(float *master, T *weights, float *m, float *v, float *average, const float *g,
+                             const step_gate_t *gate, int64_t n, adamw_step_t o, bool aligned) {
     int64_t i = chunk_begin();
     if (i >= n || gate->verdict != STEP_TAKEN) return;
-    float x[CHUNK], mean[CHUNK], square[CHUNK], grad[CHUNK];
+    float x[CHUNK], mean[CHUNK], square[CHUNK], grad[CHUNK], a[CHUNK];
     float s = gate->scale, c1 = gate->correction1, c2 = gate->correction2;
+    if (AVERAGES) chunk_load(a, average, i, n, aligned);
     chunk_load(x, master, i, n, aligned);
     chunk_load(mean, m, i, n, aligned);
     chunk_load(square, v, i, n, aligned);
@@ -91,15 +102,23 @@ __global__ void adamw_kernel(float *master, T *weights, float *m, float *v, cons
     chunk_store(v, square, i, n, aligned);
     chunk_store(master, x, i, n, aligned);
     chunk_store(weights, x, i, n, aligned);
+    if (!AVERAGES) return;
+    average_step(a, x, step_gate_decay(gate, o.decay));
+    chunk_store(average, a, i, n, aligned);
 }
 
 template <typename T>
 static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
                   const step_gate_t *gate, int64_t n, const adamw_t *o) {
-    adamw_step_t step = {o->lr, o->beta1, o->beta2, o->eps, 1.0f - o->lr * o->weight_decay};
-    bool aligned = vec_aligned(master) && vec_aligned(weights) && vec_aligned(m) && vec_aligned(v) && vec_aligned(g);
-    LAUNCH(k, (adamw_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, m, v, g, gate, n, step,
-           aligned);
+    adamw_step_t step = {o->lr, o->beta1, o->beta2, o->eps, 1.0f - o->lr * o->weight_decay, o->average_decay};
+    bool aligned = vec_aligned(master) && vec_aligned(weights) && vec_aligned(m) && vec_aligned(v) && vec_aligned(g) &&
+                   vec_aligned(o->average);
+    if (o->average)
+        LAUNCH(k, (adamw_kernel<T, true>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, m, v, o->average, g,
+               gate, n, step, aligned);
+    else
+        LAUNCH(k, (adamw_kernel<T, false>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, m, v, o->average,
+               g, gate, n, step, aligned);
 }
 
 /* average += (1 - d) (master - average): 12 bytes an element. */
@@ -107,11 +126,10 @@ __global__ void ema_kernel(float *average, const float *master, const step_gate_
                            bool aligned) {
     int64_t i = chunk_begin();
     if (i >= n || gate->verdict != STEP_TAKEN) return;
-    float a[CHUNK], x[CHUNK], d = (float)(decay < gate->ramp ? decay : gate->ramp);
+    float a[CHUNK], x[CHUNK];
     chunk_load(a, average, i, n, aligned);
     chunk_load(x, master, i, n, aligned);
-#pragma unroll
-    for (int j = 0; j < CHUNK; j++) a[j] += (1.0f - d) * (x[j] - a[j]);
+    average_step(a, x, step_gate_decay(gate, decay));
     chunk_store(average, a, i, n, aligned);
 }
 

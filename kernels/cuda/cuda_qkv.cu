@@ -1,14 +1,16 @@
 /* Split of a joint projection into heads, with RMS norm and rotation of queries and keys, and back.
  *
  * A vector is K neighbours of qkv [B, L, 3, H, K]: one head of one token, of one part (q, k or v). LANES lanes of a
- * warp share one, each with chunks of C elements: 16 bytes where K is made of 8, 16 or 32 such chunks and all is
- * aligned (heads of 64, 128, 256 in bf16), else a pair. Rows are read once more from the L1 cache instead of being
- * held, so that one kernel does for every K. */
+ * warp share the three of a head, each with CHUNKS chunks of C elements of each: one of 16 bytes where K is made of 8,
+ * 16 or 32 such chunks and all is aligned (heads of 64, 128, 256 in bf16), else pairs. All that a thread reads, it asks
+ * for before it uses the first: 48 bytes forward, 80 backward. */
 #include "kernels/cuda/cuda_kernels.cuh"
 
 enum {
     QKV_THREADS = 256,
     QKV_PIECES = 512, /* at most so many partial sums of a weight's gradient */
+    PAIR_CHUNKS = 4,
+    QKV_MOST_K = 2 * WARP * PAIR_CHUNKS,
     SUM_COLUMNS = 32,
     SUM_ROWS = 32
 };
@@ -19,38 +21,66 @@ typedef struct {
     float eps;
 } qkv_shape_t;
 
-/* Where vector i of a part is in qkv, in [B, H, S, K], and its token's angles. */
+/* Where vector i of q is in qkv, of each part in [B, H, S, K], and its token's angles. */
 typedef struct {
     int64_t qkv, head, rope;
 } qkv_place_t;
 
-__device__ inline qkv_place_t qkv_place(const qkv_shape_t &s, uint32_t i, int part) {
+__device__ inline qkv_place_t qkv_place(const qkv_shape_t &s, uint32_t i) {
     uint32_t H = (uint32_t)s.H, L = (uint32_t)s.L, token = i / H, h = i % H, b = token / L, l = token % L;
-    return {(((int64_t)token * 3 + part) * H + h) * s.K, (((int64_t)b * H + h) * s.S + s.first + l) * s.K, l * s.K};
+    return {((int64_t)token * 3 * H + h) * s.K, (((int64_t)b * H + h) * s.S + s.first + l) * s.K, l * s.K};
 }
 
-template <typename T, int C> __device__ inline void chunk_load(float *x, const T *p) {
-    if constexpr (C == vec_t<T>::N) {
-        vec_t<T> v = vec_load(p);
-#pragma unroll
-        for (int j = 0; j < C; j++) x[j] = to_float(v.x[j]);
-    } else {
-#pragma unroll
-        for (int j = 0; j < C; j++) x[j] = to_float(p[j]);
-    }
-}
+template <typename T, int C> struct alignas(C == vec_t<T>::N ? 16 : sizeof(T)) raw_t { T x[C]; };
 
-template <typename T, int C> __device__ inline void chunk_store(T *p, const float *x) {
-    if constexpr (C == vec_t<T>::N) {
-        vec_t<T> v;
+/* The thread's chunks of a vector; zeros behind its end. */
+template <typename T, int C, int LANES, int CHUNKS> struct chunks_t {
+    raw_t<T, C> at[CHUNKS];
+
+    static __device__ int64_t column(int c) { return ((int64_t)c * LANES + threadIdx.x % LANES) * C; }
+    /* Chunks of 16 bytes share K out to the last element. */
+    static __device__ bool holds(int c, int64_t K) { return C == vec_t<T>::N || column(c) < K; }
+
+    __device__ void load(const T *p, int64_t K) {
 #pragma unroll
-        for (int j = 0; j < C; j++) v.x[j] = from_float<T>(x[j]);
-        vec_store(p, v);
-    } else {
+        for (int c = 0; c < CHUNKS; c++) {
+            if (holds(c, K)) {
+                at[c] = *reinterpret_cast<const raw_t<T, C> *>(p + column(c));
+                continue;
+            }
 #pragma unroll
-        for (int j = 0; j < C; j++) p[j] = from_float<T>(x[j]);
+            for (int j = 0; j < C; j++) at[c].x[j] = from_float<T>(0);
+        }
     }
-}
+    __device__ void store(T *p, int64_t K) const {
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++)
+            if (holds(c, K)) *reinterpret_cast<raw_t<T, C> *>(p + column(c)) = at[c];
+    }
+};
+
+/* Cosines and sines of the same elements, by pairs. */
+template <typename T, int C, int LANES, int CHUNKS> struct angles_t {
+    float at[CHUNKS][C];
+
+    __device__ void load(const float *p, int64_t K) {
+        typedef chunks_t<T, C, LANES, CHUNKS> chunks;
+        enum { N = C == vec_t<T>::N ? vec_t<float>::N : 1 };
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+            for (int j = 0; j < C; j += N) {
+                const float *from = p + chunks::column(c) + j;
+                vec_t<float> v = {};
+                if (N > 1)
+                    v = vec_load(from);
+                else if (chunks::holds(c, K))
+                    v.x[0] = *from;
+#pragma unroll
+                for (int e = 0; e < N; e++) at[c][j + e] = v.x[e];
+            }
+    }
+};
 
 /* Over the LANES lanes of a vector; all lanes of the warp call. */
 template <int LANES> __device__ inline float lanes_sum(float x) {
@@ -59,127 +89,128 @@ template <int LANES> __device__ inline float lanes_sum(float x) {
     return x;
 }
 
-/* 1 / rms(x), x [K]; where `valid` is false, of nothing. */
-template <typename T, int C, int LANES>
-__device__ inline float inverse_rms(const T *x, int64_t K, float eps, bool valid) {
+template <typename T, int C, int LANES, int CHUNKS>
+__device__ inline float inverse_rms(const chunks_t<T, C, LANES, CHUNKS> &x, int64_t K, float eps) {
     float square = 0;
-    for (int64_t i = threadIdx.x % LANES * C; valid && i < K; i += LANES * C) {
-        float a[C];
-        chunk_load<T, C>(a, x + i);
 #pragma unroll
-        for (int j = 0; j < C; j++) square += a[j] * a[j];
-    }
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+        for (int j = 0; j < C; j++) square += to_float(x.at[c].x[j]) * to_float(x.at[c].x[j]);
     return 1.0f / sqrtf(lanes_sum<LANES>(square) / (float)K + eps);
 }
 
-/* out = rotate(x / rms(x) * w) for q and k, out = x for v. A grid of (vectors, 3 parts). Moves each element of qkv in
- * and out once, the least possible; w and the angles, which heads share, come from the caches. */
-template <typename T, int C, int LANES>
-__global__ void qkv_fwd_kernel(T *q, T *key, T *v, const T *qkv, const T *wq, const T *wk, const float *rope,
-                               qkv_shape_t s) {
-    int part = (int)blockIdx.y;
+/* x = rotate(x * scale * w) */
+template <typename T, int C, int LANES, int CHUNKS>
+__device__ inline void rotate(chunks_t<T, C, LANES, CHUNKS> *x, float scale, const chunks_t<T, C, LANES, CHUNKS> &w,
+                              const angles_t<T, C, LANES, CHUNKS> &angle) {
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+#pragma unroll
+        for (int j = 0; j < C; j += 2) {
+            float a0 = to_float(x->at[c].x[j]) * scale * to_float(w.at[c].x[j]),
+                  a1 = to_float(x->at[c].x[j + 1]) * scale * to_float(w.at[c].x[j + 1]);
+            x->at[c].x[j] = from_float<T>(a0 * angle.at[c][j] - a1 * angle.at[c][j + 1]);
+            x->at[c].x[j + 1] = from_float<T>(a0 * angle.at[c][j + 1] + a1 * angle.at[c][j]);
+        }
+    }
+}
+
+/* q and key = rotate(x / rms(x) * w), v = x. A group of lanes a head of a token. Moves each element of qkv in and out
+ * once, the least possible; w and the angles, which heads share, come from the caches. */
+template <typename T, int C, int LANES, int CHUNKS>
+__global__ void __launch_bounds__(QKV_THREADS)
+    qkv_fwd_kernel(T *q, T *key, T *v, const T *qkv, const T *wq, const T *wk, const float *rope, qkv_shape_t s) {
     uint32_t vector = blockIdx.x * (QKV_THREADS / LANES) + threadIdx.x / LANES;
     bool valid = vector < s.n;
-    qkv_place_t at = qkv_place(s, valid ? vector : 0, part);
-    const T *x = qkv + at.qkv, *w = part == 0 ? wq : wk;
-    T *out = (part == 0 ? q : part == 1 ? key : v) + at.head;
-    float scale = part == 2 ? 1.0f : inverse_rms<T, C, LANES>(x, s.K, s.eps, valid);
-    for (int64_t i = threadIdx.x % LANES * C; valid && i < s.K; i += LANES * C) {
-        float a[C], y[C];
-        chunk_load<T, C>(a, x + i);
-        if (part < 2) {
-            chunk_load<T, C>(y, w + i);
+    qkv_place_t at = qkv_place(s, valid ? vector : 0);
+    chunks_t<T, C, LANES, CHUNKS> x[3], w[2];
+    angles_t<T, C, LANES, CHUNKS> angle;
 #pragma unroll
-            for (int j = 0; j < C; j += 2) {
-                float a0 = a[j] * scale * y[j], a1 = a[j + 1] * scale * y[j + 1], c = rope[at.rope + i + j],
-                      d = rope[at.rope + i + j + 1];
-                a[j] = a0 * c - a1 * d;
-                a[j + 1] = a0 * d + a1 * c;
-            }
+    for (int part = 0; part < 3; part++) x[part].load(qkv + at.qkv + part * s.H * s.K, s.K);
+    angle.load(rope + at.rope, s.K);
+    w[0].load(wq, s.K);
+    w[1].load(wk, s.K);
+#pragma unroll
+    for (int part = 0; part < 2; part++) rotate(&x[part], inverse_rms(x[part], s.K, s.eps), w[part], angle);
+    if (!valid) return;
+    x[0].store(q + at.head, s.K);
+    x[1].store(key + at.head, s.K);
+    x[2].store(v + at.head, s.K);
+}
+
+/* One vector of q or k: dn = unrotated d, n = x / rms(x); d becomes dx = (dn w - n mean(dn w n)) / rms(x); adds dn n to
+ * `sums` where valid. */
+template <typename T, int C, int LANES, int CHUNKS>
+__device__ inline void vector_bwd(chunks_t<T, C, LANES, CHUNKS> *d, float (*sums)[C],
+                                  const chunks_t<T, C, LANES, CHUNKS> &x, const chunks_t<T, C, LANES, CHUNKS> &w,
+                                  const angles_t<T, C, LANES, CHUNKS> &angle, int64_t K, float eps, bool valid) {
+    float scale = inverse_rms(x, K, eps), dot = 0, dn[CHUNKS][C];
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+#pragma unroll
+        for (int j = 0; j < C; j += 2) {
+            float d0 = to_float(d->at[c].x[j]), d1 = to_float(d->at[c].x[j + 1]), cosine = angle.at[c][j],
+                  sine = angle.at[c][j + 1];
+            dn[c][j] = d0 * cosine + d1 * sine;
+            dn[c][j + 1] = d1 * cosine - d0 * sine;
         }
-        chunk_store<T, C>(out + i, a);
-    }
-}
-
-/* The gradient before the rotation. */
-template <typename T, int C> __device__ inline void unrotated(float *dn, const T *dout, const float *rope) {
-    chunk_load<T, C>(dn, dout);
-#pragma unroll
-    for (int j = 0; j < C; j += 2) {
-        float a = dn[j], b = dn[j + 1], c = rope[j], d = rope[j + 1];
-        dn[j] = a * c + b * d;
-        dn[j + 1] = b * c - a * d;
-    }
-}
-
-/* One vector of q or k: dn = unrotated dout, n = x / rms(x); dx = (dn w - n mean(dn w n)) / rms(x); adds dn n to
- * `sums`, where a thread has every QKV_THREADS-th float to itself. */
-template <typename T, int C, int LANES>
-__device__ inline void vector_bwd(T *dx, float *sums, const T *dout, const T *x, const T *w, const float *rope,
-                                  int64_t K, float eps, bool valid) {
-    float scale = inverse_rms<T, C, LANES>(x, K, eps, valid), dot = 0;
-    int64_t first = threadIdx.x % LANES * C;
-    for (int64_t i = first; valid && i < K; i += LANES * C, sums += C * QKV_THREADS) {
-        float dn[C], a[C], b[C];
-        unrotated<T, C>(dn, dout + i, rope + i);
-        chunk_load<T, C>(a, x + i);
-        chunk_load<T, C>(b, w + i);
 #pragma unroll
         for (int j = 0; j < C; j++) {
-            float p = dn[j] * a[j] * scale;
-            sums[j * QKV_THREADS] += p;
-            dot += p * b[j];
+            float p = dn[c][j] * to_float(x.at[c].x[j]) * scale;
+            sums[c][j] += valid ? p : 0.0f;
+            dot += p * to_float(w.at[c].x[j]);
         }
     }
     float mean = lanes_sum<LANES>(dot) / (float)K;
-    for (int64_t i = first; valid && i < K; i += LANES * C) {
-        float dn[C], a[C], b[C];
-        unrotated<T, C>(dn, dout + i, rope + i);
-        chunk_load<T, C>(a, x + i);
-        chunk_load<T, C>(b, w + i);
 #pragma unroll
-        for (int j = 0; j < C; j++) a[j] = scale * (dn[j] * b[j] - a[j] * scale * mean);
-        chunk_store<T, C>(dx + i, a);
+    for (int c = 0; c < CHUNKS; c++) {
+#pragma unroll
+        for (int j = 0; j < C; j++)
+            d->at[c].x[j] =
+                from_float<T>(scale * (dn[c][j] * to_float(w.at[c].x[j]) - to_float(x.at[c].x[j]) * scale * mean));
     }
 }
 
-/* Floats of shared memory that a thread sums into: its elements of a vector. */
-template <int C, int LANES> static inline __host__ __device__ int64_t thread_sums(int64_t K) {
-    return (K + C * LANES - 1) / (C * LANES) * C;
-}
-
-/* A grid of (pieces, 3 parts), a piece being `rounds` vectors for each group of lanes. partial f32 [2, pieces, K]: a
- * piece's sums of dn n. Reads qkv and the gradient once (v: the gradient alone), writes dqkv once: the least possible;
- * partial sums are at most 2 * 512 * K floats more. */
-template <typename T, int C, int LANES>
-__global__ void qkv_bwd_kernel(T *dqkv, float *partial, const T *dq, const T *dk, const T *dv, const T *qkv,
-                               const T *wq, const T *wk, const float *rope, qkv_shape_t s, uint32_t rounds) {
-    SHARED_DYNAMIC(float, sums);
-    const int GROUPS = QKV_THREADS / LANES, part = (int)blockIdx.y;
-    const T *w = part == 0 ? wq : wk, *dout = part == 0 ? dq : part == 1 ? dk : dv;
-    int64_t n_sums = thread_sums<C, LANES>(s.K);
-    for (int64_t i = 0; i < n_sums; i++) sums[i * QKV_THREADS + threadIdx.x] = 0;
+/* A piece is `rounds` heads for each group of lanes. partial f32 [2, pieces, K]: a piece's sums of dn n. Reads q and k
+ * of qkv and the gradients once, writes dqkv once: the least possible; partial sums are at most 2 * 512 * K floats
+ * more. */
+template <typename T, int C, int LANES, int CHUNKS>
+__global__ void __launch_bounds__(QKV_THREADS)
+    qkv_bwd_kernel(T *dqkv, float *partial, const T *dq, const T *dk, const T *dv, const T *qkv, const T *wq,
+                   const T *wk, const float *rope, qkv_shape_t s, uint32_t rounds) {
+    __shared__ float shared[2 * CHUNKS * C][QKV_THREADS];
+    const int GROUPS = QKV_THREADS / LANES;
+    float sums[2][CHUNKS][C] = {};
+    chunks_t<T, C, LANES, CHUNKS> w[2];
+    w[0].load(wq, s.K);
+    w[1].load(wk, s.K);
     for (uint32_t round = 0; round < rounds; round++) {
         uint32_t vector = (blockIdx.x * rounds + round) * GROUPS + threadIdx.x / LANES;
         bool valid = vector < s.n;
-        qkv_place_t at = qkv_place(s, valid ? vector : 0, part);
-        if (part < 2) {
-            vector_bwd<T, C, LANES>(dqkv + at.qkv, sums + threadIdx.x, dout + at.head, qkv + at.qkv, w, rope + at.rope,
-                                    s.K, s.eps, valid);
-            continue;
-        }
-        for (int64_t i = threadIdx.x % LANES * C; valid && i < s.K; i += LANES * C) {
-            float a[C];
-            chunk_load<T, C>(a, dout + at.head + i);
-            chunk_store<T, C>(dqkv + at.qkv + i, a);
-        }
+        qkv_place_t at = qkv_place(s, valid ? vector : 0);
+        chunks_t<T, C, LANES, CHUNKS> x[2], d[3];
+        angles_t<T, C, LANES, CHUNKS> angle;
+        d[0].load(dq + at.head, s.K);
+        d[1].load(dk + at.head, s.K);
+        d[2].load(dv + at.head, s.K);
+#pragma unroll
+        for (int part = 0; part < 2; part++) x[part].load(qkv + at.qkv + part * s.H * s.K, s.K);
+        angle.load(rope + at.rope, s.K);
+#pragma unroll
+        for (int part = 0; part < 2; part++)
+            vector_bwd(&d[part], sums[part], x[part], w[part], angle, s.K, s.eps, valid);
+#pragma unroll
+        for (int part = 0; part < 3; part++)
+            if (valid) d[part].store(dqkv + at.qkv + part * s.H * s.K, s.K);
     }
-    if (part == 2) return;
+#pragma unroll
+    for (int e = 0; e < 2 * CHUNKS * C; e++) shared[e][threadIdx.x] = sums[e / (CHUNKS * C)][e / C % CHUNKS][e % C];
     __syncthreads();
-    for (int64_t i = threadIdx.x; i < s.K; i += QKV_THREADS) {
-        int64_t chunk = i / C, own = (chunk / LANES * C + i % C) * QKV_THREADS + chunk % LANES;
+    for (int at = (int)threadIdx.x; at < 2 * (int)s.K; at += QKV_THREADS) {
+        int part = at / (int)s.K, i = at % (int)s.K, chunk = i / C;
+        const float *from = shared[(part * CHUNKS + chunk / LANES) * C + i % C] + chunk % LANES;
         float sum = 0;
-        for (int g = 0; g < GROUPS; g++) sum += sums[own + g * LANES];
+        for (int g = 0; g < GROUPS; g++) sum += from[g * LANES];
         partial[((int64_t)part * gridDim.x + blockIdx.x) * s.K + i] = sum;
     }
 }
@@ -201,23 +232,28 @@ __global__ void qkv_sum_kernel(float *dwq, float *dwk, const float *partial, int
 
 /* ---- rows ---- */
 
-/* false, and the error is kept: there are more vectors than an index can count. */
+/* false, and the error is kept: heads are wider than threads hold, or more than an index can count. */
 static bool qkv_shape(kernels_t *k, qkv_shape_t *s, int64_t B) {
     int64_t n = B * s->L * s->H;
     s->n = (uint32_t)n;
+    if (s->K > QKV_MOST_K) {
+        cuda_note_status(k, lens_fail(LENS_ARGUMENT, "qkv on a GPU: expected heads of at most %d, got %lld",
+                                      (int)QKV_MOST_K, (long long)s->K));
+        return false;
+    }
     if (n <= INT32_MAX) return true;
     cuda_note_status(k, lens_fail(LENS_ARGUMENT, "qkv: at most %d heads of tokens, got %lld", INT32_MAX, (long long)n));
     return false;
 }
 
-template <typename T, int C, int LANES>
+template <typename T, int C, int LANES, int CHUNKS>
 static void start_fwd(kernels_t *k, T *q, T *key, T *v, const T *qkv, const T *wq, const T *wk, const float *rope,
                       const qkv_shape_t &s) {
-    dim3 grid(cuda_blocks(s.n, QKV_THREADS / LANES), 3);
-    LAUNCH(k, (qkv_fwd_kernel<T, C, LANES>), grid, QKV_THREADS, 0, q, key, v, qkv, wq, wk, rope, s);
+    LAUNCH(k, (qkv_fwd_kernel<T, C, LANES, CHUNKS>), cuda_blocks(s.n, QKV_THREADS / LANES), QKV_THREADS, 0, q, key, v,
+           qkv, wq, wk, rope, s);
 }
 
-template <typename T, int C, int LANES>
+template <typename T, int C, int LANES, int CHUNKS>
 static void start_bwd(kernels_t *k, T *dqkv, float *dwq, float *dwk, const T *dq, const T *dk, const T *dv,
                       const T *qkv, const T *wq, const T *wk, const float *rope, const qkv_shape_t &s) {
     const int64_t GROUPS = QKV_THREADS / LANES;
@@ -226,25 +262,24 @@ static void start_bwd(kernels_t *k, T *dqkv, float *dwq, float *dwk, const T *dq
     unsigned pieces = cuda_blocks(s.n, GROUPS * rounds);
     float *partial = cuda_scratch(k, 2 * (int64_t)pieces * s.K);
     if (!partial) return;
-    size_t shared = sizeof(float) * QKV_THREADS * (size_t)thread_sums<C, LANES>(s.K);
-    LAUNCH(k, (qkv_bwd_kernel<T, C, LANES>), dim3(pieces, 3), QKV_THREADS, shared, dqkv, partial, dq, dk, dv, qkv, wq,
-           wk, rope, s, rounds);
+    LAUNCH(k, (qkv_bwd_kernel<T, C, LANES, CHUNKS>), pieces, QKV_THREADS, 0, dqkv, partial, dq, dk, dv, qkv, wq, wk,
+           rope, s, rounds);
     LAUNCH(k, qkv_sum_kernel, dim3(cuda_blocks(s.K, SUM_COLUMNS), 2), dim3(SUM_COLUMNS, SUM_ROWS), 0, dwq, dwk, partial,
            (int64_t)pieces, s.K);
 }
 
-/* start<T, C, LANES>(arguments) for K, and for how the tensors lie. */
+/* start<T, C, LANES, CHUNKS>(arguments) for K, and for how the tensors lie. */
 #define QKV_START(start, T, K, aligned, ...)                                                                           \
     do {                                                                                                               \
         const int N_ = vec_t<T>::N;                                                                                    \
         if ((aligned) && (K) == 8 * N_)                                                                                \
-            start<T, N_, 8>(__VA_ARGS__);                                                                              \
+            start<T, N_, 8, 1>(__VA_ARGS__);                                                                           \
         else if ((aligned) && (K) == 16 * N_)                                                                          \
-            start<T, N_, 16>(__VA_ARGS__);                                                                             \
+            start<T, N_, 16, 1>(__VA_ARGS__);                                                                          \
         else if ((aligned) && (K) == 32 * N_)                                                                          \
-            start<T, N_, 32>(__VA_ARGS__);                                                                             \
+            start<T, N_, 32, 1>(__VA_ARGS__);                                                                          \
         else                                                                                                           \
-            start<T, 2, WARP>(__VA_ARGS__);                                                                            \
+            start<T, 2, WARP, PAIR_CHUNKS>(__VA_ARGS__);                                                               \
     } while (0)
 
 template <typename T>
@@ -252,8 +287,8 @@ static void qkv_fwd(kernels_t *k, act_t *q, act_t *key, act_t *v, const act_t *q
                     const float *rope, int64_t B, int64_t L, int64_t H, int64_t K, int64_t S, int64_t first,
                     float eps) {
     qkv_shape_t s = {L, H, K, S, first, 0, eps};
-    bool aligned =
-        vec_aligned(q) && vec_aligned(key) && vec_aligned(v) && vec_aligned(qkv) && vec_aligned(wq) && vec_aligned(wk);
+    bool aligned = vec_aligned(q) && vec_aligned(key) && vec_aligned(v) && vec_aligned(qkv) && vec_aligned(wq) &&
+                   vec_aligned(wk) && vec_aligned(rope);
     if (!qkv_shape(k, &s, B)) return;
     QKV_START(start_fwd, T, K, aligned, k, (T *)q, (T *)key, (T *)v, (const T *)qkv, (const T *)wq, (const T *)wk, rope,
               s);
@@ -265,7 +300,7 @@ static void qkv_bwd(kernels_t *k, act_t *dqkv, float *dwq, float *dwk, const act
                     int64_t L, int64_t H, int64_t K, int64_t S, int64_t first, float eps) {
     qkv_shape_t s = {L, H, K, S, first, 0, eps};
     bool aligned = vec_aligned(dqkv) && vec_aligned(dq) && vec_aligned(dk) && vec_aligned(dv) && vec_aligned(qkv) &&
-                   vec_aligned(wq) && vec_aligned(wk);
+                   vec_aligned(wq) && vec_aligned(wk) && vec_aligned(rope);
     if (!qkv_shape(k, &s, B)) return;
     QKV_START(start_bwd, T, K, aligned, k, (T *)dqkv, dwq, dwk, (const T *)dq, (const T *)dk, (const T *)dv,
               (const T *)qkv, (const T *)wq, (const T *)wk, rope, s);

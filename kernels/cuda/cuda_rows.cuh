@@ -33,20 +33,31 @@ template <typename act> static inline bool columns_aligned(columns_t<act> c, int
     return rows_aligned(c.at, c.stride, D);
 }
 
+/* A chunk as it lies in memory. Loaded well ahead of its use, it keeps memory busy and takes a register for two
+ * elements of bf16. */
+template <typename T> struct raw_t { vec_t<T> v[CHUNK / vec_t<T>::N]; };
+
 /* Elements [i, i + CHUNK) of a row of D; zeros behind its end. vec: the row is aligned. */
-template <typename T> __device__ inline void chunk_load(float *out, const T *row, int64_t i, int64_t D, bool vec) {
+template <typename T> __device__ inline raw_t<T> raw_load(const T *row, int64_t i, int64_t D, bool vec) {
     enum { N = vec_t<T>::N };
-    if (vec && i < D) {
+    raw_t<T> raw;
 #pragma unroll
-        for (int j = 0; j < CHUNK; j += N) {
-            vec_t<T> v = vec_load(row + i + j);
-#pragma unroll
-            for (int e = 0; e < N; e++) out[j + e] = to_float(v.x[e]);
+    for (int j = 0; j < CHUNK; j += N) {
+        if (vec && i < D) {
+            raw.v[j / N] = vec_load(row + i + j);
+            continue;
         }
-        return;
-    }
 #pragma unroll
-    for (int j = 0; j < CHUNK; j++) out[j] = i + j < D ? to_float(row[i + j]) : 0.0f;
+        for (int e = 0; e < N; e++) raw.v[j / N].x[e] = i + j + e < D ? row[i + j + e] : from_float<T>(0);
+    }
+    return raw;
+}
+template <typename T> __device__ inline void raw_floats(float *out, const raw_t<T> &raw) {
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) out[j] = to_float(raw.v[j / vec_t<T>::N].x[j % vec_t<T>::N]);
+}
+template <typename T> __device__ inline void chunk_load(float *out, const T *row, int64_t i, int64_t D, bool vec) {
+    raw_floats(out, raw_load(row, i, D, vec));
 }
 template <typename T> __device__ inline void chunk_store(T *row, const float *x, int64_t i, int64_t D, bool vec) {
     enum { N = vec_t<T>::N };
@@ -63,6 +74,17 @@ template <typename T> __device__ inline void chunk_store(T *row, const float *x,
 #pragma unroll
     for (int j = 0; j < CHUNK; j++)
         if (i + j < D) row[i + j] = from_float<T>(x[j]);
+}
+
+/* ---- a row over the threads of a block: as few tiles as 256 threads each allow, of whole warps ---- */
+enum { ROW_THREADS = 256 };
+
+static inline unsigned row_tiles(int64_t width) {
+    return cuda_blocks(width, ROW_THREADS * CHUNK);
+}
+static inline unsigned row_threads(int64_t width) {
+    unsigned chunks = cuda_blocks(width, CHUNK), tiles = row_tiles(width);
+    return tiles ? cuda_blocks(chunks, WARP * tiles) * WARP : WARP;
 }
 
 /* ---- the second pass: grid (blocks of WARP columns, samples), a block of SUM_GROUPS warps ---- */

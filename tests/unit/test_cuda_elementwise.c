@@ -17,7 +17,7 @@ static void gated_case(pair_t *p, int64_t B, int64_t L, int64_t D) {
     }
     pair_near(p, "gated out", out, 1, 0, 1.5);
     pair_near(p, "gated dy", dy, 1, 0, p->f32 ? 0 : 1.5);
-    pair_near(p, "gated dgate", dgate, p->f32 ? (double)L : 1, 0, p->f32 ? 0.5 : 1.5);
+    pair_near(p, "gated dgate", dgate, p->f32 ? (double)L : 1, 0, 1.5);
     pair_end(p);
 }
 

@@ -13,19 +13,24 @@ static void linear_case(pair_t *p, int64_t R, int64_t O, int64_t I, bool bias) {
                   *b = pair_random(p, PAIR_ACT, PAIR_INPUT, O), *dy = pair_random(p, PAIR_ACT, PAIR_INPUT, R * O),
                   *y = pair_output(p, PAIR_ACT, R * O), *dx = pair_output(p, PAIR_ACT, R * I),
                   *sum = pair_random(p, PAIR_ACT, PAIR_SUM, R * I), *dw = pair_random(p, PAIR_F32, PAIR_SUM, O * I),
-                  *db = pair_random(p, PAIR_F32, PAIR_SUM, O);
+                  *db = pair_random(p, PAIR_F32, PAIR_SUM, O), *dw_first = pair_output(p, PAIR_F32, O * I),
+                  *db_first = pair_random(p, PAIR_F32, PAIR_SUM, O);
     for (int again = 0; again < 2; again++) /* the plan's first use, and its next */
         BOTH {
             p->k[s]->linear_fwd(p->k[s], y->at[s], x->at[s], w->at[s], bias ? b->at[s] : NULL, R, O, I);
             p->k[s]->linear_bwd_x(p->k[s], dx->at[s], dy->at[s], w->at[s], R, O, I);
             p->k[s]->linear_bwd_x_add(p->k[s], sum->at[s], dy->at[s], w->at[s], R, O, I);
             p->k[s]->linear_bwd_w(p->k[s], dw->at[s], bias ? db->at[s] : NULL, dy->at[s], x->at[s], R, O, I);
+            p->k[s]->linear_bwd_w_first(p->k[s], dw_first->at[s], bias ? db_first->at[s] : NULL, dy->at[s], x->at[s], R,
+                                        O, I);
         }
     pair_near(p, "linear y", y, 1, 0, 1.5);
     pair_near(p, "linear dx", dx, 1, 0, 1.5);
     pair_near(p, "linear dx+", sum, 1, 0, 2);
     pair_near(p, "linear dw", dw, (double)R, term(R), 1);
     pair_near(p, "linear db", db, (double)R, term(R), 1);
+    pair_near(p, "linear first dw", dw_first, (double)R, term(R), 1);
+    pair_near(p, "linear first db", db_first, (double)R, term(R), 1);
     pair_end(p);
 }
 

@@ -98,8 +98,8 @@ static void rms_case(pair_t *p, int64_t R, int64_t D, bool frozen) {
     pair_end(p);
 }
 
-/* Widths: part of a chunk, chunks and a part, whole chunks, and some for each launch (up to 1024, 2048, 4096). */
-static const int64_t widths[] = {2, 77, 264, 1024, 1160, 4096};
+/* Widths: part of a chunk, chunks and a part, whole chunks, and some for each launch. */
+static const int64_t widths[] = {2, 77, 264, 1024, 1160, 1920, 2500, 3080};
 enum { N_WIDTHS = sizeof widths / sizeof widths[0] };
 
 static void rms_mod_cases(pair_t *p) {

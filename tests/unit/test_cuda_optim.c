@@ -49,13 +49,19 @@ static void adamw_case(pair_t *p, int64_t n) {
     assert_non_null(zeros);
     pair_buffer_t *master = pair_random(p, PAIR_F32, PAIR_SUM, n), *weights = pair_output(p, PAIR_ACT, n),
                   *m = pair_buffer(p, PAIR_F32, PAIR_SUM, n, zeros), *v = pair_buffer(p, PAIR_F32, PAIR_SUM, n, zeros),
-                  *g = pair_random(p, PAIR_F32, PAIR_INPUT, n);
+                  *g = pair_random(p, PAIR_F32, PAIR_INPUT, n), *average = pair_random(p, PAIR_F32, PAIR_SUM, n);
     for (int step = 1; step <= 3; step++) {
         pair_buffer_t *gate = gate_of(p, step, 0.3f);
-        BOTH p->k[s]->adamw(p->k[s], master->at[s], weights->at[s], m->at[s], v->at[s], g->at[s], gate->at[s], n, &o);
+        BOTH {
+            adamw_t mine = o;
+            mine.average = step > 1 ? average->at[s] : NULL;
+            mine.average_decay = 0.9;
+            p->k[s]->adamw(p->k[s], master->at[s], weights->at[s], m->at[s], v->at[s], g->at[s], gate->at[s], n, &mine);
+        }
     }
     pair_near(p, "adamw master", master, 3, 0, 2);
     pair_near(p, "adamw weights", weights, 1, 0, 2);
+    pair_near(p, "adamw average", average, 3, 0, 1);
     pair_near(p, "adamw m", m, 3, 0, 1);
     pair_near(p, "adamw v", v, 3, 0, 1);
     pair_end(p);

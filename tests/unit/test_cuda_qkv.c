@@ -39,7 +39,17 @@ static void qkv_cases(pair_t *p) {
     qkv_case(p, 2, 7, 3, 64, 9, 2, FULL);
     qkv_case(p, 2, 7, 3, 128, 9, 0, NO_WEIGHTS);
     qkv_case(p, 1, 2, 1, 256, 2, 0, FULL);
+    qkv_case(p, 1, 3, 1, 200, 3, 0, FULL); /* four chunks of pairs */
     qkv_case(p, 2, 0, 1, 4, 3, 0, FULL);
+}
+
+static void says_what_is_too_wide(void **state) {
+    (void)state;
+    pair_t p = pair_new(false);
+    p.cuda->qkv_fwd(p.cuda, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1, 1, 1, 258, 1, 0, 1e-6f);
+    assert_int_equal(p.cuda->finish(p.cuda), LENS_ARGUMENT);
+    assert_non_null(strstr(lens_error(), "at most 256, got 258"));
+    pair_free(&p);
 }
 
 /* More vectors than pieces: every group of lanes takes several. */
@@ -60,6 +70,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(qkv),
         cmocka_unit_test(many_vectors),
+        cmocka_unit_test(says_what_is_too_wide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

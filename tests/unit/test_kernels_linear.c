@@ -9,20 +9,24 @@ static double term(int64_t n) {
 static void linear_case(check_t *c, int64_t R, int64_t O, int64_t I, bool bias) {
     float *x = check_input(c, R * I), *w = check_input(c, O * I), *b = check_input(c, O), *dy = check_input(c, R * O),
           *y = check_output(c, R * O), *dx = check_output(c, R * I), *dx_sum = check_sum(c, R * I),
-          *dw = check_sum(c, O * I), *db = check_sum(c, O);
+          *dw = check_sum(c, O * I), *db = check_sum(c, O), *dw_first = check_output(c, O * I),
+          *db_first = check_sum(c, O);
     double *want_y = check_double(c, NULL, R * O), *want_dx = check_double(c, NULL, R * I),
            *want_sum = check_double(c, dx_sum, R * I), *want_dw = check_double(c, dw, O * I),
-           *want_db = check_double(c, db, O);
+           *want_db = check_double(c, db, O), *want_first = check_double(c, NULL, O * I),
+           *want_db_first = check_double(c, db_first, O);
     for (int64_t r = 0; r < R; r++)
         for (int64_t o = 0; o < O; o++) {
             double d = (double)dy[r * O + o];
             want_y[r * O + o] = bias ? (double)b[o] : 0;
             if (bias) want_db[o] += d;
+            if (bias) want_db_first[o] += d;
             for (int64_t i = 0; i < I; i++) {
                 want_y[r * O + o] += (double)x[r * I + i] * (double)w[o * I + i];
                 want_dx[r * I + i] += d * (double)w[o * I + i];
                 want_sum[r * I + i] += d * (double)w[o * I + i];
                 want_dw[o * I + i] += d * (double)x[r * I + i];
+                want_first[o * I + i] += d * (double)x[r * I + i];
             }
         }
     kernels_t *k = c->k;
@@ -30,11 +34,14 @@ static void linear_case(check_t *c, int64_t R, int64_t O, int64_t I, bool bias) 
     k->linear_bwd_x(k, dx, dy, w, R, O, I);
     k->linear_bwd_x_add(k, dx_sum, dy, w, R, O, I);
     k->linear_bwd_w(k, dw, bias ? db : NULL, dy, x, R, O, I);
+    k->linear_bwd_w_first(k, dw_first, bias ? db_first : NULL, dy, x, R, O, I);
     check_near(c, "linear y", y, want_y, R * O, (double)I, term(I), 2);
     check_near(c, "linear dx", dx, want_dx, R * I, (double)O, term(O), 2);
     check_near(c, "linear dx+", dx_sum, want_sum, R * I, (double)O, term(O), 2);
     check_near(c, "linear dw", dw, want_dw, O * I, (double)R, term(R), 2);
     check_near(c, "linear db", db, want_db, O, (double)R, term(R), 2);
+    check_near(c, "linear first dw", dw_first, want_first, O * I, (double)R, term(R), 2);
+    check_near(c, "linear first db", db_first, want_db_first, O, (double)R, term(R), 2);
     check_end(c);
 }
 

@@ -88,6 +88,29 @@ static void adamw_cases(check_t *c) {
     }
 }
 
+/* One pass over both gives the bits of one after the other. */
+static void averaging_case(check_t *c, int64_t n) {
+    adamw_t o = {.lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f};
+    step_gate_t gate = gate_after(1, 0.7f);
+    float *from[] = {check_input(c, n), check_input(c, n), check_input(c, n), check_input(c, n)}, *to[2][5];
+    float *g = check_input(c, n);
+    for (int way = 0; way < 2; way++) {
+        for (int i = 0; i < 5; i++) to[way][i] = check_output(c, n);
+        for (int i = 0; i < 4; i++) memcpy(to[way][i], from[i], sizeof(float) * (size_t)n);
+        for (int64_t i = 0; i < n; i++) to[way][2][i] = fabsf(from[2][i]); /* a mean of squares */
+        o.average = way ? to[way][3] : NULL;
+        o.average_decay = way ? 0.1 : 0;
+        c->k->adamw(c->k, to[way][0], to[way][4], to[way][1], to[way][2], g, &gate, n, &o);
+        if (!way) c->k->ema(c->k, to[way][3], to[way][0], &gate, n, 0.1);
+    }
+    for (int i = 0; i < 5 && n; i++) assert_memory_equal(to[0][i], to[1][i], sizeof(float) * (size_t)n);
+    check_end(c);
+}
+
+static void averaging_cases(check_t *c) {
+    for (int i = 0; i < N_LENGTHS; i++) averaging_case(c, lengths[i]);
+}
+
 static void ema_cases(check_t *c) {
     for (int i = 0; i < N_LENGTHS; i++) {
         int64_t n = lengths[i];
@@ -208,6 +231,11 @@ static void sum_squares(void **state) {
     (void)state;
     check_row(sum_squares_cases);
 }
+static void averaging(void **state) {
+    (void)state;
+    check_row(averaging_cases);
+}
+
 static void adamw(void **state) {
     (void)state;
     check_row(adamw_cases);
@@ -236,9 +264,9 @@ static void decay_step(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sum_squares), cmocka_unit_test(sum_losses), cmocka_unit_test(judge),
-        cmocka_unit_test(left_out),    cmocka_unit_test(adamw),      cmocka_unit_test(ema),
-        cmocka_unit_test(nesterov),    cmocka_unit_test(normalize),  cmocka_unit_test(polynomial),
-        cmocka_unit_test(decay_step),
+        cmocka_unit_test(left_out),    cmocka_unit_test(adamw),      cmocka_unit_test(averaging),
+        cmocka_unit_test(ema),         cmocka_unit_test(nesterov),   cmocka_unit_test(normalize),
+        cmocka_unit_test(polynomial),  cmocka_unit_test(decay_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,36 @@ static void gradients_add_up(void **state) {
     model_free(f);
 }
 
+/* Whatever fresh gradients hold where products write, they become what zeros and sums give, text or none. */
+static void fresh_gradients_need_no_zeros(void **state) {
+    (void)state;
+    for (int mode = 0; mode < MMDIT_N_CHECKPOINTING; mode++) {
+        model_t *f = model_keeping((mmdit_checkpointing)mode);
+        int64_t n = plan_n_floats(&f->weight_plan), n_products = 0;
+        float *want = malloc(sizeof(float) * (size_t)n);
+        for (int i = 0; i < N_CHANGING; i++) {
+            set_changing(f, i);
+            backward(f);
+            memcpy(want, f->g, sizeof(float) * (size_t)n);
+            memset(f->g, 0, sizeof(float) * (size_t)n);
+            for (int j = 0; j < f->grad_plan.n; j++) {
+                const plan_row_t *row = &f->grad_plan.rows[j];
+                float *g = f->g + row->offset_bytes / sizeof(float);
+                for (int64_t e = 0; e < row->n && row->flags & PLAN_PRODUCT; e++) g[e] = NAN;
+                n_products += row->flags & PLAN_PRODUCT ? 1 : 0;
+            }
+            f->grads.fresh = true;
+            forward(f);
+            mmdit_backward(f->m, &f->weights, &f->grads, &f->in, f->dv, NULL, NULL);
+            f->grads.fresh = false;
+            for (int64_t e = 0; e < n; e++) assert_true(f->g[e] == want[e]);
+        }
+        assert_int_equal(n_products, N_CHANGING * (6 + 2 * 12)); /* of the ends and of two blocks */
+        free(want);
+        model_free(f);
+    }
+}
+
 /* ---- what must not matter ---- */
 
 /* The last block's text reaches no output, computed or not. */
@@ -248,17 +278,12 @@ static void bad_configurations_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_with_padded_text),
-        cmocka_unit_test(gradients_without_text),
-        cmocka_unit_test(gradients_of_one_token),
-        cmocka_unit_test(gradients_add_up),
-        cmocka_unit_test(last_text_changes_nothing),
-        cmocka_unit_test(padded_text_leaves_no_trace),
-        cmocka_unit_test(length_of_padding_does_not_matter),
-        cmocka_unit_test(samples_are_independent),
-        cmocka_unit_test(grids_may_change),
-        cmocka_unit_test(flop_are_those_of_the_products),
-        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(gradients_with_padded_text),     cmocka_unit_test(gradients_without_text),
+        cmocka_unit_test(gradients_of_one_token),         cmocka_unit_test(gradients_add_up),
+        cmocka_unit_test(fresh_gradients_need_no_zeros),  cmocka_unit_test(last_text_changes_nothing),
+        cmocka_unit_test(padded_text_leaves_no_trace),    cmocka_unit_test(length_of_padding_does_not_matter),
+        cmocka_unit_test(samples_are_independent),        cmocka_unit_test(grids_may_change),
+        cmocka_unit_test(flop_are_those_of_the_products), cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(bad_configurations_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
