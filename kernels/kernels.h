@@ -61,8 +61,8 @@ struct kernels {
     /* Starts to copy to the host what `device` holds once all that was asked for before is done; returns a number for
      * fetch_end. At most KERNELS_MAX_FETCHES are begun and not ended. */
     int (*fetch_begin)(kernels_t *k, const void *device, size_t bytes);
-    /* Waits for that copy, and for nothing that was asked for after it. *out: valid until KERNELS_MAX_FETCHES more are
-     * begun. The first error since the last finish, which will tell it again; *out is then NULL. */
+    /* Waits for that copy, and for nothing that was asked for after it. *out: valid until the next one begins. The
+     * first error since the last finish, which will tell it again; *out is then NULL. */
     lens_status (*fetch_end)(kernels_t *k, int fetch, const void **out);
     void (*end)(kernels_t *k); /* releases the table and what it holds: kernels_free calls it */
 

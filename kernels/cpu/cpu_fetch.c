@@ -7,9 +7,9 @@
 
 static int fetch_begin(kernels_t *k, const void *device, size_t bytes) {
     cpu_context_t *c = cpu_context(k);
-    int i = c->next_fetch;
-    c->next_fetch = (i + 1) % KERNELS_MAX_FETCHES;
-    LENS_ASSERT(!c->fetch[i].begun, "fetch %d of %d is not ended", i, KERNELS_MAX_FETCHES);
+    int i = 0;
+    while (i < KERNELS_MAX_FETCHES && c->fetch[i].begun) i++;
+    LENS_ASSERT(i < KERNELS_MAX_FETCHES, "%d of %d fetches are begun", i, KERNELS_MAX_FETCHES);
     if (bytes > c->fetch[i].room) {
         free(c->fetch[i].bytes);
         c->fetch[i].bytes = malloc(bytes);

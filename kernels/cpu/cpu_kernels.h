@@ -22,7 +22,6 @@ typedef struct {
         size_t room;
         bool begun;
     } fetch[KERNELS_MAX_FETCHES]; /* each keeps its memory */
-    int next_fetch;
     double *marked; /* [n_marked]: log_clock_s at each mark */
     int n_marked;
     lens_status error; /* first error of a compute row, with its message */

@@ -13,7 +13,6 @@ typedef struct {
 
 typedef struct {
     fetch_t fetch[KERNELS_MAX_FETCHES];
-    int next;
     cudaEvent_t *mark; /* [n_marks], made where they are first used */
     int n_marks;
 } fetches_t;
@@ -38,11 +37,11 @@ static bool make_room(kernels_t *k, fetch_t *f, size_t bytes) {
 
 static int fetch_begin(kernels_t *k, const void *device, size_t bytes) {
     fetches_t *all = fetches_of(k);
-    int i = all->next;
-    fetch_t *f = &all->fetch[i];
     cudaStream_t stream = cuda_context(k)->stream;
-    all->next = (i + 1) % KERNELS_MAX_FETCHES;
-    LENS_ASSERT(!f->begun, "fetch %d of %d is not ended", i, KERNELS_MAX_FETCHES);
+    int i = 0;
+    while (i < KERNELS_MAX_FETCHES && all->fetch[i].begun) i++;
+    LENS_ASSERT(i < KERNELS_MAX_FETCHES, "%d of %d fetches are begun", i, KERNELS_MAX_FETCHES);
+    fetch_t *f = &all->fetch[i];
     if (make_room(k, f, bytes)) {
         if (bytes) cuda_note(k, cudaMemcpyAsync(f->pinned, device, bytes, cudaMemcpyDeviceToHost, stream), "results");
         cuda_note(k, cudaEventRecord(f->done, stream), "results");

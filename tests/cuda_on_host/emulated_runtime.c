@@ -128,12 +128,14 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
 }
 
 cudaError_t emulated_malloc(void **p, size_t bytes) {
+    emulated_count_wait();
     *p = NULL;
     if (!bytes) return cudaSuccess;
     if (bytes <= TOTAL_BYTES - emulated_memory_bytes()) *p = emulated_memory_new(bytes);
     return emulated_result(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t emulated_malloc_host(void **p, size_t bytes) {
+    emulated_count_wait();
     *p = bytes ? malloc(bytes) : NULL;
     return emulated_result(*p || !bytes ? cudaSuccess : cudaErrorMemoryAllocation);
 }
@@ -142,6 +144,7 @@ cudaError_t cudaFree(void *p) {
     return emulated_result(!p || emulated_memory_free(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaFreeHost(void *p) {
+    emulated_count_wait();
     free(p);
     return cudaSuccess;
 }
@@ -158,10 +161,16 @@ cudaError_t cudaMemcpy2DAsync(void *out, size_t out_pitch, const void *in, size_
     return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void *out, const void *in, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    if (kind == cudaMemcpyDeviceToHost) {
+        emulated_stream_work(stream);
+        emulated_stream_result(stream, out, in, bytes);
+        return cudaSuccess;
+    }
     return cudaMemcpy2DAsync(out, bytes, in, bytes, bytes, 1, kind, stream);
 }
 cudaError_t cudaMemcpy(void *out, const void *in, size_t bytes, cudaMemcpyKind kind) {
-    return cudaMemcpyAsync(out, in, bytes, kind, NULL);
+    cudaError_t e = cudaMemcpyAsync(out, in, bytes, kind, NULL);
+    return e == cudaSuccess ? cudaStreamSynchronize(NULL) : e;
 }
 cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t stream) {
     emulated_stream_work(stream);

@@ -36,6 +36,14 @@ struct CUevent_st {
 
 static struct CUstream_st default_stream, *streams[STREAMS_MAX] = {&default_stream};
 static clock_vector_t host; /* what the host has seen end */
+static emulated_waits_t waits;
+
+emulated_waits_t emulated_waits(void) {
+    return waits;
+}
+void emulated_count_wait(void) {
+    waits.of_all++;
+}
 
 static bool is_strict(void) {
     const char *mode = getenv("LENS_CUDA_STREAMS");
@@ -91,14 +99,13 @@ void emulated_stream_collective(cudaStream_t stream) {
 void emulated_stream_result(cudaStream_t stream, void *out, const void *bytes, size_t n) {
     cudaStream_t s = stream_of(stream);
     result_t *r = is_strict() ? calloc(1, sizeof *r) : NULL, **last = &s->results;
+    if (r) *r = (result_t){.out = out, .bytes = malloc(n + 1), .n_bytes = n, .piece = s->done.n[s->id]};
+    if (r && !r->bytes) abort();
     emulated_memory_open();
-    if (!r && n) memcpy(out, bytes, n);
+    if (n) memcpy(r ? r->bytes : out, bytes, n);
     if (r && n) memset(out, 0xFF, n); /* under way: NaN for whoever does not wait */
     emulated_memory_close();
     if (!r) return;
-    *r = (result_t){.out = out, .bytes = malloc(n + 1), .n_bytes = n, .piece = s->done.n[s->id]};
-    if (!r->bytes) abort();
-    memcpy(r->bytes, bytes, n);
     while (*last) last = &(*last)->next;
     *last = r;
 }
@@ -147,9 +154,11 @@ static cudaError_t wait_for(const struct CUstream_st *s, const clock_vector_t *d
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    waits.of_all++;
     return wait_for(stream_of(stream), &stream_of(stream)->done);
 }
 cudaError_t cudaDeviceSynchronize(void) {
+    waits.of_all++;
     for (int i = 0; i < STREAMS_MAX; i++)
         if (streams[i]) (void)wait_for(streams[i], &streams[i]->done);
     return cudaSuccess;
@@ -184,6 +193,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 /* An event that was never recorded is over. */
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    waits.of_events++;
     if (!event) return emulated_result(cudaErrorInvalidValue);
     return event->stream ? wait_for(event->stream, &event->done) : cudaSuccess;
 }

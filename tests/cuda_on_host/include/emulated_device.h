@@ -1,11 +1,11 @@
 /* A CUDA device on the host, as far as kernels can tell: what the emulated headers beside this one are made of.
  *
- * Whatever a stream is given is done at once; LENS_CUDA_STREAMS=strict finds collectives that rely on it. Of a launch,
- * blocks run one after another. The threads of a block are fibres: each has a stack of its own
- * and runs until it waits at a barrier or at an exchange within its warp, so these and shared memory mean what they
- * mean on a device. LENS_CUDA_ORDER in the environment says in which order fibres (and blocks) take turns: `forward`
- * (the default), `reverse`, or `shuffle:SEED`, another order at every turn. A kernel whose result depends on it lacks a
- * barrier.
+ * Whatever a stream is given is done at once; LENS_CUDA_STREAMS=strict finds collectives that rely on it, and a host
+ * that reads what is copied to it before it has waited. Of a launch, blocks run one after another. The threads of a
+ * block are fibres: each has a stack of its own and runs until it waits at a barrier or at an exchange within its warp,
+ * so these and shared memory mean what they mean on a device. LENS_CUDA_ORDER in the environment says in which order
+ * fibres (and blocks) take turns: `forward` (the default), `reverse`, or `shuffle:SEED`, another order at every turn. A
+ * kernel whose result depends on it lacks a barrier.
  *
  * Stricter than a device: a barrier that some thread of the block never reaches (because it returned, or waits
  * elsewhere), and a mask that names lanes which are not there, end the process with a message. A kernel that goes past
@@ -62,10 +62,20 @@ void emulated_stream_work(struct CUstream_st *stream);
 /* The same for a collective; ends the process where LENS_CUDA_STREAMS=strict and work of another stream, given before,
  * is not waited for. */
 void emulated_stream_collective(struct CUstream_st *stream);
-/* What that collective leaves at out. Strict: NaN there until a stream or the host has waited for it. */
+/* What that collective, or a copy to the host, leaves at out. Strict: NaN there until a stream or the host has waited
+ * for it. */
 void emulated_stream_result(struct CUstream_st *stream, void *out, const void *bytes, size_t n);
 /* What a stream was given does not end while it hangs; whoever waits for it without a limit is told so and ends. */
 void emulated_stream_hang(struct CUstream_st *stream, int hangs);
+
+/* Calls so far in which the host may stand until the device is done: for one event, and for more than that (streams,
+ * the device, memory that is made or released). */
+typedef struct {
+    long of_events, of_all;
+} emulated_waits_t;
+emulated_waits_t emulated_waits(void);
+/* Counts one of the latter. */
+void emulated_count_wait(void);
 
 #ifdef __cplusplus
 }
