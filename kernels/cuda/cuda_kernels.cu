@@ -51,29 +51,45 @@ static void cuda_free(kernels_t *k, void *p) {
     cuda_note(k, cudaFree(p), "release of memory");
 }
 
-/* The whole of a segment's copies must be over before it is filled anew. */
-static char *staging_room(kernels_t *k, size_t bytes) {
-    cuda_context_t *c = cuda_context(k);
-    if (c->staging_used + bytes > UPLOAD_SEGMENT_BYTES) {
-        cuda_note(k, cudaEventRecord(c->staging_done[c->staging_segment], c->stream), "upload");
-        c->staging_segment = (c->staging_segment + 1) % UPLOAD_SEGMENTS;
-        c->staging_used = 0;
-        cuda_note(k, cudaEventSynchronize(c->staging_done[c->staging_segment]), "upload");
-    }
-    char *room = c->staging + (size_t)c->staging_segment * UPLOAD_SEGMENT_BYTES + c->staging_used;
-    c->staging_used += (bytes + 63) / 64 * 64;
-    return room;
+static lens_status segment_open(const cuda_context_t *c, upload_segment_t *s) {
+    if (s->mirror) return LENS_OK;
+    if (!s->pinned)
+        LENS_TRY(
+            cuda_failed(c, cudaMallocHost((void **)&s->pinned, UPLOAD_SEGMENT_BYTES), "pinned memory for uploads"));
+    return cuda_failed(c, cudaMalloc((void **)&s->mirror, UPLOAD_SEGMENT_BYTES), "memory for uploads");
 }
 
-/* Through pinned memory: a copy from the caller's own would wait for the stream. */
+/* The segment that has room for so many bytes, from upload_used on; NULL where there is no memory. */
+static upload_segment_t *upload_room(kernels_t *k, size_t bytes) {
+    cuda_context_t *c = cuda_context(k);
+    upload_segment_t *s = &c->upload[c->upload_segment];
+    if (c->upload_used + bytes > UPLOAD_SEGMENT_BYTES) {
+        cuda_note(k, cudaEventRecord(s->arrived, c->copies), "upload");
+        cuda_note(k, cudaEventRecord(s->consumed, c->stream), "upload");
+        c->upload_segment = (c->upload_segment + 1) % UPLOAD_SEGMENTS;
+        c->upload_used = 0;
+        s = &c->upload[c->upload_segment];
+        cuda_note(k, cudaEventSynchronize(s->arrived), "upload");
+        cuda_note(k, cudaStreamWaitEvent(c->copies, s->consumed, 0), "upload");
+    }
+    lens_status st = segment_open(c, s);
+    cuda_note_status(k, st);
+    return st == LENS_OK ? s : NULL;
+}
+
 static void cuda_upload(kernels_t *k, void *device, const void *host, size_t bytes) {
-    for (size_t done = 0; done < bytes;) {
-        size_t n = bytes - done < UPLOAD_SEGMENT_BYTES ? bytes - done : UPLOAD_SEGMENT_BYTES;
-        char *room = staging_room(k, n);
-        memcpy(room, (const char *)host + done, n);
-        cuda_note(k, cudaMemcpyAsync((char *)device + done, room, n, cudaMemcpyHostToDevice, cuda_context(k)->stream),
-                  "upload");
-        done += n;
+    cuda_context_t *c = cuda_context(k);
+    for (size_t done = 0, n; done < bytes; done += n) {
+        n = bytes - done < UPLOAD_SEGMENT_BYTES ? bytes - done : UPLOAD_SEGMENT_BYTES;
+        upload_segment_t *s = upload_room(k, n);
+        if (!s) return;
+        char *pinned = s->pinned + c->upload_used, *mirror = s->mirror + c->upload_used;
+        memcpy(pinned, (const char *)host + done, n);
+        cuda_note(k, cudaMemcpyAsync(mirror, pinned, n, cudaMemcpyHostToDevice, c->copies), "upload");
+        cuda_note(k, cudaEventRecord(c->upload_arrived, c->copies), "upload");
+        cuda_note(k, cudaStreamWaitEvent(c->stream, c->upload_arrived, 0), "upload");
+        cuda_note(k, cudaMemcpyAsync((char *)device + done, mirror, n, cudaMemcpyDeviceToDevice, c->stream), "upload");
+        c->upload_used += (n + 255) / 256 * 256;
     }
 }
 
@@ -159,16 +175,26 @@ float *cuda_scratch(kernels_t *k, int64_t n) {
 
 /* ---- the table ---- */
 
+static void upload_free(cuda_context_t *c) {
+    for (int i = 0; i < UPLOAD_SEGMENTS; i++) {
+        upload_segment_t *s = &c->upload[i];
+        (void)cudaFreeHost(s->pinned);
+        (void)cudaFree(s->mirror);
+        if (s->arrived) (void)cudaEventDestroy(s->arrived);
+        if (s->consumed) (void)cudaEventDestroy(s->consumed);
+    }
+    if (c->upload_arrived) (void)cudaEventDestroy(c->upload_arrived);
+}
+
 static void cuda_end(kernels_t *k) {
     cuda_context_t *c = cuda_context(k);
     if (c->stream) (void)cudaStreamSynchronize(c->stream);
     if (c->linear_free) c->linear_free(c->linear);
     if (c->sdpa_free) c->sdpa_free(c->sdpa);
     if (c->fetches) c->fetches_free(c->fetches);
-    for (int i = 0; i < UPLOAD_SEGMENTS; i++)
-        if (c->staging_done[i]) (void)cudaEventDestroy(c->staging_done[i]);
-    (void)cudaFreeHost(c->staging);
+    upload_free(c);
     (void)cudaFree(c->scratch);
+    if (c->copies) (void)cudaStreamDestroy(c->copies);
     if (c->stream) (void)cudaStreamDestroy(c->stream);
     free(c);
     free(k);
@@ -184,10 +210,14 @@ static lens_status open_device(cuda_context_t *c, int device) {
     LENS_TRY(cuda_failed(c, cudaSetDevice(device), "choice of the device"));
     LENS_TRY(cuda_failed(c, cudaDeviceGetAttribute(&c->n_sm, cudaDevAttrMultiProcessorCount, device), "its size"));
     LENS_TRY(cuda_failed(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream"));
-    LENS_TRY(cuda_failed(c, cudaMallocHost((void **)&c->staging, UPLOAD_SEGMENTS * UPLOAD_SEGMENT_BYTES),
-                         "pinned memory for uploads"));
-    for (int i = 0; i < UPLOAD_SEGMENTS; i++)
-        LENS_TRY(cuda_failed(c, cudaEventCreateWithFlags(&c->staging_done[i], cudaEventDisableTiming), "an event"));
+    LENS_TRY(cuda_failed(c, cudaStreamCreateWithFlags(&c->copies, cudaStreamNonBlocking), "a stream"));
+    cudaEvent_t *events[1 + 2 * UPLOAD_SEGMENTS] = {&c->upload_arrived};
+    for (int i = 0; i < UPLOAD_SEGMENTS; i++) {
+        events[1 + 2 * i] = &c->upload[i].arrived;
+        events[2 + 2 * i] = &c->upload[i].consumed;
+    }
+    for (int i = 0; i < 1 + 2 * UPLOAD_SEGMENTS; i++)
+        LENS_TRY(cuda_failed(c, cudaEventCreateWithFlags(events[i], cudaEventDisableTiming), "an event"));
     return LENS_OK;
 }
 

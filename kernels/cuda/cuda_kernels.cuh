@@ -26,8 +26,23 @@ extern "C" {
 #define WARP 32
 #define WARP_ALL 0xFFFFFFFFu
 
-enum { UPLOAD_SEGMENTS = 4 };
+/* The road of uploads: the host writes into pinned memory, the copy stream brings that into a mirror of it on the
+ * device, and the compute stream copies from there to where it belongs, once it gets to it. So the host never waits,
+ * and the bus is busy while earlier work computes. Filled from one end to the other and around, segment by segment;
+ * each is allocated when it is first needed. All together hold a step's uploads (196 MB at 24 samples of 160 tokens
+ * with features in float), so that those of the next step arrive during this one. */
+enum { UPLOAD_SEGMENTS = 8 };
+#ifdef LENS_CUDA_ON_HOST
+#define UPLOAD_SEGMENT_BYTES ((size_t)1 << 20) /* that tests get around */
+#else
 #define UPLOAD_SEGMENT_BYTES ((size_t)32 << 20)
+#endif
+
+typedef struct {
+    char *pinned, *mirror; /* NULL before the first use */
+    cudaEvent_t arrived;   /* in the mirror: the host may write anew */
+    cudaEvent_t consumed;  /* from the mirror: the bus may */
+} upload_segment_t;
 
 struct cuda_context_t {
     int device, n_sm;
@@ -39,12 +54,11 @@ struct cuda_context_t {
     float *scratch;
     size_t scratch_floats;
 
-    /* Pinned room for uploads: filled from one end to the other, a segment at a time, so that the host waits only
-     * where the device is three segments behind. */
-    char *staging;
-    cudaEvent_t staging_done[UPLOAD_SEGMENTS]; /* a segment's copies */
-    int staging_segment;
-    size_t staging_used; /* of that segment */
+    cudaStream_t copies;
+    cudaEvent_t upload_arrived; /* the last one */
+    upload_segment_t upload[UPLOAD_SEGMENTS];
+    int upload_segment;
+    size_t upload_used; /* of that segment */
 
     /* What cuda_linear.cu, cuda_sdpa.cu and cuda_fetch.cu keep (handles, plans, pinned memory), and how each lets go of
      * it. */

@@ -134,26 +134,56 @@ cudaError_t emulated_malloc(void **p, size_t bytes) {
     if (bytes <= TOTAL_BYTES - emulated_memory_bytes()) *p = emulated_memory_new(bytes);
     return emulated_result(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
+
+enum { PINNED_MAX = 256 };
+static struct {
+    char *p;
+    size_t n;
+} pinned[PINNED_MAX];
+
+static int find_pinned(const void *p) {
+    const char *at = p;
+    int i = 0;
+    while (i < PINNED_MAX && !(pinned[i].p && at >= pinned[i].p && at < pinned[i].p + pinned[i].n)) i++;
+    return i;
+}
+
 cudaError_t emulated_malloc_host(void **p, size_t bytes) {
+    int i = 0;
     emulated_count_wait();
-    *p = bytes ? malloc(bytes) : NULL;
-    return emulated_result(*p || !bytes ? cudaSuccess : cudaErrorMemoryAllocation);
+    *p = NULL;
+    if (!bytes) return cudaSuccess;
+    while (i < PINNED_MAX && pinned[i].p) i++;
+    if (i < PINNED_MAX) *p = malloc(bytes);
+    if (!*p) return emulated_result(cudaErrorMemoryAllocation);
+    pinned[i].p = *p;
+    pinned[i].n = bytes;
+    return cudaSuccess;
 }
 cudaError_t cudaFree(void *p) {
     if (p) (void)cudaDeviceSynchronize();
     return emulated_result(!p || emulated_memory_free(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaFreeHost(void *p) {
-    emulated_count_wait();
+    int i = find_pinned(p);
+    if (!p) return cudaSuccess;
+    if (i == PINNED_MAX || pinned[i].p != p) return emulated_result(cudaErrorInvalidValue);
+    (void)cudaDeviceSynchronize();
+    pinned[i].p = NULL;
     free(p);
     return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy2DAsync(void *out, size_t out_pitch, const void *in, size_t in_pitch, size_t width, size_t height,
                               cudaMemcpyKind kind, cudaStream_t stream) {
-    (void)kind;
+    size_t out_bytes = height ? (height - 1) * out_pitch + width : 0,
+           in_bytes = height ? (height - 1) * in_pitch + width : 0;
     emulated_stream_work(stream);
     if (out_pitch < width || in_pitch < width) return emulated_result(cudaErrorInvalidValue);
+    if (kind != cudaMemcpyHostToDevice) emulated_stream_access(stream, in, in_bytes, 0);
+    if (kind != cudaMemcpyDeviceToHost) emulated_stream_access(stream, out, out_bytes, 1);
+    if (kind == cudaMemcpyHostToDevice && find_pinned(in) < PINNED_MAX)
+        emulated_stream_reads_pinned(stream, in, in_bytes);
     emulated_memory_open();
     for (size_t y = 0; y < height && width; y++)
         memcpy((char *)out + y * out_pitch, (const char *)in + y * in_pitch, width);
@@ -163,6 +193,7 @@ cudaError_t cudaMemcpy2DAsync(void *out, size_t out_pitch, const void *in, size_
 cudaError_t cudaMemcpyAsync(void *out, const void *in, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
     if (kind == cudaMemcpyDeviceToHost) {
         emulated_stream_work(stream);
+        emulated_stream_access(stream, in, bytes, 0);
         emulated_stream_result(stream, out, in, bytes);
         return cudaSuccess;
     }
@@ -174,6 +205,7 @@ cudaError_t cudaMemcpy(void *out, const void *in, size_t bytes, cudaMemcpyKind k
 }
 cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t stream) {
     emulated_stream_work(stream);
+    emulated_stream_access(stream, p, bytes, 1);
     emulated_memory_open();
     if (bytes) memset(p, value, bytes);
     emulated_memory_close();

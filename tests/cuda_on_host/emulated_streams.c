@@ -8,16 +8,18 @@
 #include <string.h>
 #include <time.h>
 
-enum { STREAMS_MAX = 16 };
+enum { STREAMS_MAX = 16, ACCESSES_MAX = 256 };
 
 typedef struct {
     uint64_t n[STREAMS_MAX]; /* pieces of work of each stream */
 } clock_vector_t;
 
-/* What a collective leaves in device memory, once somebody may look. */
+/* What a collective leaves at `out`, once somebody may look; or what the host must leave at `pinned`, until it may
+ * write there. */
 typedef struct result {
     struct result *next;
     void *out, *bytes;
+    const void *pinned;
     size_t n_bytes;
     uint64_t piece;
 } result_t;
@@ -27,6 +29,7 @@ struct CUstream_st {
     int hangs;
     clock_vector_t done; /* its own pieces, and those of others that come before its next one */
     result_t *results;   /* in order */
+    result_t *pinned;    /* what its copies read, in order */
 };
 struct CUevent_st {
     struct timespec at;
@@ -73,9 +76,24 @@ static void show_results(const clock_vector_t *done) {
         }
 }
 
+static void check_pinned(void) {
+    for (int i = 0; i < STREAMS_MAX; i++)
+        while (streams[i] && streams[i]->pinned && streams[i]->pinned->piece <= host.n[i]) {
+            result_t *r = streams[i]->pinned;
+            if (memcmp(r->pinned, r->bytes, r->n_bytes) != 0) {
+                fprintf(stderr, "emulated device: the host wrote what stream %d reads, before it waited for it\n", i);
+                abort();
+            }
+            streams[i]->pinned = r->next;
+            free(r->bytes);
+            free(r);
+        }
+}
+
 static void host_knows(const clock_vector_t *done) {
     join(&host, done);
     show_results(done);
+    check_pinned();
 }
 
 void emulated_stream_work(cudaStream_t stream) {
@@ -96,18 +114,56 @@ void emulated_stream_collective(cudaStream_t stream) {
     }
 }
 
-void emulated_stream_result(cudaStream_t stream, void *out, const void *bytes, size_t n) {
-    cudaStream_t s = stream_of(stream);
-    result_t *r = is_strict() ? calloc(1, sizeof *r) : NULL, **last = &s->results;
-    if (r) *r = (result_t){.out = out, .bytes = malloc(n + 1), .n_bytes = n, .piece = s->done.n[s->id]};
-    if (r && !r->bytes) abort();
-    emulated_memory_open();
-    if (n) memcpy(r ? r->bytes : out, bytes, n);
-    if (r && n) memset(out, 0xFF, n); /* under way: NaN for whoever does not wait */
-    emulated_memory_close();
-    if (!r) return;
+static void keep(result_t **list, cudaStream_t s, result_t result, const void *bytes) {
+    result_t *r = malloc(sizeof *r), **last = list;
+    if (!r) abort();
+    *r = result;
+    r->bytes = malloc(r->n_bytes + 1);
+    if (!r->bytes) abort();
+    memcpy(r->bytes, bytes, r->n_bytes);
+    r->piece = s->done.n[s->id];
     while (*last) last = &(*last)->next;
     *last = r;
+}
+
+void emulated_stream_result(cudaStream_t stream, void *out, const void *bytes, size_t n) {
+    cudaStream_t s = stream_of(stream);
+    emulated_memory_open();
+    if (is_strict()) keep(&s->results, s, (result_t){.out = out, .n_bytes = n}, bytes);
+    if (n && is_strict()) memset(out, 0xFF, n); /* under way: NaN for whoever does not wait */
+    if (n && !is_strict()) memcpy(out, bytes, n);
+    emulated_memory_close();
+}
+
+void emulated_stream_reads_pinned(cudaStream_t stream, const void *in, size_t n) {
+    cudaStream_t s = stream_of(stream);
+    if (is_strict()) keep(&s->pinned, s, (result_t){.pinned = in, .n_bytes = n}, in);
+}
+
+static struct {
+    const char *p;
+    size_t n;
+    int stream, writes;
+    uint64_t piece;
+} accesses[ACCESSES_MAX];
+static int n_accesses; /* the next one's place, around */
+
+void emulated_stream_access(cudaStream_t stream, const void *p, size_t n, int writes) {
+    cudaStream_t s = stream_of(stream);
+    const char *at = p;
+    for (int i = 0; i < ACCESSES_MAX && is_strict(); i++) {
+        if (accesses[i].p >= at + n || at >= accesses[i].p + accesses[i].n) continue;
+        if ((!writes && !accesses[i].writes) || accesses[i].piece <= s->done.n[accesses[i].stream]) continue;
+        fprintf(stderr, "emulated device: a copy on stream %d %s what stream %d %s, and does not wait for it\n", s->id,
+                writes ? "writes" : "reads", accesses[i].stream, accesses[i].writes ? "writes" : "reads");
+        abort();
+    }
+    accesses[n_accesses].p = p;
+    accesses[n_accesses].n = n;
+    accesses[n_accesses].stream = s->id;
+    accesses[n_accesses].writes = writes;
+    accesses[n_accesses].piece = s->done.n[s->id];
+    n_accesses = (n_accesses + 1) % ACCESSES_MAX;
 }
 
 void emulated_stream_hang(cudaStream_t stream, int hangs) {

@@ -429,10 +429,62 @@ static void strict_streams(void **state) {
     OK(cudaFree(q));
 }
 
+/* Whether the child that makes the copy, and waits for it, is ended. */
+static bool copy_ends(void *out, const void *in, cudaMemcpyKind kind, cudaStream_t stream) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        if (cudaMemcpyAsync(out, in, 16, kind, stream) != cudaSuccess) _exit(1);
+        _exit((int)cudaStreamSynchronize(stream));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status);
+}
+
+/* Copies on two streams over the same bytes: each order needs its event, and pinned memory is the host's only after. */
+static void strict_copies(void **state) {
+    (void)state;
+    cudaStream_t compute, copies;
+    cudaEvent_t event;
+    char *pinned;
+    void *p, *q;
+    setenv("LENS_CUDA_STREAMS", "strict", 1);
+    OK(emulated_malloc(&p, 16));
+    OK(emulated_malloc(&q, 16));
+    OK(emulated_malloc_host((void **)&pinned, 16));
+    OK(cudaStreamCreateWithFlags(&compute, cudaStreamNonBlocking));
+    OK(cudaStreamCreateWithFlags(&copies, cudaStreamNonBlocking));
+    OK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    memset(pinned, 1, 16);
+    OK(cudaMemcpyAsync(p, pinned, 16, cudaMemcpyHostToDevice, copies));
+    assert_true(copy_ends(q, p, cudaMemcpyDeviceToDevice, compute)); /* reads what is under way */
+    OK(cudaEventRecord(event, copies));
+    OK(cudaStreamWaitEvent(compute, event, 0));
+    assert_false(copy_ends(q, p, cudaMemcpyDeviceToDevice, compute));
+    OK(cudaMemcpyAsync(q, p, 16, cudaMemcpyDeviceToDevice, compute));
+    assert_true(copy_ends(p, q, cudaMemcpyDeviceToDevice, copies)); /* writes what is read */
+    memset(pinned, 2, 16);                                          /* and so does the host */
+    assert_true(copy_ends(q, p, cudaMemcpyDeviceToDevice, compute));
+    memset(pinned, 1, 16);
+    OK(cudaStreamSynchronize(compute));
+    memset(pinned, 2, 16);
+    assert_false(copy_ends(p, pinned, cudaMemcpyHostToDevice, copies));
+    unsetenv("LENS_CUDA_STREAMS");
+    OK(cudaEventDestroy(event));
+    OK(cudaStreamDestroy(compute));
+    OK(cudaStreamDestroy(copies));
+    OK(cudaFreeHost(pinned));
+    OK(cudaFree(p));
+    OK(cudaFree(q));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products),          cmocka_unit_test(products_refused), cmocka_unit_test(attention),
         cmocka_unit_test(attention_refused), cmocka_unit_test(one_rank),         cmocka_unit_test(strict_streams),
+        cmocka_unit_test(strict_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

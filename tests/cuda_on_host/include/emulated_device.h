@@ -1,11 +1,11 @@
 /* A CUDA device on the host, as far as kernels can tell: what the emulated headers beside this one are made of.
  *
- * Whatever a stream is given is done at once; LENS_CUDA_STREAMS=strict finds collectives that rely on it, and a host
- * that reads what is copied to it before it has waited. Of a launch, blocks run one after another. The threads of a
- * block are fibres: each has a stack of its own and runs until it waits at a barrier or at an exchange within its warp,
- * so these and shared memory mean what they mean on a device. LENS_CUDA_ORDER in the environment says in which order
- * fibres (and blocks) take turns: `forward` (the default), `reverse`, or `shuffle:SEED`, another order at every turn. A
- * kernel whose result depends on it lacks a barrier.
+ * Whatever a stream is given is done at once; LENS_CUDA_STREAMS=strict finds collectives and copies that rely on it, and
+ * a host that reads what is copied to it before it has waited. Of a launch, blocks run one after another. The threads of
+ * a block are fibres: each has a stack of its own and runs until it waits at a barrier or at an exchange within its
+ * warp, so these and shared memory mean what they mean on a device. LENS_CUDA_ORDER in the environment says in which
+ * order fibres (and blocks) take turns: `forward` (the default), `reverse`, or `shuffle:SEED`, another order at every
+ * turn. A kernel whose result depends on it lacks a barrier.
  *
  * Stricter than a device: a barrier that some thread of the block never reaches (because it returned, or waits
  * elsewhere), and a mask that names lanes which are not there, end the process with a message. A kernel that goes past
@@ -65,6 +65,11 @@ void emulated_stream_collective(struct CUstream_st *stream);
 /* What that collective, or a copy to the host, leaves at out. Strict: NaN there until a stream or the host has waited
  * for it. */
 void emulated_stream_result(struct CUstream_st *stream, void *out, const void *bytes, size_t n);
+/* A copy's or a memset's access to device memory. Strict: ends the process where another stream accessed the same bytes
+ * before, one of both wrote, and this stream does not wait for that. The last 256 accesses are known. */
+void emulated_stream_access(struct CUstream_st *stream, const void *p, size_t n, int writes);
+/* A copy from pinned memory. Strict: ends the process where the host has changed it before it knew the copy's end. */
+void emulated_stream_reads_pinned(struct CUstream_st *stream, const void *in, size_t n);
 /* What a stream was given does not end while it hangs; whoever waits for it without a limit is told so and ends. */
 void emulated_stream_hang(struct CUstream_st *stream, int hangs);
 
