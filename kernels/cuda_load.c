@@ -1,6 +1,6 @@
 /* The CUDA backend is a module beside the program, loaded when it is asked for: cuBLASLt alone costs each start of a
  * program linked with it 75 ms and 210 MB, and is not there on machines without CUDA. */
-#include "kernels/kernels.h"
+#include "kernels/collectives.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -30,4 +30,11 @@ lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {
     *out = NULL;
     LENS_TRY(cuda_symbol(&make, "kernels_cuda_new"));
     return make(out, device, deterministic);
+}
+
+lens_status collectives_cuda_new(collectives_t **out, kernels_t *k, comm_t *comm) {
+    lens_status (*make)(collectives_t **, kernels_t *, comm_t *);
+    *out = NULL;
+    LENS_TRY(cuda_symbol(&make, "collectives_cuda_new"));
+    return make(out, k, comm);
 }
