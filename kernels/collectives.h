@@ -14,7 +14,7 @@
 #include "base/comm.h"
 #include "kernels/kernels.h"
 
-/* BF16: by NCCL alone; each rank that adds rounds the sum so far, so a sum over N ranks is off by up to N 2^-9 of the
+/* BF16: by NCCL alone; each rank that adds rounds the sum so far, so a sum over N ranks is off by up to N 2^-8 of the
  * largest sum on the way. */
 typedef enum { REDUCE_F32, REDUCE_F64, REDUCE_BF16 } reduce_type;
 

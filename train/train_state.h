@@ -8,7 +8,7 @@
  *
  * Gradients are added up over ranks in float32. With train.reduce bfloat16, on a GPU, a group's are rounded to bf16 in
  * one of two stages, reduced there, and what this rank needs of the sum comes back as float32. That is half the bytes;
- * the values and each of the N - 1 sums over N ranks are rounded, by a relative 2^-9 at most. Backward waits for the
+ * the values and each of the N - 1 sums over N ranks are rounded, by a relative 2^-8 at most. Backward waits for the
  * last group but one before it sends the next.
  *
  * Collectives run beside the compute: a group's gradients are reduced while backward is in the parts before it, and its

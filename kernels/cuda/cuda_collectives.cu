@@ -68,9 +68,8 @@ static void fail(nccl_t *s, int64_t i, const char *format, ...) {
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    snprintf(s->message, sizeof s->message, "rank %d (host %s), step %lld: %s of %s, the %lldth collective: %s",
-             s->rank, comm_host(s->comm, s->rank), (long long)comm_watchdog_step(), o->kind, o->what,
-             (long long)(i + 1), why);
+    snprintf(s->message, sizeof s->message, "rank %d (host %s), step %lld: %s of %s, collective %lld: %s", s->rank,
+             comm_host(s->comm, s->rank), (long long)comm_watchdog_step(), o->kind, o->what, (long long)(i + 1), why);
     s->status = LENS_COMM;
     if (s->nccl) (void)ncclCommAbort(s->nccl);
     s->nccl = NULL;
