@@ -76,6 +76,8 @@ static void add_state(planner_t *p, const partition_t *part, int zero) {
         add(p, "gradients", MEMORY_DEVICE, part->n_own, sizeof(float));
         add(p, "gradients on their way", MEMORY_DEVICE, 2 * part->n_largest_group, sizeof(float));
     }
+    if (p->m->world > 1 && strcmp(c->train.reduce, "bfloat16") == 0)
+        add(p, "gradients as bf16", MEMORY_DEVICE, 2 * part->n_largest_group, p->m->act_bytes);
     add(p, "moments", MEMORY_DEVICE, 2 * part->n_own, sizeof(float));
     add(p, "averages of weights", MEMORY_DEVICE, n_ema * part->n_own, sizeof(float));
 }
