@@ -239,6 +239,11 @@ memory_machine_t memory_machine_gpu(int world, size_t act_bytes) {
     return (memory_machine_t){.world = world, .act_bytes = act_bytes};
 }
 
+memory_machine_t memory_machine_here(const train_config_t *c, int world) {
+    return device_here(device_kind_of(c->run.device)) == DEVICE_CUDA ? memory_machine_gpu(world, MEMORY_GPU_ACT_BYTES)
+                                                                     : memory_machine_cpu(c, world);
+}
+
 memory_machine_t memory_machine_of(const device_t *d, const train_config_t *c, int world) {
     return d->kind == DEVICE_CPU ? memory_machine_cpu(c, world) : memory_machine_gpu(world, d->k->act_bytes);
 }
