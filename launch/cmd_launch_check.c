@@ -212,8 +212,9 @@ static void check_files(check_t *k) {
          comm_host(k->comm, worst), few ? "; ulimit -n 4096 is safer" : "");
 }
 
-static void check_memory(check_t *k, const memory_plan_t *m) {
-    double each = (double)(m->device_bytes + m->host_bytes), gib = 1.0 / (1 << 30);
+/* Of the host; a GPU's own is told by lens plan. */
+static void check_memory(check_t *k, const memory_plan_t *m, const memory_machine_t *machine) {
+    double each = (double)(m->host_bytes + (machine->is_cpu ? m->device_bytes : 0)), gib = 1.0 / (1 << 30);
     int worst = 0;
     double least = 1e30; /* left over, of all hosts */
     for (int i = 0; i < comm_world(k->comm); i++) {
@@ -247,14 +248,14 @@ static void check_disk(check_t *k, const memory_plan_t *m) {
 
 static lens_status check_run(check_t *k) {
     memory_plan_t m;
-    memory_machine_t cpu = memory_machine_cpu(k->c, comm_world(k->comm));
-    LENS_TRY(comm_agree(k->comm, memory_plan_make(&m, k->c, &cpu), "memory plan"));
+    memory_machine_t machine = memory_machine_here(k->c, comm_world(k->comm));
+    LENS_TRY(comm_agree(k->comm, memory_plan_make(&m, k->c, &machine), "memory plan"));
     LENS_TRY(check_config(k));
     LENS_TRY(tell_agreed(k, launch_check_shared(k->comm, k->c->run.dir), "shared folder",
                          "what rank 0 writes and renames in run.dir comes to all ranks"));
     if (comm_rank(k->comm) != 0) return LENS_OK;
     check_disk(k, &m);
-    check_memory(k, &m);
+    check_memory(k, &m, &machine);
     return LENS_OK;
 }
 
