@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/command.h"
-#include "base/comm_watchdog.h"
 #include "base/log.h"
 #include "launch/version.h"
 #include "train/launch_check.h"
@@ -20,7 +19,6 @@
 enum {
     FILES_MIN = 1024, /* shards that are open at once, and MPI's connections */
     CLOCK_ROUNDS = 5, /* the best counts */
-    WATCH_S = 60,     /* far above what the link's test takes: a rank that does not come ends the check */
 };
 
 /* Of one rank. */
@@ -81,11 +79,7 @@ static lens_status measure_clock(check_t *k) {
 
 /* Nothing where there is no device, of which there is a line already. */
 static lens_status measure_link(check_t *k) {
-    if (!k->device.coll) return LENS_OK;
-    LENS_TRY(comm_watchdog_start(k->comm, WATCH_S));
-    lens_status st = launch_check_link(&k->mine.speed, k->comm, &k->device);
-    comm_watchdog_stop(k->comm);
-    return st;
+    return k->device.coll ? launch_check_link(&k->mine.speed, k->comm, &k->device) : LENS_OK;
 }
 
 /* A number in a file of the kernel's: the first, or that after `key`; -1 where there is none ("max"). */

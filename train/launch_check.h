@@ -13,7 +13,8 @@ LENS_CHECKED lens_status launch_check_same(comm_t *comm, const char *text, const
 /* STATE where a file that rank 0 writes in dir, and then renames, does not come to all ranks. Makes dir. */
 LENS_CHECKED lens_status launch_check_shared(comm_t *comm, const char *dir);
 /* Sends 64 MiB over the device's collectives, 32 on the CPU, or 1 where that takes a millisecond or more. *out: all 0
- * in a world of 1. The times of its collectives begin anew. */
+ * in a world of 1. The times of its collectives begin anew. A rank that fails alone, or does not come for a minute,
+ * ends the job. */
 LENS_CHECKED lens_status launch_check_link(collectives_speed_t *out, comm_t *comm, device_t *device);
 /* "a rank sends ...", of a world of several. */
 void launch_check_link_text(str_t *out, const collectives_speed_t *speed, const device_t *device);
