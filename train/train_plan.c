@@ -150,8 +150,8 @@ void train_plan_print(str_t *out, const train_plan_t *p, const train_config_t *c
 
 lens_status train_plan_dry_run(str_t *out, const train_config_t *c, int world) {
     train_plan_t p;
-    memory_machine_t cpu = memory_machine_cpu(c, world);
-    LENS_TRY(train_plan_make(&p, c, &cpu, 0));
+    memory_machine_t m = memory_machine_here(c, world);
+    LENS_TRY(train_plan_make(&p, c, &m, 0));
     train_plan_print(out, &p, c);
     return str_status(out);
 }

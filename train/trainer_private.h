@@ -14,8 +14,9 @@
 typedef struct {
     const train_config_t *c;
     comm_t *comm;
-    kernels_t *k;
-    collectives_t *coll;
+    device_t device;
+    kernels_t *k;        /* of the device */
+    collectives_t *coll; /* likewise */
     dataset_t *dataset;
     pipeline_config_t pipeline;
     train_state_t state;
@@ -33,6 +34,7 @@ typedef struct {
     int64_t asked;      /* the last step that was asked for: at.step, or one or two more */
     train_log_t log;
     run_record_t record;
+    memory_machine_t machine;
     memory_plan_t memory;
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */

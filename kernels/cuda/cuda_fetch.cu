@@ -56,7 +56,7 @@ static lens_status fetch_end(kernels_t *k, int fetch, const void **out) {
     LENS_ASSERT(f->begun, "fetch %d is not begun", fetch);
     f->begun = false;
     *out = NULL;
-    if (f->done) cuda_note(k, cudaEventSynchronize(f->done), "work of a step");
+    if (f->done) (void)cuda_wait_event(k, f->done, "work of a step");
     if (c->error != LENS_OK) return lens_fail(c->error, "%s", c->error_text);
     *out = f->pinned;
     return LENS_OK;

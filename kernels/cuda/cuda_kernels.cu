@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern "C" {
+#include "base/backoff.h"
+}
+
+enum { NAP_LONGEST_US = 200 };
+
 /* ---- errors ---- */
 
 void cuda_note_status(kernels_t *k, lens_status st) {
@@ -24,9 +30,53 @@ void cuda_note(kernels_t *k, cudaError_t e, const char *what) {
     if (e != cudaSuccess) cuda_note_status(k, cuda_failed(cuda_context(k), e, what));
 }
 
+/* ---- waits ---- */
+
+/* A query that says no leaves cudaErrorNotReady behind, which the next launch is not to find. */
+static cudaError_t query(cudaEvent_t event) {
+    cudaError_t e = cudaEventQuery(event);
+    if (e == cudaErrorNotReady) (void)cudaGetLastError();
+    return e;
+}
+
+bool cuda_is_over(kernels_t *k, cudaEvent_t event) {
+    cudaError_t e = query(event);
+    if (e == cudaErrorNotReady) return false;
+    cuda_note(k, e, "an event");
+    return true;
+}
+
+static cudaError_t poll_until_over(kernels_t *k, cudaEvent_t event, lens_status *st) {
+    cuda_context_t *c = cuda_context(k);
+    backoff_t pause = {};
+    cudaError_t e = query(event);
+    if (e != cudaErrorNotReady) return e;
+    while (e == cudaErrorNotReady && *st == LENS_OK) {
+        *st = c->poll(c->poll_arg);
+        if (*st == LENS_OK) backoff_pause(&pause, NAP_LONGEST_US);
+        e = query(event);
+    }
+    c->poll_end(c->poll_arg);
+    return e;
+}
+
+bool cuda_wait_event(kernels_t *k, cudaEvent_t event, const char *what) {
+    lens_status st = LENS_OK;
+    cudaError_t e = cuda_context(k)->poll ? poll_until_over(k, event, &st) : cudaEventSynchronize(event);
+    cuda_note_status(k, st);
+    if (st == LENS_OK) cuda_note(k, e, what);
+    return st == LENS_OK && e == cudaSuccess;
+}
+
+bool cuda_wait_stream(kernels_t *k, const char *what) {
+    cuda_context_t *c = cuda_context(k);
+    cuda_note(k, cudaEventRecord(c->waited, c->stream), what);
+    return cuda_wait_event(k, c->waited, what);
+}
+
 static lens_status cuda_finish(kernels_t *k) {
     cuda_context_t *c = cuda_context(k);
-    cuda_note(k, cudaStreamSynchronize(c->stream), "work of the stream");
+    (void)cuda_wait_stream(k, "work of the stream");
     lens_status st = c->error;
     c->error = LENS_OK;
     return st == LENS_OK ? LENS_OK : lens_fail(st, "%s", c->error_text);
@@ -69,7 +119,7 @@ static upload_segment_t *upload_room(kernels_t *k, size_t bytes) {
         c->upload_segment = (c->upload_segment + 1) % UPLOAD_SEGMENTS;
         c->upload_used = 0;
         s = &c->upload[c->upload_segment];
-        cuda_note(k, cudaEventSynchronize(s->arrived), "upload");
+        (void)cuda_wait_event(k, s->arrived, "upload");
         cuda_note(k, cudaStreamWaitEvent(c->copies, s->consumed, 0), "upload");
     }
     lens_status st = segment_open(c, s);
@@ -93,9 +143,15 @@ static void cuda_upload(kernels_t *k, void *device, const void *host, size_t byt
     }
 }
 
+/* A copy to memory that is not pinned returns when it is done, and cannot be looked at meanwhile: the wait comes before
+ * it. Zeros where what is to be copied does not come. */
 static void cuda_download(kernels_t *k, void *host, const void *device, size_t bytes) {
     cudaStream_t stream = cuda_context(k)->stream;
     if (!bytes) return;
+    if (!cuda_wait_stream(k, "download")) {
+        memset(host, 0, bytes);
+        return;
+    }
     cuda_note(k, cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream), "download");
     cuda_note(k, cudaStreamSynchronize(stream), "download");
 }
@@ -173,6 +229,14 @@ float *cuda_scratch(kernels_t *k, int64_t n) {
     return c->scratch;
 }
 
+/* Where it cannot be asked, the next finish says so. */
+static void cuda_memory(kernels_t *k, size_t *used, size_t *total) {
+    size_t n_free = 0;
+    *total = 0;
+    cuda_note(k, cudaMemGetInfo(&n_free, total), "memory");
+    *used = *total - n_free;
+}
+
 /* ---- the table ---- */
 
 static void upload_free(cuda_context_t *c) {
@@ -195,6 +259,7 @@ static void cuda_end(kernels_t *k) {
     upload_free(c);
     (void)cudaFree(c->scratch);
     if (c->copies) (void)cudaStreamDestroy(c->copies);
+    if (c->waited) (void)cudaEventDestroy(c->waited);
     if (c->stream) (void)cudaStreamDestroy(c->stream);
     free(c);
     free(k);
@@ -208,6 +273,9 @@ static lens_status open_device(cuda_context_t *c, int device) {
         return lens_fail(LENS_ARGUMENT, "GPU %d: expected one of %d, from 0 up", device, n_devices);
     c->device = device;
     LENS_TRY(cuda_failed(c, cudaSetDevice(device), "choice of the device"));
+    cudaDeviceProp properties;
+    LENS_TRY(cuda_failed(c, cudaGetDeviceProperties(&properties, device), "its name"));
+    snprintf(c->name, sizeof c->name, "%s", properties.name);
     LENS_TRY(cuda_failed(c, cudaDeviceGetAttribute(&c->n_sm, cudaDevAttrMultiProcessorCount, device), "its size"));
     LENS_TRY(cuda_failed(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream"));
     LENS_TRY(cuda_failed(c, cudaStreamCreateWithFlags(&c->copies, cudaStreamNonBlocking), "a stream"));
@@ -218,6 +286,7 @@ static lens_status open_device(cuda_context_t *c, int device) {
     }
     for (int i = 0; i < 1 + 2 * UPLOAD_SEGMENTS; i++)
         LENS_TRY(cuda_failed(c, cudaEventCreateWithFlags(events[i], cudaEventDisableTiming), "an event"));
+    LENS_TRY(cuda_failed(c, cudaEventCreateWithFlags(&c->waited, cudaEventDisableTiming), "an event"));
     return LENS_OK;
 }
 
@@ -230,6 +299,7 @@ static lens_status read_f32(bool *f32) {
 
 static void fill_rows(kernels_t *k, bool f32) {
     k->name = "cuda";
+    k->device = cuda_context(k)->name;
     k->act_bytes = f32 ? sizeof(float) : sizeof(__nv_bfloat16);
     k->alloc = cuda_alloc;
     k->free = cuda_free;
@@ -239,6 +309,7 @@ static void fill_rows(kernels_t *k, bool f32) {
     k->copy = cuda_copy;
     k->to_act = f32 ? cuda_to_f32 : cuda_to_bf16;
     k->to_float = f32 ? cuda_from_f32 : cuda_from_bf16;
+    k->memory = cuda_memory;
     k->finish = cuda_finish;
     k->end = cuda_end;
     cuda_fill_linear(k, f32);
@@ -250,6 +321,13 @@ static void fill_rows(kernels_t *k, bool f32) {
     cuda_fill_flow(k, f32);
     cuda_fill_optim(k, f32);
     cuda_fill_fetch(k);
+}
+
+extern "C" int kernels_cuda_count(void) {
+    int n = 0;
+    if (cudaGetDeviceCount(&n) == cudaSuccess) return n;
+    (void)cudaGetLastError(); /* none is an answer too, and no launch's error */
+    return 0;
 }
 
 extern "C" lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {

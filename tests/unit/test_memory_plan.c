@@ -87,6 +87,16 @@ static void test_sums(void **unused) {
     assert_int_equal(memory_plan_bytes(&p, "no such row"), 0);
 }
 
+/* Sums over ranks in bf16 have two stages; alone nothing is sent. */
+static void test_reduce(void **unused) {
+    (void)unused;
+    char *narrow[] = {"train.reduce=bfloat16", "train.group_mb=0.1"};
+    memory_plan_t p = plan_of(4, 2, 2, narrow), alone = plan_of(1, 2, 2, narrow), wide = plan_of(4, 2, 0, NULL);
+    assert_int_equal(memory_plan_bytes(&p, "gradients as bf16"), p.largest_group_bytes);
+    assert_int_equal(memory_plan_bytes(&alone, "gradients as bf16"), 0);
+    assert_int_equal(memory_plan_bytes(&wide, "gradients as bf16"), 0);
+}
+
 /* What the stages of ZeRO shard: moments and masters at 1, gradients too at 2. */
 static void test_zero(void **unused) {
     (void)unused;
@@ -143,14 +153,20 @@ static void test_step_of_areas(void **unused) {
 
 static void test_peak(void **unused) {
     (void)unused;
-    size_t peak = memory_peak_bytes();
+    kernels_t *k;
+    size_t peak, total;
+    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
+    k->memory(k, &peak, &total);
     assert_in_range(peak, (size_t)1 << 20, (size_t)1 << 40);
+    assert_in_range(total, peak, (size_t)1 << 50);
+    kernels_free(k);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_matches_allocation),
                                        cmocka_unit_test(test_sums),
                                        cmocka_unit_test(test_zero),
+                                       cmocka_unit_test(test_reduce),
                                        cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_step_of_areas),
                                        cmocka_unit_test(test_peak)};
