@@ -1,24 +1,9 @@
 #include "launch/gpu_plan.h"
 
-#include <string.h>
-
-static const gpu_t gpus[] = {
-    {"a100-80g", 312, 80, 2.04, 240, 25},
-    {"h100", 989.5, 80, 3.35, 360, 50},
-    {"h200", 989.5, 141, 4.8, 360, 50},
-};
-enum { N_GPUS = sizeof gpus / sizeof *gpus };
-
 /* Driver context, libraries' workspaces, buffers of the collectives, and what an allocator cannot use. */
 #define RESERVE_GB 4.0
 
 enum { MAX_MICRO = 4096 };
-
-const gpu_t *gpu_find(const char *name) {
-    for (int i = 0; i < N_GPUS; i++)
-        if (strcmp(gpus[i].name, name) == 0) return &gpus[i];
-    return NULL;
-}
 
 /* ---- memory ---- */
 
