@@ -142,6 +142,17 @@ static void do_to_float(kernels_t *k, float *out, const act_t *in, int64_t n) {
     COUNT(to_float, n);
 }
 
+size_t counting_allocated(const kernels_t *k) {
+    size_t bytes = 0;
+    for (int i = 0; i < MAX_REGIONS; i++) bytes += counting(k)->region[i].bytes;
+    return bytes;
+}
+
+static void do_memory(kernels_t *k, size_t *used, size_t *total) {
+    *used = counting_allocated(k);
+    *total = 0;
+}
+
 static lens_status do_finish(kernels_t *k) {
     counting_t *c = counting(k);
     lens_status st = c->error;
@@ -442,10 +453,12 @@ lens_status kernels_counting_new(kernels_t **out, size_t act_bytes) {
         return lens_fail(LENS_MEMORY, "out of memory for the counting table");
     }
     *k = (kernels_t){.name = "counting",
+                     .device = "counting",
                      .act_bytes = act_bytes,
                      .context = c,
                      .alloc = do_alloc,
                      .free = do_free,
+                     .memory = do_memory,
                      .finish = do_finish,
                      .end = do_end,
                      .trace_begin = do_trace_begin,
@@ -469,12 +482,6 @@ void counting_reset(kernels_t *k) {
 const counted_t *counting_calls(const kernels_t *k, int *n) {
     *n = counting(k)->n_calls;
     return counting(k)->calls;
-}
-
-size_t counting_allocated(const kernels_t *k) {
-    size_t bytes = 0;
-    for (int i = 0; i < MAX_REGIONS; i++) bytes += counting(k)->region[i].bytes;
-    return bytes;
 }
 
 /* ---- collectives ---- */

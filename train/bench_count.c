@@ -9,7 +9,7 @@
 #include "train/step_count.h"
 #include "train/train_plan.h"
 
-enum { ACT_BYTES = 2, MAX_CASES = 16, NAME_BYTES = 48 };
+enum { ACT_BYTES = MEMORY_GPU_ACT_BYTES, MAX_CASES = 16, NAME_BYTES = 48 };
 
 /* All calls of a row. */
 typedef struct {
@@ -68,7 +68,7 @@ static lens_status cost_step(step_cost_t *out, const train_config_t *c, comm_t *
     const gpu_t *gpu = gpu_find(o->gpu);
     step_count_t counted;
     memory_plan_t memory;
-    memory_machine_t machine = {.world = count->world, .act_bytes = ACT_BYTES};
+    memory_machine_t machine = memory_machine_gpu(count->world, ACT_BYTES);
     LENS_TRY(memory_plan_make(&memory, c, &machine));
     LENS_TRY(step_count_make(&counted, c, comm, count));
     add_up(out, &counted, gpu, &o->efficiency);
@@ -255,7 +255,7 @@ static lens_status print_json(const bench_count_t *b) {
 lens_status bench_count(const train_config_t *c, comm_t *comm, const bench_count_options_t *o) {
     train_plan_t *plan = malloc(sizeof *plan);
     bench_count_t *b = calloc(1, sizeof *b);
-    memory_machine_t machine = {.world = (int)o->ranks, .act_bytes = ACT_BYTES};
+    memory_machine_t machine = memory_machine_gpu((int)o->ranks, ACT_BYTES);
     lens_status st = LENS_OK;
     if (!plan || !b) LENS_GO(lens_fail(LENS_MEMORY, "bench"));
     *b = (bench_count_t){.c = c, .comm = comm, .o = o, .gpu = gpu_find(o->gpu)};
