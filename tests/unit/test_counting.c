@@ -1,6 +1,6 @@
 /* The table that counts: against hand counts, against the model's own formula, against what the CPU's table records,
  * and calls made again. */
-#include "mmdit_model.h"
+#include "tests/unit/mmdit_model.h"
 
 #include <stdio.h>
 
