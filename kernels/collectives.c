@@ -44,6 +44,7 @@ lens_status collectives_host_new(collectives_t **out, comm_t *comm) {
                          .all_reduce = same_alone,
                          .wait = wait_alone,
                          .finish = finish_alone,
+                         .check = finish_alone,
                          .times = times_alone,
                          .free = free_alone};
     lens_status st = comm_world(comm) > 1 ? collectives_ring_init(c, comm) : LENS_OK;

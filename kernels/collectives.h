@@ -38,7 +38,8 @@ struct collectives {
     ticket_t (*all_reduce)(collectives_t *c, void *x, int64_t n, reduce_type type, const char *what); /* any n */
     void (*wait)(collectives_t *c, ticket_t ticket);
     lens_status (*finish)(collectives_t *c);        /* waits for all; the first failure */
-    collectives_times_t (*times)(collectives_t *c); /* after finish; starts anew */
+    lens_status (*check)(collectives_t *c);         /* waits for nothing; the first failure so far */
+    collectives_times_t (*times)(collectives_t *c); /* of what is over; starts anew */
     void (*free)(collectives_t *c);
 };
 

@@ -139,12 +139,24 @@ static void wait_for(collectives_t *c, ticket_t ticket) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Under the lock. */
+static lens_status status_of(const stream_t *s) {
+    return s->status == LENS_OK ? LENS_OK : lens_fail(s->status, "%s", s->message);
+}
+
 static lens_status finish(collectives_t *c) {
     stream_t *s = c->context;
     pthread_mutex_lock(&s->lock);
     wait_until_done(s, s->n_started);
-    lens_status st = s->status;
-    if (st != LENS_OK) st = lens_fail(st, "%s", s->message);
+    lens_status st = status_of(s);
+    pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
+static lens_status check(collectives_t *c) {
+    stream_t *s = c->context;
+    pthread_mutex_lock(&s->lock);
+    lens_status st = status_of(s);
     pthread_mutex_unlock(&s->lock);
     return st;
 }
@@ -219,6 +231,7 @@ lens_status collectives_ring_init(collectives_t *c, comm_t *comm) {
                          .all_reduce = start_all_reduce,
                          .wait = wait_for,
                          .finish = finish,
+                         .check = check,
                          .times = take_times,
                          .free = free_ring};
     return LENS_OK;

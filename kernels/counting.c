@@ -26,8 +26,8 @@ typedef struct {
     counted_t *calls;
     int n_calls, cap_calls;
     bool tracing;
-    double trace_flop;
-    lens_status error; /* the first */
+    double trace_flop, zeros[1 << 16]; /* zeros: what a fetch brings */
+    lens_status error;                 /* the first */
     char error_text[128];
 } counting_t;
 
@@ -120,6 +120,21 @@ static void do_download(kernels_t *k, void *host, const void *device, size_t byt
     (void)device;
     COUNT(download, (int64_t)bytes);
     memset(host, 0, bytes);
+}
+
+static int do_fetch_begin(kernels_t *k, const void *device, size_t bytes) {
+    (void)device;
+    COUNT(download, (int64_t)bytes);
+    if (bytes > sizeof counting(k)->zeros)
+        keep_error(counting(k), lens_fail(LENS_STATE, "counting: a fetch of %zu bytes", bytes));
+    return 0;
+}
+
+static lens_status do_fetch_end(kernels_t *k, int fetch, const void **out) {
+    counting_t *c = counting(k);
+    (void)fetch;
+    *out = c->error == LENS_OK ? c->zeros : NULL;
+    return c->error == LENS_OK ? LENS_OK : lens_fail(c->error, "%s", c->error_text);
 }
 
 static void do_zero(kernels_t *k, void *device, size_t bytes) {
@@ -379,25 +394,31 @@ static void do_sum_squares(kernels_t *k, double *out, const float *x, int64_t n)
     COUNT(sum_squares, n);
 }
 
-static void do_clip_scale(kernels_t *k, float *scale, const double *sum_sq, double max_norm) {
-    (void)scale, (void)sum_sq, (void)max_norm;
-    COUNT(clip_scale, 0);
+static void do_sum_losses(kernels_t *k, double *out, const double *loss, double weight, int64_t n) {
+    (void)out, (void)loss, (void)weight;
+    COUNT(sum_losses, n);
+}
+
+static void do_judge(kernels_t *k, step_gate_t *gate, const double *sums, const step_rule_t *rule) {
+    (void)gate, (void)sums, (void)rule;
+    COUNT(judge, 0);
 }
 
 static void do_adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
-                     const float *scale, int64_t n, const adamw_t *o) {
-    (void)master, (void)weights, (void)m, (void)v, (void)g, (void)scale, (void)o;
+                     const step_gate_t *gate, int64_t n, const adamw_t *o) {
+    (void)master, (void)weights, (void)m, (void)v, (void)g, (void)gate, (void)o;
     COUNT(adamw, n);
 }
 
-static void do_ema(kernels_t *k, float *average, const float *master, int64_t n, float decay) {
-    (void)average, (void)master, (void)decay;
+static void do_ema(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n,
+                   double decay) {
+    (void)average, (void)master, (void)gate, (void)decay;
     COUNT(ema, n);
 }
 
-static void do_nesterov(kernels_t *k, act_t *u, float *m, const float *g, const float *scale, float momentum,
+static void do_nesterov(kernels_t *k, act_t *u, float *m, const float *g, const step_gate_t *gate, float momentum,
                         int64_t n) {
-    (void)u, (void)m, (void)g, (void)scale, (void)momentum;
+    (void)u, (void)m, (void)g, (void)gate, (void)momentum;
     COUNT(nesterov, n);
 }
 
@@ -411,13 +432,22 @@ static void do_polynomial(kernels_t *k, act_t *x, const act_t *s, float a, float
     COUNT(polynomial, n);
 }
 
-static void do_decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u, float keep, float step,
-                          int64_t n) {
-    (void)master, (void)weights, (void)u, (void)keep, (void)step;
+static void do_decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u, const step_gate_t *gate,
+                          float keep, float step, int64_t n) {
+    (void)master, (void)weights, (void)u, (void)gate, (void)keep, (void)step;
     COUNT(decay_step, n);
 }
 
 /* ---- accounting ---- */
+
+static void do_mark(kernels_t *k, int slot) {
+    (void)k, (void)slot;
+}
+
+static double do_marked_s(kernels_t *k, int from, int to) {
+    (void)k, (void)from, (void)to;
+    return 0;
+}
 
 static void do_trace_begin(kernels_t *k) {
     counting(k)->trace_flop = 0;
@@ -460,6 +490,10 @@ lens_status kernels_counting_new(kernels_t **out, size_t act_bytes) {
                      .free = do_free,
                      .memory = do_memory,
                      .finish = do_finish,
+                     .fetch_begin = do_fetch_begin,
+                     .fetch_end = do_fetch_end,
+                     .mark = do_mark,
+                     .marked_s = do_marked_s,
                      .end = do_end,
                      .trace_begin = do_trace_begin,
                      .trace_continue = do_trace_continue,
@@ -549,6 +583,7 @@ lens_status collectives_counting_new(collectives_t **out, int world) {
                                             .all_reduce = count_all_reduce,
                                             .wait = count_wait,
                                             .finish = count_finish,
+                                            .check = count_finish,
                                             .times = count_times,
                                             .free = count_free}};
     *out = &c->table;

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "kernels/step_gate.h"
 
 typedef void act_t; /* elements of kernels_t.act_bytes */
 
@@ -34,8 +35,9 @@ typedef struct {
 
 typedef struct {
     float lr, beta1, beta2, eps, weight_decay;
-    int64_t step; /* 1 at the first */
 } adamw_t;
+
+enum { KERNELS_MAX_FETCHES = 8 };
 
 typedef struct kernels kernels_t;
 struct kernels {
@@ -57,7 +59,13 @@ struct kernels {
      */
     void (*memory)(kernels_t *k, size_t *used, size_t *total);
     lens_status (*finish)(kernels_t *k); /* waits for all work; the first error since the last call */
-    void (*end)(kernels_t *k);           /* releases the table and what it holds: kernels_free calls it */
+    /* Starts to copy to the host what `device` holds once all that was asked for before is done; returns a number for
+     * fetch_end. At most KERNELS_MAX_FETCHES are begun and not ended. */
+    int (*fetch_begin)(kernels_t *k, const void *device, size_t bytes);
+    /* Waits for that copy, and for nothing that was asked for after it. *out: valid until KERNELS_MAX_FETCHES more are
+     * begun. The first error since the last finish, which will tell it again; *out is then NULL. */
+    lens_status (*fetch_end)(kernels_t *k, int fetch, const void **out);
+    void (*end)(kernels_t *k); /* releases the table and what it holds: kernels_free calls it */
 
     /* ---- matrix products: y = x w^T + b ---- */
     void (*linear_fwd)(kernels_t *k, act_t *y, const act_t *x, const act_t *w, const act_t *b, int64_t R, int64_t n_out,
@@ -147,20 +155,30 @@ struct kernels {
 
     /* ---- optimiser, over flat f32 buffers ---- */
     void (*sum_squares)(kernels_t *k, double *out, const float *x, int64_t n); /* ADDS to *out, on the device */
-    /* scale = min(1, max_norm / sqrt(sum_sq)); max_norm 0: 1. */
-    void (*clip_scale)(kernels_t *k, float *scale, const double *sum_sq, double max_norm);
-    /* Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) on gradients times *scale; writes weights too.
-     */
-    void (*adamw)(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
-                  int64_t n, const adamw_t *o);
-    void (*ema)(kernels_t *k, float *average, const float *master, int64_t n, float decay);
-    /* Muon's (Jordan et al. 2024), beside products. m = momentum m + g *scale; u = momentum m + g *scale (Nesterov) */
-    void (*nesterov)(kernels_t *k, act_t *u, float *m, const float *g, const float *scale, float momentum, int64_t n);
+    void (*sum_losses)(kernels_t *k, double *out, const double *loss, double weight,
+                       int64_t n); /* ADDS weight * (loss[0] + ... + loss[n-1]) to *out, on the device */
+    /* Whether the step is taken, by sums [2] = of squares of its gradient, its loss. *gate is device memory; the rows
+     * that read it do nothing where the verdict is another than STEP_TAKEN. */
+    void (*judge)(kernels_t *k, step_gate_t *gate, const double *sums, const step_rule_t *rule);
+    /* Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) on gradients times the gate's scale; writes
+     * weights too. */
+    void (*adamw)(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
+                  const step_gate_t *gate, int64_t n, const adamw_t *o);
+    /* average += (1 - d) (master - average), d: the lesser of decay and the gate's ramp. */
+    void (*ema)(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n, double decay);
+    /* Muon's (Jordan et al. 2024), beside products. m = momentum m + g scale; u = momentum m + g scale (Nesterov) */
+    void (*nesterov)(kernels_t *k, act_t *u, float *m, const float *g, const step_gate_t *gate, float momentum,
+                     int64_t n);
     void (*normalize)(kernels_t *k, act_t *y, const act_t *x, int64_t n); /* y = x / |x|; 0 where |x| is. y may be x */
     /* x[n, n] = a I + b s + c x: a polynomial of s, where x holds s^2. */
     void (*polynomial)(kernels_t *k, act_t *x, const act_t *s, float a, float b, float c, int64_t n);
     /* master = keep master - step u; writes weights too. */
-    void (*decay_step)(kernels_t *k, float *master, act_t *weights, const act_t *u, float keep, float step, int64_t n);
+    void (*decay_step)(kernels_t *k, float *master, act_t *weights, const act_t *u, const step_gate_t *gate, float keep,
+                       float step, int64_t n);
+
+    /* ---- accounting: when work was done ---- */
+    void (*mark)(kernels_t *k, int slot); /* the moment when all that was asked for before is done; slot: any, from 0 */
+    double (*marked_s)(kernels_t *k, int from, int to); /* seconds between two; fetch_end or finish came after both */
 
     /* ---- accounting: the matrix products a step made, and what they cost bare ---- */
     void (*trace_begin)(kernels_t *k);    /* forgets earlier ones */

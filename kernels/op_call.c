@@ -38,6 +38,8 @@ size_t op_type_bytes(op_type type, size_t act_bytes) {
         return 8;
     case OP_U8:
         return 1;
+    case OP_GATE:
+        return sizeof(step_gate_t);
     default:
         return 4;
     }
@@ -257,9 +259,13 @@ static void optimisers(list_t *l, const op_call_t *c) {
         add(l, BOTH, OP_F64, 1);
         add(l, IN, OP_F32, n);
         break;
-    case OP_clip_scale:
-        add(l, OUT, OP_F32, 1);
-        add(l, IN, OP_F64, 1);
+    case OP_sum_losses:
+        add(l, BOTH, OP_F64, 1);
+        add(l, IN, OP_F64, n);
+        break;
+    case OP_judge:
+        add(l, BOTH, OP_GATE, 1);
+        add(l, IN, OP_F64, 2);
         break;
     case OP_adamw:
         add(l, BOTH, OP_F32, n);
@@ -267,17 +273,18 @@ static void optimisers(list_t *l, const op_call_t *c) {
         add(l, BOTH, OP_F32, n);
         add(l, BOTH, OP_POSITIVE, n);
         add(l, IN, OP_F32, n);
-        add(l, IN, OP_F32, 1);
+        add(l, IN, OP_GATE, 1);
         break;
     case OP_ema:
         add(l, BOTH, OP_F32, n);
         add(l, IN, OP_F32, n);
+        add(l, IN, OP_GATE, 1);
         break;
     case OP_nesterov:
         add(l, OUT, OP_ACT, n);
         add(l, BOTH, OP_F32, n);
         add(l, IN, OP_F32, n);
-        add(l, IN, OP_F32, 1);
+        add(l, IN, OP_GATE, 1);
         break;
     case OP_normalize:
         add(l, OUT, OP_ACT, n);
@@ -291,6 +298,7 @@ static void optimisers(list_t *l, const op_call_t *c) {
         add(l, BOTH, OP_F32, n);
         add(l, OUT, OP_ACT, n);
         add(l, IN, OP_ACT, n);
+        add(l, IN, OP_GATE, 1);
     }
 }
 
@@ -489,20 +497,24 @@ static void make_flow(kernels_t *k, const op_call_t *c, void *const *p) {
 }
 
 static void make_optimiser(kernels_t *k, const op_call_t *c, void *const *p) {
-    const adamw_t o = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0.01f, .step = 100};
+    const adamw_t o = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0.01f};
+    const step_rule_t rule = {.max_norm = 1, .beta1 = 0.9f, .beta2 = 0.999f};
     int64_t n = c->n[0];
     switch (c->row) {
     case OP_sum_squares:
         k->sum_squares(k, p[0], p[1], n);
         break;
-    case OP_clip_scale:
-        k->clip_scale(k, p[0], p[1], 1);
+    case OP_sum_losses:
+        k->sum_losses(k, p[0], p[1], 1, n);
+        break;
+    case OP_judge:
+        k->judge(k, p[0], p[1], &rule);
         break;
     case OP_adamw:
         k->adamw(k, p[0], p[1], p[2], p[3], p[4], p[5], n, &o);
         break;
     case OP_ema:
-        k->ema(k, p[0], p[1], n, 0.999f);
+        k->ema(k, p[0], p[1], p[2], n, 0.999);
         break;
     case OP_nesterov:
         k->nesterov(k, p[0], p[1], p[2], p[3], 0.95f, n);
@@ -514,7 +526,7 @@ static void make_optimiser(kernels_t *k, const op_call_t *c, void *const *p) {
         k->polynomial(k, p[0], p[1], 0.3f, 0.3f, 0.3f, n);
         break;
     default:
-        k->decay_step(k, p[0], p[1], p[2], 0.999f, 1e-4f, n);
+        k->decay_step(k, p[0], p[1], p[2], p[3], 0.999f, 1e-4f, n);
     }
 }
 

@@ -53,7 +53,8 @@
     X(guide, "R C")                                                                                                    \
     X(axpy, "n")                                                                                                       \
     X(sum_squares, "n")                                                                                                \
-    X(clip_scale, "")                                                                                                  \
+    X(sum_losses, "n")                                                                                                 \
+    X(judge, "")                                                                                                       \
     X(adamw, "n")                                                                                                      \
     X(ema, "n")                                                                                                        \
     X(nesterov, "n")                                                                                                   \
@@ -80,6 +81,7 @@ typedef enum {
     OP_U8,
     OP_IDS,  /* i32, all different */
     OP_KEYS, /* i32 [B], of the call's sum */
+    OP_GATE, /* step_gate_t: zeros, which take the step */
 } op_type;
 
 /* Device memory that a call touches. */

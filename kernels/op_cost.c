@@ -122,7 +122,7 @@ static void flow_cost(op_cost_t *o, const op_call_t *c) {
 }
 
 static void optimiser_cost(op_cost_t *o, const op_call_t *c, size_t act_bytes) {
-    static const double ops[] = {2, 0, 15, 3, 5, 3, 4, 3}; /* an element, from sum_squares to decay_step */
+    static const double ops[] = {2, 1, 0, 15, 3, 5, 3, 4, 3}; /* an element, from sum_squares to decay_step */
     double n = (double)c->n[0];
     o->ops = ops[c->row - OP_sum_squares] * (c->row == OP_polynomial ? n * n : n);
     if (c->row == OP_sum_squares) o->launches++;

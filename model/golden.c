@@ -17,8 +17,9 @@ typedef struct {
     mmdit_t *model;
     mmdit_input_t input;
     int32_t *text_len;
-    float *p, *g, *m, *v, *scale; /* flat, [n] */
-    act_t *acts;                  /* [n]: what products read; p itself where act is float */
+    float *p, *g, *m, *v; /* flat, [n] */
+    act_t *acts;          /* [n]: what products read; p itself where act is float */
+    void *gate, *sums;    /* takes every step: the sums stay zeros */
     int64_t n;
     act_t *x_t, *text[MMDIT_MAX_TEXT_LAYERS], *dv;
     float *t, *data, *noise;
@@ -162,13 +163,12 @@ static lens_status load_weights(golden_t *r) {
     LENS_TRY(alloc_floats(r, &r->g, r->n, "gradients"));
     LENS_TRY(alloc_floats(r, &r->m, r->n, "first moments"));
     LENS_TRY(alloc_floats(r, &r->v, r->n, "second moments"));
-    LENS_TRY(alloc_floats(r, &r->scale, 1, "gradient scale"));
     r->acts = r->p;
     if (k->act_bytes != sizeof(float)) LENS_TRY(k->alloc(k, &r->acts, k->act_bytes * (size_t)r->n, "weights"));
+    LENS_TRY(k->alloc(k, &r->gate, sizeof(step_gate_t), "verdict on a step"));
+    LENS_TRY(k->alloc(k, &r->sums, 2 * sizeof(double), "gradient norm"));
     plan_bind_as(&r->weight_plan, r->acts, k->act_bytes);
     plan_bind(&r->grad_plan, r->g);
-    float one = 1;
-    k->upload(k, r->scale, &one, sizeof one);
     for (int i = 0; i < r->weight_plan.n; i++) {
         const plan_row_t *row = &r->weight_plan.rows[i];
         const st_tensor_t *t;
@@ -309,7 +309,7 @@ static lens_status compare_activations(golden_t *r) {
 
 /* ---- the run ---- */
 
-static lens_status one_step(golden_t *r, const adamw_t *o, float *loss) {
+static lens_status one_step(golden_t *r, const adamw_t *o, bool first, float *loss) {
     kernels_t *k = r->k;
     int64_t B = r->input.B, n = r->input.h * r->input.w * mmdit_out_width(&r->config);
     act_t *v;
@@ -318,11 +318,13 @@ static lens_status one_step(golden_t *r, const adamw_t *o, float *loss) {
     LENS_TRY(mmdit_forward(r->model, &r->weights, &r->input, NULL, &v));
     k->flow_loss(k, r->loss, r->dv, v, r->data, r->noise, 1.0f / (float)B, B, n);
     mmdit_backward(r->model, &r->weights, &r->grads, &r->input, r->dv, NULL, NULL);
-    if (o->step == 1) {
+    if (first) {
         LENS_TRY(compare_activations(r));
         LENS_TRY(compare_flat(r, GOLDEN_GRADIENTS, r->g, "grad."));
     }
-    k->adamw(k, r->p, r->acts, r->m, r->v, r->g, r->scale, r->n, o);
+    const step_rule_t rule = {.beta1 = o->beta1, .beta2 = o->beta2};
+    k->judge(k, r->gate, r->sums, &rule);
+    k->adamw(k, r->p, r->acts, r->m, r->v, r->g, r->gate, r->n, o);
     k->download(k, each, r->loss, sizeof(double) * (size_t)B);
     for (int64_t b = 0; b < B; b++) sum += each[b];
     *loss = (float)(sum / (double)B);
@@ -342,8 +344,8 @@ static lens_status run_steps(golden_t *r) {
     if (steps < 1 || steps > 16 || r->input.B > 64)
         return lens_fail(LENS_FORMAT, "golden files have up to 16 steps of 64 samples");
     for (int64_t i = 0; i < steps; i++) {
-        adamw_t o = {(float)lr, (float)beta1, (float)beta2, (float)eps, (float)decay, i + 1};
-        LENS_TRY(one_step(r, &o, &losses[i]));
+        adamw_t o = {(float)lr, (float)beta1, (float)beta2, (float)eps, (float)decay};
+        LENS_TRY(one_step(r, &o, i == 0, &losses[i]));
     }
     LENS_TRY(compare_flat(r, GOLDEN_PARAMETERS, r->p, "after."));
     return compare(r, GOLDEN_LOSSES, losses, steps, "out.", "losses");
@@ -352,7 +354,7 @@ static lens_status run_steps(golden_t *r) {
 static void golden_free(golden_t *r) {
     kernels_t *k = r->k;
     if (r->acts != (act_t *)r->p) k->free(k, r->acts);
-    void *device[] = {r->p, r->g, r->m, r->v, r->scale, r->x_t, r->dv, r->t, r->data, r->noise, r->loss};
+    void *device[] = {r->p, r->g, r->m, r->v, r->gate, r->sums, r->x_t, r->dv, r->t, r->data, r->noise, r->loss};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) k->free(k, device[i]);
     for (int i = 0; i < MMDIT_MAX_TEXT_LAYERS; i++) k->free(k, r->text[i]);
     mmdit_free(r->model);

@@ -83,7 +83,7 @@ static lens_status open_stepper(bench_train_t *b) {
         b->rows[i] = batch[b->buckets.bucket[i].area] / b->sharing;
         shapes[i] = train_config_shape(b->c, &b->buckets.bucket[i], b->rows[i] / b->c->train.accumulate);
     }
-    return stepper_new(&b->stepper, b->k, b->c, &b->pipeline, shapes, b->buckets.n);
+    return stepper_new(&b->stepper, b->k, b->c, &b->pipeline, shapes, b->buckets.n, b->per_step);
 }
 
 /* Nothing of the plan but a checkpoint's copy is large here and not taken. */
@@ -127,9 +127,9 @@ static lens_status run_step(bench_train_t *b, int bucket, step_result_t *out) {
                                  .beta1 = (float)c->train.beta1,
                                  .beta2 = (float)c->train.beta2,
                                  .eps = (float)c->train.eps,
-                                 .weight_decay = (float)c->train.weight_decay,
-                                 .step = b->n_steps}};
-    return stepper_end(b->stepper, &b->state, b->comm, &u, out);
+                                 .weight_decay = (float)c->train.weight_decay}};
+    LENS_TRY(stepper_end(b->stepper, &b->state, &u));
+    return stepper_result(b->stepper, &b->state, b->comm, out);
 }
 
 static lens_status run_round(bench_train_t *b, int round) {

@@ -145,13 +145,13 @@ static void begin_run(muon_t *u, const partition_group_t *group, int first, int 
     int64_t at = a->own_at - group->own_at, n = z->own_at + z->n - a->own_at;
     if (muon_n_matrices(a->row) > 0) {
         k->nesterov(k, act_at(u, u->updates[u->turn % MUON_MAX_BEGUN], a->flat_at - group->first), piece->m + at,
-                    piece->g + at, piece->scale, MUON_MOMENTUM, n);
+                    piece->g + at, piece->gate, MUON_MOMENTUM, n);
         return;
     }
     adamw_t mine = *o;
     if (a->row->flags & PLAN_NO_DECAY) mine.weight_decay = 0;
     k->adamw(k, piece->master + at, act_at(u, piece->acts, at), piece->m + at, piece->v + at, piece->g + at,
-             piece->scale, n, &mine);
+             piece->gate, n, &mine);
 }
 
 static int first_slice(const partition_t *p, int group) {
@@ -222,7 +222,8 @@ static void end_slice(muon_t *u, const act_t *updates, const partition_slice_t *
         for (int i = 0; i < NEWTON_SCHULZ_STEPS; i++) newton_schulz(u, R, C);
         int64_t from = max64(at, slice->row_first), n = min64(at + R * C, end) - from;
         int64_t own = slice->own_at - g->own_at + from - slice->row_first;
-        k->decay_step(k, piece->master + own, act_at(u, piece->acts, own), act_at(u, u->x, from - at), keep, step, n);
+        k->decay_step(k, piece->master + own, act_at(u, piece->acts, own), act_at(u, u->x, from - at), piece->gate,
+                      keep, step, n);
     }
 }
 

@@ -34,8 +34,8 @@ typedef struct {
     float *master;
     act_t *acts; /* of the piece alone; the caller gathers them. May be master, where act is float */
     float *m, *v;
-    const float *g;     /* reduced over ranks */
-    const float *scale; /* [1] of g, from clipping */
+    const float *g;          /* reduced over ranks */
+    const step_gate_t *gate; /* has judged the step: where it is left out, nothing changes */
 } muon_piece_t;
 
 /* Matrices that the tensor is updated as, one below the other: 0 where it takes AdamW's step. */

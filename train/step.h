@@ -2,7 +2,11 @@
  *
  * A step is one or several batches of a rank, each of one size, each cut into micro-batches: gradients add up, and are
  * sent between ranks with the last. The loss is the mean over all elements of all batches of the step over all ranks: a
- * sample weighs as its elements do, so that ranks may hold pictures of different sizes. */
+ * sample weighs as its elements do, so that ranks may hold pictures of different sizes.
+ *
+ * Nothing here waits for the device but stepper_result (and stepper_evaluate): a step is asked for, and its results are
+ * read while the device works on the next one. Whether the step is taken is decided on the device
+ * (kernels/step_gate.h). */
 #ifndef LENS_TRAIN_STEP_H
 #define LENS_TRAIN_STEP_H
 
@@ -24,46 +28,51 @@ typedef struct {
     const int32_t *n_tok;       /* [n] of features */
 } step_batch_t;
 
-/* Seconds of this rank; the sum is less than a step's time by what the caller did meanwhile. */
+/* Seconds of this rank's device. The four parts add up to less than the step by what the device had nothing to do. */
 typedef struct {
-    double input_s, forward_s, backward_s, update_s; /* compute */
-    double exposed_s, comm_s;                        /* stood waiting for collectives; they were under way */
+    double step_s; /* from the end of the step before, where that was still under way, else from this one's begin */
+    double input_s, forward_s, backward_s, update_s;
+    double exposed_s, comm_s; /* stood waiting for collectives; they were under way: as far as they were over when the
+                                 step had been asked for, and the rest in the next one's */
 } step_times_t;
 
 typedef struct {
-    double loss, grad_norm; /* of the whole step, over all ranks */
-    double model_flop;      /* of the whole step: 3 x forward, products only, each caption at its own length */
-    double n_images;        /* of the whole step */
-    loss_bins_t bins;       /* by t */
-    bool skipped;           /* the gradient was not used */
+    double loss;       /* of the whole step, over all ranks */
+    double model_flop; /* of the whole step: 3 x forward, products only, each caption at its own length */
+    double n_images;   /* of the whole step */
+    loss_bins_t bins;  /* by t */
+    step_gate_t gate;  /* norm and verdict; with the state after this step */
     double votes;
     step_times_t times;
 } step_result_t;
 
 typedef struct {
-    adamw_t adamw; /* its step: updates so far, with this one */
-    /* Whether to take a step, the same answer on every rank; NULL: yes. What is not finite is never taken. */
-    bool (*takes)(void *arg, double grad_norm, double loss);
-    void *arg;
+    adamw_t adamw;
     double vote; /* of this rank, about anything: comes out summed over ranks */
 } step_update_t;
 
+enum { STEPPER_MAX_ASKED = 2 }; /* steps whose results are not read */
+
 typedef struct stepper stepper_t;
-/* shapes: of the micro-batches that will come (train_config_shape). */
+/* shapes: of the micro-batches that will come (train_config_shape); n_batches: of this rank, in a step. */
 LENS_CHECKED lens_status stepper_new(stepper_t **out, kernels_t *k, const train_config_t *c, const pipeline_config_t *p,
-                                     const mmdit_shape_t *shapes, int n_shapes);
+                                     const mmdit_shape_t *shapes, int n_shapes, int64_t n_batches);
 void stepper_free(stepper_t *s); /* NULL is allowed */
 
 /* Every rank calls these for the same step with equally many batches. */
 void stepper_begin(stepper_t *s, train_state_t *state);
 /* last: of this step. */
 LENS_CHECKED lens_status stepper_batch(stepper_t *s, train_state_t *state, const step_batch_t *batch, bool last);
-/* Sums over ranks; then, unless the step is skipped, the update. */
-LENS_CHECKED lens_status stepper_end(stepper_t *s, train_state_t *state, comm_t *comm, const step_update_t *u,
-                                     step_result_t *out);
+/* The verdict and the update. Fails where a collective has failed by now. */
+LENS_CHECKED lens_status stepper_end(stepper_t *s, train_state_t *state, const step_update_t *u);
+int stepper_n_asked(const stepper_t *s); /* steps that were ended and whose results were not read */
+/* Collective: waits for the oldest of them, and for nothing that was asked for after it. The first error of the device
+ * or of the collectives so far. */
+LENS_CHECKED lens_status stepper_result(stepper_t *s, train_state_t *state, comm_t *comm, step_result_t *out);
 
-/* Between steps: the loss of each row at noise level t, with noise by the streams [n], without gradients. The batch is
- * no larger than the micro-batches of its size. w: bound to act weights that are all there. loss: host [n]. */
+/* Between steps, all results read: the loss of each row at noise level t, with noise by the streams [n], without
+ * gradients. The batch is no larger than the micro-batches of its size. w: bound to act weights that are all there.
+ * loss: host [n]. */
 LENS_CHECKED lens_status stepper_evaluate(stepper_t *s, const pipeline_tensors_t *w, const step_batch_t *batch,
                                           const rng_t *noise, double t, double *loss);
 

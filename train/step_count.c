@@ -46,7 +46,7 @@ static lens_status open_stepper(counter_t *t) {
     LENS_TRY(kernels_counting_new(&t->k, t->o->act_bytes));
     LENS_TRY(collectives_counting_new(&t->coll, t->o->world));
     LENS_TRY(train_state_init(&t->state, t->k, t->coll, t->c, &t->pipeline));
-    return stepper_new(&t->stepper, t->k, t->c, &t->pipeline, &shape, 1);
+    return stepper_new(&t->stepper, t->k, t->c, &t->pipeline, &shape, 1, t->per_step);
 }
 
 /* Zeros cost nothing until they are read, and then one page. */
@@ -88,12 +88,13 @@ static lens_status make_batch(counter_t *t) {
 
 /* Positions and the like are uploaded with the first step of a size, and not again: the second is counted. */
 static lens_status run_step(counter_t *t, comm_t *comm, step_result_t *r) {
-    const step_update_t u = {.adamw = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .step = 1}};
+    const step_update_t u = {.adamw = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f}};
     counting_reset(t->k);
     stepper_begin(t->stepper, &t->state);
     for (int64_t i = 0; i < t->per_step; i++)
         LENS_TRY(stepper_batch(t->stepper, &t->state, &t->batch, i + 1 == t->per_step));
-    return stepper_end(t->stepper, &t->state, comm, &u, r);
+    LENS_TRY(stepper_end(t->stepper, &t->state, &u));
+    return stepper_result(t->stepper, &t->state, comm, r);
 }
 
 static lens_status count_steps(counter_t *t, comm_t *comm, step_count_t *out) {

@@ -38,15 +38,15 @@ static lens_status write_metrics(metrics_t *m, const train_log_step_t *s, double
     line_t l = {.n = 0};
     add(&l, "loss", r->loss);
     add(&l, "lr", s->lr);
-    add(&l, "grad_norm", r->grad_norm);
+    add(&l, "grad_norm", r->gate.norm);
     add(&l, "images_per_s", images_per_s);
     add(&l, "mfu", mfu);
-    add(&l, "step_s", s->step_s);
+    add(&l, "step_s", r->times.step_s);
     add(&l, "images", (double)s->n_images);
     add(&l, "wait_s", s->wait_s);
     add(&l, "comm_s", r->times.comm_s);
     add(&l, "exposed_s", r->times.exposed_s);
-    add(&l, "skipped", r->skipped);
+    add(&l, "skipped", r->gate.verdict != STEP_TAKEN);
     for (int i = 0; i < N_LOSS_BINS; i++) add(&l, loss_bin_names[i], loss_bins_mean(&r->bins, i));
     if (s->valid->is_there) add_valid(&l, s->valid);
     return metrics_step(m, s->step, l.n, l.name, l.value);
@@ -61,7 +61,8 @@ static void tell_valid(const train_log_step_t *s) {
 
 lens_status train_log_step(const train_log_t *l, metrics_t *m, const train_log_step_t *s) {
     const step_result_t *r = s->result;
-    double per_s = r->n_images / s->step_s, mfu = r->model_flop / (s->step_s * l->peak_gflops * 1e9);
+    double step_s = r->times.step_s, per_s = r->n_images / step_s,
+           mfu = r->model_flop / (step_s * l->peak_gflops * 1e9);
     if (m) LENS_TRY(write_metrics(m, s, per_s, mfu));
     int64_t left = l->steps - s->step, every = l->steps / LOG_LINES;
     double eta_s = (double)left * (log_clock_s() - l->begin_s) / (double)(s->step - l->first_step);
@@ -69,10 +70,11 @@ lens_status train_log_step(const train_log_t *l, metrics_t *m, const train_log_s
                  (long long)l->steps, r->loss, per_s, 100 * mfu, (int)(eta_s / 60), (int)fmod(eta_s, 60));
     if (every == 0 || s->step % every == 0 || left == 0)
         log_info("step %lld/%lld  loss %.4f  grad norm %.3f  %.0f images/s  MFU %.0f %%  %d:%02d left",
-                 (long long)s->step, (long long)l->steps, r->loss, r->grad_norm, per_s, 100 * mfu, (int)(eta_s / 60),
+                 (long long)s->step, (long long)l->steps, r->loss, r->gate.norm, per_s, 100 * mfu, (int)(eta_s / 60),
                  (int)fmod(eta_s, 60));
     tell_valid(s);
-    if (r->skipped && m) /* one rank says it */
-        log_warn("step %lld was skipped: loss %g, norm of the gradient %g", (long long)s->step, r->loss, r->grad_norm);
+    if (r->gate.verdict != STEP_TAKEN && m) /* one rank says it */
+        log_warn("step %lld was skipped: loss %g, norm of the gradient %g, %.1f deviations above the mean",
+                 (long long)s->step, r->loss, r->gate.norm, r->gate.zscore);
     return LENS_OK;
 }

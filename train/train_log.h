@@ -19,7 +19,7 @@ typedef struct {
 
 typedef struct {
     int64_t step, n_images; /* n_images: so far */
-    double lr, step_s;
+    double lr;
     double wait_s; /* for data, so far */
     const step_result_t *result;
     const train_log_valid_t *valid;

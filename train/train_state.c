@@ -1,6 +1,5 @@
 #include "train/train_state.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +41,10 @@ static lens_status alloc_gradients(train_state_t *s) {
     LENS_TRY(alloc_floats(s, &s->g, n, "gradients"));
     if (s->zero == 2) LENS_TRY(alloc_floats(s, &s->g_own, s->partition.n_own, "own gradients"));
     void *p;
-    LENS_TRY(alloc_floats(s, &s->scale, 1, "gradient scale"));
-    LENS_TRY(s->k->alloc(s->k, &p, sizeof(double), "gradient norm"));
-    s->sum_sq = p;
+    LENS_TRY(s->k->alloc(s->k, &p, sizeof *s->gate, "verdict on a step"));
+    s->gate = p;
+    LENS_TRY(s->k->alloc(s->k, &p, 2 * sizeof(double), "gradient norm"));
+    s->sums = p;
     return LENS_OK;
 }
 
@@ -130,7 +130,7 @@ done:
 void train_state_free(train_state_t *s) {
     if (!s->k) return;
     if ((act_t *)s->w != s->acts) s->k->free(s->k, s->w);
-    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq, s->frozen};
+    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->gate, s->sums, s->frozen};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) s->k->free(s->k, device[i]);
     for (int i = 0; i < TRAIN_MAX_EMA; i++) s->k->free(s->k, s->ema[i]);
     muon_free(s->muon);
@@ -195,7 +195,12 @@ lens_status train_state_start(train_state_t *s, uint64_t seed) {
 
 /* ---- gradients ---- */
 
+void train_state_set_gate(train_state_t *s, const step_gate_t *gate) {
+    s->k->upload(s->k, s->gate, gate, sizeof *gate);
+}
+
 void train_state_zero_grads(train_state_t *s) {
+    s->k->zero(s->k, s->sums, 2 * sizeof(double));
     if (s->zero < 2)
         s->k->zero(s->k, s->g, sizeof(float) * (size_t)s->partition.n);
     else
@@ -264,22 +269,19 @@ static float *own_grads(const train_state_t *s, const partition_group_t *g) {
     return s->zero == 2 ? s->g_own + g->own_at : s->g + g->own_first;
 }
 
-lens_status train_state_grad_norm(train_state_t *s, double *norm) {
+void train_state_judge(train_state_t *s, const step_rule_t *rule) {
     kernels_t *k = s->k;
-    double sum_sq;
-    *norm = 0;
-    k->zero(k, s->sum_sq, sizeof(double));
+    collectives_t *c = s->coll;
+    ticket_t loss = c->all_reduce(c, s->sums + 1, 1, REDUCE_F64, "loss");
     for (int i = s->partition.n_groups - 1; i >= 0; i--) { /* in the order in which they come */
         const partition_group_t *g = &s->partition.group[i];
-        s->coll->wait(s->coll, s->reduced[i]);
+        c->wait(c, s->reduced[i]);
         if (s->zero == 2 && s->staged[i % 2] == i) empty_stage(s, i % 2);
-        k->sum_squares(k, s->sum_sq, own_grads(s, g), g->own_n);
+        k->sum_squares(k, s->sums, own_grads(s, g), g->own_n);
     }
-    if (is_shared_out(s)) s->coll->wait(s->coll, s->coll->all_reduce(s->coll, s->sum_sq, 1, REDUCE_F64, "norm"));
-    LENS_TRY(s->coll->finish(s->coll));
-    k->download(k, &sum_sq, s->sum_sq, sizeof sum_sq);
-    *norm = sqrt(sum_sq);
-    return LENS_OK;
+    if (is_shared_out(s)) c->wait(c, c->all_reduce(c, s->sums, 1, REDUCE_F64, "norm"));
+    c->wait(c, loss);
+    k->judge(k, s->gate, s->sums, rule);
 }
 
 /* ---- the update ---- */
@@ -302,7 +304,7 @@ static void update_slices(train_state_t *s, const adamw_t *o, int first, int end
     adamw_t mine = *o;
     if (a->row->flags & PLAN_NO_DECAY) mine.weight_decay = 0;
     k->adamw(k, s->w + a->own_at, (char *)s->acts + (size_t)a->flat_at * k->act_bytes, s->m + a->own_at,
-             s->v + a->own_at, own_grads(s, g) + (a->own_at - g->own_at), s->scale, n, &mine);
+             s->v + a->own_at, own_grads(s, g) + (a->own_at - g->own_at), s->gate, n, &mine);
 }
 
 static muon_piece_t muon_piece(const train_state_t *s, int i) {
@@ -312,7 +314,7 @@ static muon_piece_t muon_piece(const train_state_t *s, int i) {
                           .m = s->m + g->own_at,
                           .v = s->v + g->own_at,
                           .g = own_grads(s, g),
-                          .scale = s->scale};
+                          .gate = s->gate};
 }
 
 /* The momentum of the next group comes together while this one's products are made. */
@@ -333,12 +335,10 @@ static void update_by_adamw(train_state_t *s, const adamw_t *o, int *slice, int 
     }
 }
 
-void train_state_update(train_state_t *s, const adamw_t *o, double clip) {
+void train_state_update(train_state_t *s, const adamw_t *o) {
     kernels_t *k = s->k;
     const partition_t *p = &s->partition;
-    double ramp = (1.0 + (double)o->step) / (10.0 + (double)o->step); /* a short history has a short average */
     int slice = 0;
-    k->clip_scale(k, s->scale, s->sum_sq, clip);
     for (int i = 0; i < p->n_groups; i++) {
         const partition_group_t *g = &p->group[i];
         if (s->muon)
@@ -346,8 +346,7 @@ void train_state_update(train_state_t *s, const adamw_t *o, double clip) {
         else
             update_by_adamw(s, o, &slice, i);
         for (int e = 0; e < s->n_ema; e++)
-            k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, g->own_n,
-                   (float)(s->ema_decay[e] < ramp ? s->ema_decay[e] : ramp));
+            k->ema(k, s->ema[e] + g->own_at, s->w + g->own_at, s->gate, g->own_n, s->ema_decay[e]);
         send_weights(s, i);
     }
 }

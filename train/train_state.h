@@ -7,7 +7,8 @@
  * memory is saved with. At zero 0 and 1 only the last micro-batch of a step does.
  *
  * Collectives run beside the compute: a group's gradients are reduced while backward is in the parts before it, and its
- * weights come back while the groups after it are updated and the next forward pass begins. One thread. */
+ * weights come back while the groups after it are updated and the next forward pass begins. Whether a step is taken is
+ * decided on the device (kernels/step_gate.h), by all ranks alike. One thread. */
 #ifndef LENS_TRAIN_TRAIN_STATE_H
 #define LENS_TRAIN_TRAIN_STATE_H
 
@@ -42,8 +43,8 @@ typedef struct {
     int n_ema;
     double ema_decay[TRAIN_MAX_EMA];
     muon_t *muon;                 /* where the optimiser is Muon */
-    float *scale;                 /* device: of the gradient, from clipping */
-    double *sum_sq;               /* device */
+    step_gate_t *gate;            /* device */
+    double *sums;                 /* device [2], of the step: of squares of the gradient, of losses (the caller's) */
     ticket_t *reduced, *gathered; /* [n_groups]: of the group's last gradients and weights */
     bool sends;                   /* the micro-batch under way sends its gradients */
     int staged[2];                /* zero 2: the group in each stage, -1: none */
@@ -63,20 +64,24 @@ LENS_CHECKED lens_status train_state_start(train_state_t *s, uint64_t seed);
 /* Collective. After the master weights were replaced: acts become them. */
 LENS_CHECKED lens_status train_state_refresh(train_state_t *s);
 
-/* ---- a step ---- */
+/* Of a run that goes on: what steps were judged by, and updates, so far. */
+void train_state_set_gate(train_state_t *s, const step_gate_t *gate);
 
-void train_state_zero_grads(train_state_t *s); /* first */
+/* ---- a step: asked for, and waited for by nobody here ---- */
+
+void train_state_zero_grads(train_state_t *s); /* first; sums too */
 /* For each micro-batch: whether it is the step's last; then forward and backward with this watch, the embedding's
  * backward, train_state_end_inputs. */
 void train_state_begin_micro(train_state_t *s, bool last);
 mmdit_watch_t train_state_watch_forward(train_state_t *s);
 mmdit_watch_t train_state_watch_backward(train_state_t *s); /* leaves out the end of the inputs' part */
 void train_state_end_inputs(train_state_t *s);
-/* Collective: waits for the gradients. *norm: the root of the sum of squares over all ranks' pieces. */
-LENS_CHECKED lens_status train_state_grad_norm(train_state_t *s, double *norm);
-/* Clips (0: not), one step of the optimiser for this rank's pieces, averages with decays that ramp up from the first
- * update on, and starts to send the new weights. o->step: updates so far, with this one. */
-void train_state_update(train_state_t *s, const adamw_t *o, double clip);
+/* Collective: adds up squares of the gradients over all ranks' pieces, and the losses of all ranks; the gate judges by
+ * them, on the device. */
+void train_state_judge(train_state_t *s, const step_rule_t *rule);
+/* Where the gate lets it: one step of the optimiser for this rank's pieces, averages with decays that ramp up from the
+ * first update on. Starts to send the new weights, or what they were. */
+void train_state_update(train_state_t *s, const adamw_t *o);
 
 /* ---- between steps ---- */
 

@@ -71,12 +71,8 @@ static void trace_step(trainer_t *t, int64_t step) {
         t->k->trace_continue(t->k);
 }
 
-static bool takes_step(void *guard, double grad_norm, double loss) {
-    return guard_judge(guard, grad_norm, loss) == GUARD_ACCEPT;
-}
-
-/* All of this rank's batches, and the update. */
-static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) {
+/* Asks for all of this rank's batches, and for the update. */
+static lens_status ask_step(trainer_t *t, int64_t step) {
     const train_config_t *c = t->c;
     int64_t n = loader_batches_of_step(t->loader);
     stepper_begin(t->stepper, &t->state);
@@ -92,37 +88,53 @@ static lens_status compute_step(trainer_t *t, int64_t step, step_result_t *out) 
                                  .beta1 = (float)c->train.beta1,
                                  .beta2 = (float)c->train.beta2,
                                  .eps = (float)c->train.eps,
-                                 .weight_decay = (float)c->train.weight_decay,
-                                 .step = t->at.n_updates + 1},
-                       .takes = takes_step,
-                       .arg = &t->guard,
+                                 .weight_decay = (float)c->train.weight_decay},
                        .vote = stop_signal_received() != 0};
-    return stepper_end(t->stepper, &t->state, t->comm, &u, out);
+    LENS_TRY(stepper_end(t->stepper, &t->state, &u));
+    t->asked = step;
+    return LENS_OK;
+}
+
+/* STATE once more than train.max_skips steps in a row were left out, with what the last one had. */
+static lens_status check_skips(const trainer_t *t, int64_t step, const step_result_t *r) {
+    if (r->gate.n_in_row <= t->c->train.max_skips) return LENS_OK;
+    return lens_fail(LENS_STATE,
+                     "step %lld: the loss is %g, the gradient's norm %g: %lld steps in a row had to be left out, "
+                     "train.max_skips is %lld",
+                     (long long)step, r->loss, r->gate.norm, (long long)r->gate.n_in_row,
+                     (long long)t->c->train.max_skips);
 }
 
 /* Where the run stands after the step. */
 static void move_on(trainer_t *t, int64_t step, const step_result_t *r) {
     t->at.step = step;
     t->at.n_images += (int64_t)r->n_images;
-    t->at.n_updates += !r->skipped;
-    t->at.n_skipped += r->skipped;
-    t->at.guard_mean = t->guard.mean;
-    t->at.guard_var = t->guard.var;
-    t->at.guard_n = t->guard.n;
-    t->stops = r->votes > 0;
+    t->at.n_updates = r->gate.n_updates;
+    t->at.n_skipped += r->gate.verdict != STEP_TAKEN;
+    t->at.guard_mean = r->gate.mean;
+    t->at.guard_var = r->gate.var;
+    t->at.guard_n = r->gate.n;
+    t->stops |= r->votes > 0;
     if (step == t->first_step + 1) t->first_loss = r->loss;
     t->last_loss = r->loss;
-    t->gave_up = guard_check(&t->guard, step, r->grad_norm, r->loss);
+    if (is_traced(t, step)) t->traced_s += r->times.step_s;
+    t->gave_up = check_skips(t, step, r);
 }
 
 static bool is_due(const trainer_t *t, int64_t step, int64_t every) {
     return step % every == 0 || step == t->c->train.steps;
 }
 
+static bool validates_after(const trainer_t *t, int64_t step) {
+    return t->validator && is_due(t, step, t->c->valid.every);
+}
+static bool draws_after(const trainer_t *t, int64_t step) {
+    return t->preview && is_due(t, step, t->c->sample.every);
+}
+
 /* The held-out loss of the weights and of their average, and a sheet of samples; *told is what the log says of it. */
 static lens_status evaluate_if_due(trainer_t *t, int64_t step, train_log_valid_t *told) {
-    bool validates = t->validator && is_due(t, step, t->c->valid.every),
-         draws = t->preview && is_due(t, step, t->c->sample.every);
+    bool validates = validates_after(t, step), draws = draws_after(t, step);
     const pipeline_tensors_t *average;
     *told = (train_log_valid_t){.is_there = validates};
     if (!validates && !draws) return LENS_OK;
@@ -134,11 +146,13 @@ static lens_status evaluate_if_due(trainer_t *t, int64_t step, train_log_valid_t
     return averaged_end(&t->averaged);
 }
 
-static lens_status save_if_due(trainer_t *t, int64_t step) {
+static bool saves_after(const trainer_t *t, int64_t step) {
     const train_config_t *c = t->c;
-    bool last = step == c->train.steps || t->stops,
-         due = c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0;
-    if (!last && !due) return LENS_OK;
+    return step == c->train.steps || t->stops ||
+           (c->train.checkpoint_every > 0 && step % c->train.checkpoint_every == 0);
+}
+
+static lens_status save(trainer_t *t) {
     if (t->metrics) LENS_TRY(metrics_sync(t->metrics));
     comm_watchdog_suspend(t->comm); /* a slow disk is not a hung rank */
     lens_status st = checkpointer_start(t->checkpointer, &t->state, &t->at);
@@ -146,30 +160,45 @@ static lens_status save_if_due(trainer_t *t, int64_t step) {
     return st;
 }
 
-static lens_status one_step(trainer_t *t, int64_t step) {
-    double begin_s = log_clock_s();
+/* The device must have nothing to do but that, and the host must know of all steps. */
+static bool drains_after(const trainer_t *t, int64_t step) {
+    return saves_after(t, step) || validates_after(t, step) || draws_after(t, step);
+}
+
+/* Of the oldest step that was asked for: into the log; and where it is the last one, what is due after it. */
+static lens_status take_result(trainer_t *t) {
+    int64_t step = t->at.step + 1;
     step_result_t result;
-    train_log_valid_t valid;
-    comm_watchdog_beat(t->comm, step);
-    trace_step(t, step);
-    LENS_TRY(compute_step(t, step, &result));
-    t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
-    double step_s = log_clock_s() - begin_s;
-    if (is_traced(t, step)) t->traced_s += step_s;
+    train_log_valid_t valid = {0};
+    LENS_TRY(stepper_result(t->stepper, &t->state, t->comm, &result));
     move_on(t, step, &result);
     if (t->gave_up != LENS_OK) return LENS_OK;
     comm_watchdog_suspend(t->comm);
-    LENS_TRY(evaluate_if_due(t, step, &valid));
+    if (step == t->asked) LENS_TRY(evaluate_if_due(t, step, &valid));
     comm_watchdog_resume(t->comm);
     train_log_step_t told = {.step = step,
                              .n_images = t->at.n_images,
                              .lr = schedule_lr(&t->schedule, step),
-                             .step_s = step_s,
                              .wait_s = loader_wait_s(t->loader),
                              .result = &result,
                              .valid = &valid};
     LENS_TRY(train_log_step(&t->log, t->metrics, &told));
-    return save_if_due(t, step);
+    return step == t->asked && saves_after(t, step) ? save(t) : LENS_OK;
+}
+
+/* The next step; then, as the device works on it, the results of the one before. Where something is due after a step
+ * or the run is to stop, the results of all: a checkpoint is of the last step that was asked for. */
+static lens_status one_step(trainer_t *t) {
+    int64_t step = t->asked + 1;
+    comm_watchdog_beat(t->comm, step);
+    trace_step(t, step);
+    LENS_TRY(ask_step(t, step));
+    t->k->trace_end(t->k); /* validation and sheets of samples are no part of a step */
+    while (t->gave_up == LENS_OK && t->at.step < step) {
+        if (t->at.step == step - 1 && !drains_after(t, step)) break;
+        LENS_TRY(take_result(t));
+    }
+    return LENS_OK;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -269,7 +298,9 @@ static bool goes_on(const trainer_t *t) {
 static lens_status take_steps(trainer_t *t, lens_status *agreed) {
     bool watched = t->c->train.watchdog_s > 0;
     if (watched) LENS_TRY(comm_watchdog_start(t->comm, t->c->train.watchdog_s));
-    while (goes_on(t)) LENS_TRY(one_step(t, t->at.step + 1));
+    t->asked = t->at.step;
+    while (goes_on(t)) LENS_TRY(one_step(t));
+    LENS_TRY(t->coll->finish(t->coll)); /* of a run that gave up, a step is still under way */
     comm_watchdog_suspend(t->comm);
     *agreed = t->gave_up != LENS_OK ? t->gave_up : checkpointer_finish(t->checkpointer);
     *agreed = comm_agree(t->comm, *agreed, "training");

@@ -4,7 +4,6 @@
 
 #include "train/averaged.h"
 #include "train/checkpoint.h"
-#include "train/grad_guard.h"
 #include "train/memory_plan.h"
 #include "train/preview.h"
 #include "train/run_record.h"
@@ -27,12 +26,12 @@ typedef struct {
     checkpointer_t *checkpointer;
     metrics_t *metrics; /* rank 0 */
     averaged_t averaged;
-    preview_t *preview;     /* where samples are asked for */
-    validator_t *validator; /* where there is a held-out set */
-    checkpoint_position_t at;
+    preview_t *preview;       /* where samples are asked for */
+    validator_t *validator;   /* where there is a held-out set */
+    checkpoint_position_t at; /* after the last step whose results were read */
     schedule_t schedule;
-    guard_t guard;
     int64_t first_step; /* steps that a checkpoint holds */
+    int64_t asked;      /* the last step that was asked for: at.step, or one or two more */
     train_log_t log;
     run_record_t record;
     memory_machine_t machine;

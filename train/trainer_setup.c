@@ -66,7 +66,7 @@ static lens_status open_stepper(trainer_t *t) {
         if (elements > max_elements) max_elements = elements;
     }
     LENS_TRY(train_input_new(&t->input, c, &t->pipeline, max_rows, max_elements));
-    return stepper_new(&t->stepper, t->k, c, &t->pipeline, shapes, l.n);
+    return stepper_new(&t->stepper, t->k, c, &t->pipeline, shapes, l.n, per_step);
 }
 
 static lens_status open_loader(trainer_t *t) {
@@ -106,12 +106,9 @@ static lens_status open_device(trainer_t *t) {
 }
 
 static lens_status finish_set_up(trainer_t *t) {
-    const train_config_t *c = t->c;
-    t->guard = (guard_t){.max_zscore = c->train.skip_zscore,
-                         .max_skips = c->train.max_skips,
-                         .mean = t->at.guard_mean,
-                         .var = t->at.guard_var,
-                         .n = t->at.guard_n};
+    const step_gate_t gate = {
+        .mean = t->at.guard_mean, .var = t->at.guard_var, .n = t->at.guard_n, .n_updates = t->at.n_updates};
+    train_state_set_gate(&t->state, &gate);
     LENS_TRY(open_stepper(t));
     LENS_TRY(open_loader(t));
     return open_outputs(t);

@@ -73,6 +73,13 @@ static void cpu_memory(kernels_t *k, size_t *used, size_t *total) {
     *total = pages > 0 && page_bytes > 0 ? (size_t)pages * (size_t)page_bytes : 0;
 }
 
+void cpu_note(kernels_t *k, lens_status st) {
+    cpu_context_t *c = cpu_context(k);
+    if (st == LENS_OK || c->error != LENS_OK) return;
+    snprintf(c->error_text, sizeof c->error_text, "%s", lens_error());
+    c->error = st;
+}
+
 static lens_status cpu_finish(kernels_t *k) {
     cpu_context_t *c = cpu_context(k);
     lens_status st = c->error;
@@ -86,13 +93,10 @@ float *cpu_scratch(kernels_t *k, int64_t n) {
         free(c->scratch);
         c->scratch_floats = 0;
         void *grown = NULL;
-        if (cpu_alloc(k, &grown, sizeof(float) * (size_t)n, "scratch of the CPU kernels") != LENS_OK) {
-            if (c->error == LENS_OK) snprintf(c->error_text, sizeof c->error_text, "%s", lens_error());
-            c->error = LENS_MEMORY;
-            c->scratch = NULL;
-            return NULL;
-        }
+        lens_status st = cpu_alloc(k, &grown, sizeof(float) * (size_t)n, "scratch of the CPU kernels");
         c->scratch = grown;
+        cpu_note(k, st);
+        if (st != LENS_OK) return NULL;
         c->scratch_floats = (size_t)n;
     }
     return c->scratch;
@@ -101,6 +105,8 @@ float *cpu_scratch(kernels_t *k, int64_t n) {
 static void cpu_end(kernels_t *k) {
     cpu_context_t *c = cpu_context(k);
     cpu_trace_free(c);
+    for (int i = 0; i < KERNELS_MAX_FETCHES; i++) free(c->fetch[i].bytes);
+    free(c->marked);
     free(c->scratch);
     free(c);
     free(k);
@@ -147,6 +153,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
     cpu_fill_elementwise(k);
     cpu_fill_flow(k);
     cpu_fill_optim(k);
+    cpu_fill_fetch(k);
     *out = k;
     return LENS_OK;
 }

@@ -23,18 +23,24 @@ static void sum_squares(kernels_t *k, double *out, const float *x, int64_t n) {
     *out = add_squares(*out, x, n);
 }
 
-static void clip_scale(kernels_t *k, float *scale, const double *sum_sq, double max_norm) {
+static void sum_losses(kernels_t *k, double *out, const double *loss, double weight, int64_t n) {
     (void)k;
-    double norm = sqrt(*sum_sq);
-    *scale = max_norm > 0 && norm > max_norm ? (float)(max_norm / norm) : 1.0f;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += loss[i];
+    *out += weight * sum;
 }
 
-static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
-                  int64_t n, const adamw_t *o) {
+static void judge(kernels_t *k, step_gate_t *gate, const double *sums, const step_rule_t *rule) {
     (void)k;
-    float c1 = (float)(1.0 / (1.0 - pow(o->beta1, (double)o->step))),
-          c2 = (float)(1.0 / (1.0 - pow(o->beta2, (double)o->step)));
-    float keep = 1.0f - o->lr * o->weight_decay, b1 = o->beta1, b2 = o->beta2, lr = o->lr, eps = o->eps, s = *scale;
+    step_gate_judge(gate, sums[0], sums[1], rule);
+}
+
+static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
+                  const step_gate_t *gate, int64_t n, const adamw_t *o) {
+    (void)k;
+    if (gate->verdict != STEP_TAKEN) return;
+    float c1 = gate->correction1, c2 = gate->correction2, s = gate->scale;
+    float keep = 1.0f - o->lr * o->weight_decay, b1 = o->beta1, b2 = o->beta2, lr = o->lr, eps = o->eps;
     float *w = weights;
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < n; i++) {
@@ -46,15 +52,19 @@ static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *
     }
 }
 
-static void ema(kernels_t *k, float *average, const float *master, int64_t n, float decay) {
+static void ema(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n, double decay) {
     (void)k;
+    if (gate->verdict != STEP_TAKEN) return;
+    float d = (float)(decay < gate->ramp ? decay : gate->ramp);
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < n; i++) average[i] += (1.0f - decay) * (master[i] - average[i]);
+    for (int64_t i = 0; i < n; i++) average[i] += (1.0f - d) * (master[i] - average[i]);
 }
 
-static void nesterov(kernels_t *k, act_t *u_, float *m, const float *g, const float *scale, float momentum, int64_t n) {
+static void nesterov(kernels_t *k, act_t *u_, float *m, const float *g, const step_gate_t *gate, float momentum,
+                     int64_t n) {
     (void)k;
-    float *u = u_, s = *scale;
+    if (gate->verdict != STEP_TAKEN) return;
+    float *u = u_, s = gate->scale;
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < n; i++) {
         float grad = g[i] * s;
@@ -87,9 +97,10 @@ static void polynomial(kernels_t *k, act_t *x_, const act_t *s_, float a, float 
     }
 }
 
-static void decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u_, float keep, float step,
-                       int64_t n) {
+static void decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u_, const step_gate_t *gate,
+                       float keep, float step, int64_t n) {
     (void)k;
+    if (gate->verdict != STEP_TAKEN) return;
     float *w = weights;
     const float *u = u_;
 #pragma omp parallel for simd schedule(static)
@@ -101,7 +112,8 @@ static void decay_step(kernels_t *k, float *master, act_t *weights, const act_t 
 
 void cpu_fill_optim(kernels_t *k) {
     k->sum_squares = sum_squares;
-    k->clip_scale = clip_scale;
+    k->sum_losses = sum_losses;
+    k->judge = judge;
     k->adamw = adamw;
     k->ema = ema;
     k->nesterov = nesterov;

@@ -172,6 +172,7 @@ static void cuda_end(kernels_t *k) {
     if (c->stream) (void)cudaStreamSynchronize(c->stream);
     if (c->linear_free) c->linear_free(c->linear);
     if (c->sdpa_free) c->sdpa_free(c->sdpa);
+    if (c->fetches) c->fetches_free(c->fetches);
     for (int i = 0; i < UPLOAD_SEGMENTS; i++)
         if (c->staging_done[i]) (void)cudaEventDestroy(c->staging_done[i]);
     (void)cudaFreeHost(c->staging);
@@ -231,6 +232,7 @@ static void fill_rows(kernels_t *k, bool f32) {
     cuda_fill_elementwise(k, f32);
     cuda_fill_flow(k, f32);
     cuda_fill_optim(k, f32);
+    cuda_fill_fetch(k);
 }
 
 extern "C" int kernels_cuda_count(void) {

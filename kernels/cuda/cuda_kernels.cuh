@@ -47,10 +47,12 @@ struct cuda_context_t {
     int staging_segment;
     size_t staging_used; /* of that segment */
 
-    /* What cuda_linear.cu and cuda_sdpa.cu keep (handles, plans, workspace), and how each lets go of it. */
-    void *linear, *sdpa;
+    /* What cuda_linear.cu, cuda_sdpa.cu and cuda_fetch.cu keep (handles, plans, pinned memory), and how each lets go of
+     * it. */
+    void *linear, *sdpa, *fetches;
     void (*linear_free)(void *linear);
     void (*sdpa_free)(void *sdpa);
+    void (*fetches_free)(void *fetches);
 };
 
 static inline cuda_context_t *cuda_context(const kernels_t *k) {
@@ -75,6 +77,7 @@ void cuda_fill_attention(kernels_t *k, bool f32);
 void cuda_fill_elementwise(kernels_t *k, bool f32);
 void cuda_fill_flow(kernels_t *k, bool f32);
 void cuda_fill_optim(kernels_t *k, bool f32);
+void cuda_fill_fetch(kernels_t *k);
 
 /* ---- launches ----
  * LAUNCH(k, kernel, grid, block, shared_bytes, arguments...): kernel<<<...>>>(arguments...) on the table's stream; a

@@ -21,13 +21,13 @@ template <typename T> __global__ void square_partials_kernel(double *partial, co
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-/* *out = before + sum of the partials: one block. before is *out itself where `adds`, else 0. */
-__global__ void sum_partials_kernel(double *out, const double *partial, int n, bool adds) {
+/* *out = before + weight * sum of the partials: one block. before is *out itself where `adds`, else 0. */
+__global__ void sum_partials_kernel(double *out, const double *partial, int n, double weight, bool adds) {
     __shared__ double shared[CHUNK_THREADS / WARP];
     double sum = 0;
     for (int i = (int)threadIdx.x; i < n; i += CHUNK_THREADS) sum += partial[i];
     sum = block_sum<CHUNK_THREADS>(sum, shared);
-    if (threadIdx.x == 0) *out = adds ? *out + sum : sum;
+    if (threadIdx.x == 0) *out = (adds ? *out : 0) + weight * sum;
 }
 
 /* SUM_BLOCKS partial sums and one result; NULL where there is no memory. */
@@ -39,7 +39,7 @@ template <typename T>
 static void sum_into(kernels_t *k, double *out, double *partial, const T *x, int64_t n, bool adds) {
     unsigned blocks = chunk_blocks_at_most(n, SUM_BLOCKS);
     LAUNCH(k, (square_partials_kernel<T>), blocks, CHUNK_THREADS, 0, partial, x, n, vec_aligned(x));
-    LAUNCH(k, sum_partials_kernel, 1, CHUNK_THREADS, 0, out, partial, (int)blocks, adds);
+    LAUNCH(k, sum_partials_kernel, 1, CHUNK_THREADS, 0, out, partial, (int)blocks, 1.0, adds);
 }
 
 static void sum_squares(kernels_t *k, double *out, const float *x, int64_t n) {
@@ -47,30 +47,35 @@ static void sum_squares(kernels_t *k, double *out, const float *x, int64_t n) {
     if (partial) sum_into(k, out, partial, x, n, true);
 }
 
-/* One thread: 8 bytes in, 4 out. */
-__global__ void clip_scale_kernel(float *scale, const double *sum_sq, double max_norm) {
-    double norm = sqrt(*sum_sq);
-    *scale = max_norm > 0 && norm > max_norm ? (float)(max_norm / norm) : 1.0f;
+static void sum_losses(kernels_t *k, double *out, const double *loss, double weight, int64_t n) {
+    LAUNCH(k, sum_partials_kernel, 1, CHUNK_THREADS, 0, out, loss, (int)n, weight, true);
 }
 
-static void clip_scale(kernels_t *k, float *scale, const double *sum_sq, double max_norm) {
-    LAUNCH(k, clip_scale_kernel, 1, 1, 0, scale, sum_sq, max_norm);
+/* ---- the verdict: one thread, as nothing here is work ---- */
+
+__global__ void judge_kernel(step_gate_t *gate, const double *sums, step_rule_t rule) {
+    step_gate_judge(gate, sums[0], sums[1], &rule);
+}
+
+static void judge(kernels_t *k, step_gate_t *gate, const double *sums, const step_rule_t *rule) {
+    LAUNCH(k, judge_kernel, 1, 1, 0, gate, sums, *rule);
 }
 
 /* ---- AdamW ---- */
 
 typedef struct {
-    float lr, beta1, beta2, eps, keep, c1, c2; /* keep = 1 - lr decay; c: 1 / (1 - beta^step) */
+    float lr, beta1, beta2, eps, keep; /* keep = 1 - lr decay */
 } adamw_step_t;
 
 /* g' = scale g, m = b1 m + (1 - b1) g', v = b2 v + (1 - b2) g'^2, master = keep master - lr c1 m / (sqrt(c2 v) + eps).
  * Moves 28 bytes an element and the weight's own, which may be the master itself in float. */
 template <typename T>
-__global__ void adamw_kernel(float *master, T *weights, float *m, float *v, const float *g, const float *scale,
+__global__ void adamw_kernel(float *master, T *weights, float *m, float *v, const float *g, const step_gate_t *gate,
                              int64_t n, adamw_step_t o, bool aligned) {
     int64_t i = chunk_begin();
-    if (i >= n) return;
-    float x[CHUNK], mean[CHUNK], square[CHUNK], grad[CHUNK], s = *scale;
+    if (i >= n || gate->verdict != STEP_TAKEN) return;
+    float x[CHUNK], mean[CHUNK], square[CHUNK], grad[CHUNK];
+    float s = gate->scale, c1 = gate->correction1, c2 = gate->correction2;
     chunk_load(x, master, i, n, aligned);
     chunk_load(mean, m, i, n, aligned);
     chunk_load(square, v, i, n, aligned);
@@ -80,7 +85,7 @@ __global__ void adamw_kernel(float *master, T *weights, float *m, float *v, cons
         float d = grad[j] * s;
         mean[j] = o.beta1 * mean[j] + (1.0f - o.beta1) * d;
         square[j] = o.beta2 * square[j] + (1.0f - o.beta2) * d * d;
-        x[j] = x[j] * o.keep - o.lr * (mean[j] * o.c1) / (sqrtf(square[j] * o.c2) + o.eps);
+        x[j] = x[j] * o.keep - o.lr * (mean[j] * c1) / (sqrtf(square[j] * c2) + o.eps);
     }
     chunk_store(m, mean, i, n, aligned);
     chunk_store(v, square, i, n, aligned);
@@ -89,30 +94,29 @@ __global__ void adamw_kernel(float *master, T *weights, float *m, float *v, cons
 }
 
 template <typename T>
-static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g, const float *scale,
-                  int64_t n, const adamw_t *o) {
-    float c1 = (float)(1.0 / (1.0 - pow((double)o->beta1, (double)o->step))),
-          c2 = (float)(1.0 / (1.0 - pow((double)o->beta2, (double)o->step)));
-    adamw_step_t step = {o->lr, o->beta1, o->beta2, o->eps, 1.0f - o->lr * o->weight_decay, c1, c2};
+static void adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
+                  const step_gate_t *gate, int64_t n, const adamw_t *o) {
+    adamw_step_t step = {o->lr, o->beta1, o->beta2, o->eps, 1.0f - o->lr * o->weight_decay};
     bool aligned = vec_aligned(master) && vec_aligned(weights) && vec_aligned(m) && vec_aligned(v) && vec_aligned(g);
-    LAUNCH(k, (adamw_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, m, v, g, scale, n, step,
+    LAUNCH(k, (adamw_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, m, v, g, gate, n, step,
            aligned);
 }
 
-/* average += (1 - decay) (master - average): 12 bytes an element. */
-__global__ void ema_kernel(float *average, const float *master, int64_t n, float decay, bool aligned) {
+/* average += (1 - d) (master - average): 12 bytes an element. */
+__global__ void ema_kernel(float *average, const float *master, const step_gate_t *gate, int64_t n, double decay,
+                           bool aligned) {
     int64_t i = chunk_begin();
-    if (i >= n) return;
-    float a[CHUNK], x[CHUNK];
+    if (i >= n || gate->verdict != STEP_TAKEN) return;
+    float a[CHUNK], x[CHUNK], d = (float)(decay < gate->ramp ? decay : gate->ramp);
     chunk_load(a, average, i, n, aligned);
     chunk_load(x, master, i, n, aligned);
 #pragma unroll
-    for (int j = 0; j < CHUNK; j++) a[j] += (1.0f - decay) * (x[j] - a[j]);
+    for (int j = 0; j < CHUNK; j++) a[j] += (1.0f - d) * (x[j] - a[j]);
     chunk_store(average, a, i, n, aligned);
 }
 
-static void ema(kernels_t *k, float *average, const float *master, int64_t n, float decay) {
-    LAUNCH(k, ema_kernel, chunk_blocks(n), CHUNK_THREADS, 0, average, master, n, decay,
+static void ema(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n, double decay) {
+    LAUNCH(k, ema_kernel, chunk_blocks(n), CHUNK_THREADS, 0, average, master, gate, n, decay,
            vec_aligned(average) && vec_aligned(master));
 }
 
@@ -120,11 +124,11 @@ static void ema(kernels_t *k, float *average, const float *master, int64_t n, fl
 
 /* g' = scale g, m = momentum m + g', u = momentum m + g': 12 bytes an element and u's. */
 template <typename T>
-__global__ void nesterov_kernel(T *u, float *m, const float *g, const float *scale, float momentum, int64_t n,
+__global__ void nesterov_kernel(T *u, float *m, const float *g, const step_gate_t *gate, float momentum, int64_t n,
                                 bool aligned) {
     int64_t i = chunk_begin();
-    if (i >= n) return;
-    float mean[CHUNK], grad[CHUNK], s = *scale;
+    if (i >= n || gate->verdict != STEP_TAKEN) return;
+    float mean[CHUNK], grad[CHUNK], s = gate->scale;
     chunk_load(mean, m, i, n, aligned);
     chunk_load(grad, g, i, n, aligned);
 #pragma unroll
@@ -138,8 +142,9 @@ __global__ void nesterov_kernel(T *u, float *m, const float *g, const float *sca
 }
 
 template <typename T>
-static void nesterov(kernels_t *k, act_t *u, float *m, const float *g, const float *scale, float momentum, int64_t n) {
-    LAUNCH(k, (nesterov_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, (T *)u, m, g, scale, momentum, n,
+static void nesterov(kernels_t *k, act_t *u, float *m, const float *g, const step_gate_t *gate, float momentum,
+                     int64_t n) {
+    LAUNCH(k, (nesterov_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, (T *)u, m, g, gate, momentum, n,
            vec_aligned(u) && vec_aligned(m) && vec_aligned(g));
 }
 
@@ -187,10 +192,10 @@ static void polynomial(kernels_t *k, act_t *x, const act_t *s, float a, float b,
 
 /* master = keep master - step u, and the weights: 8 bytes an element and two act. */
 template <typename T>
-__global__ void decay_step_kernel(float *master, T *weights, const T *u, float keep, float step, int64_t n,
-                                  bool aligned) {
+__global__ void decay_step_kernel(float *master, T *weights, const T *u, const step_gate_t *gate, float keep,
+                                  float step, int64_t n, bool aligned) {
     int64_t i = chunk_begin();
-    if (i >= n) return;
+    if (i >= n || gate->verdict != STEP_TAKEN) return;
     float x[CHUNK], v[CHUNK];
     chunk_load(x, master, i, n, aligned);
     chunk_load(v, u, i, n, aligned);
@@ -201,9 +206,10 @@ __global__ void decay_step_kernel(float *master, T *weights, const T *u, float k
 }
 
 template <typename T>
-static void decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u, float keep, float step, int64_t n) {
-    LAUNCH(k, (decay_step_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, (const T *)u, keep, step,
-           n, vec_aligned(master) && vec_aligned(weights) && vec_aligned(u));
+static void decay_step(kernels_t *k, float *master, act_t *weights, const act_t *u, const step_gate_t *gate, float keep,
+                       float step, int64_t n) {
+    LAUNCH(k, (decay_step_kernel<T>), chunk_blocks(n), CHUNK_THREADS, 0, master, (T *)weights, (const T *)u, gate, keep,
+           step, n, vec_aligned(master) && vec_aligned(weights) && vec_aligned(u));
 }
 
 template <typename T> static void fill_act(kernels_t *k) {
@@ -216,7 +222,8 @@ template <typename T> static void fill_act(kernels_t *k) {
 
 void cuda_fill_optim(kernels_t *k, bool f32) {
     k->sum_squares = sum_squares;
-    k->clip_scale = clip_scale;
+    k->sum_losses = sum_losses;
+    k->judge = judge;
     k->ema = ema;
     if (f32)
         fill_act<float>(k);

@@ -24,6 +24,13 @@ static void test_no_row_is_missing(void **state) {
         if (!row) fail_msg("the row at byte %zu of kernels_t is not counted", at);
     }
     kernels_free(k);
+    collectives_t *c;
+    assert_int_equal(collectives_counting_new(&c, 2), LENS_OK);
+    for (size_t at = offsetof(collectives_t, reduce_scatter); at < sizeof *c; at += sizeof row) {
+        memcpy(&row, (char *)c + at, sizeof row);
+        if (!row) fail_msg("the row at byte %zu of collectives_t is not counted", at);
+    }
+    collectives_free(c);
 }
 
 /* ---- by hand ---- */
@@ -50,8 +57,8 @@ static void test_costs_by_hand(void **state) {
     /* one head of four columns, 5 queries on 3 + 2 keys in 5 rows: o, lse, q, k, v, lengths */
     expect_cost((op_call_t){OP_attention_fwd, {2, 1, 3, 2, 4, 5, 8}}, 4.0 * 5 * 8 * 4,
                 2 * (2 * 5 * 4 + 2 * 5 * 4 + 2 * 8 * 4) + 4 * 10 + 4 * 2, 0, 1);
-    expect_cost((op_call_t){OP_adamw, {100}}, 0, 30 * 100 + 4, 0, 1);
-    expect_cost((op_call_t){OP_ema, {100}}, 0, 1200, 0, 1);
+    expect_cost((op_call_t){OP_adamw, {100}}, 0, 30 * 100 + sizeof(step_gate_t), 0, 1);
+    expect_cost((op_call_t){OP_ema, {100}}, 0, 1200 + sizeof(step_gate_t), 0, 1);
     expect_cost((op_call_t){OP_zero, {100}}, 0, 100, 0, 1);
 }
 
@@ -102,7 +109,8 @@ static const op_call_t every_call[] = {{OP_zero, {64}},
                                        {OP_guide, {2, 3}},
                                        {OP_axpy, {5}},
                                        {OP_sum_squares, {5}},
-                                       {OP_clip_scale, {0}},
+                                       {OP_sum_losses, {5}},
+                                       {OP_judge, {0}},
                                        {OP_adamw, {5}},
                                        {OP_ema, {5}},
                                        {OP_nesterov, {5}},

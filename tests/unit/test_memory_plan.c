@@ -62,7 +62,7 @@ static void test_matches_allocation(void **unused) {
         assert_int_equal(collectives_host_new(&coll, comm), LENS_OK);
         assert_int_equal(train_state_init(&s, k, coll, &c, &pipeline), LENS_OK);
         mmdit_shape_t shape = {.B = 32 / c.train.accumulate, .N = 64, .T = c.text.max_tok};
-        assert_int_equal(stepper_new(&stepper, k, &c, &pipeline, &shape, 1), LENS_OK);
+        assert_int_equal(stepper_new(&stepper, k, &c, &pipeline, &shape, 1, 1), LENS_OK);
         memory_plan_t p = plan_of(1, sizeof(float), 2, cases[i]);
         assert_int_equal(state_bytes(&p), train_state_bytes(&s));
         assert_int_equal(memory_plan_bytes(&p, "activations"), stepper_activations(stepper)->bytes);
