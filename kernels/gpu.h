@@ -6,6 +6,7 @@
 typedef struct {
     const char *name;
     const char *device;  /* as CUDA calls it */
+    int n_sm;            /* multiprocessors */
     double peak_tflops;  /* bf16, dense */
     double memory_gb;    /* of the card */
     double memory_tb_s;  /* its bandwidth */
