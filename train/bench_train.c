@@ -52,6 +52,7 @@ static const struct {
 typedef struct {
     const train_config_t *c;
     comm_t *comm;
+    bool full_text;
     kernels_t *k;
     collectives_t *coll;
     pipeline_config_t pipeline;
@@ -103,7 +104,7 @@ static lens_status set_up(bench_train_t *b) {
     LENS_TRY(train_state_init(&b->state, b->k, b->coll, c, &b->pipeline));
     LENS_TRY(train_state_start(&b->state, (uint64_t)c->run.seed));
     LENS_TRY(open_stepper(b));
-    return bench_batch_new(&b->batch, &b->pipeline, &b->buckets, b->rows, comm_rank(b->comm));
+    return bench_batch_new(&b->batch, &b->pipeline, &b->buckets, b->rows, b->full_text, comm_rank(b->comm));
 }
 
 /* One step of one bucket, on all ranks. */
@@ -221,12 +222,13 @@ static lens_status run(bench_train_t *b, int64_t rounds, bool json) {
     return LENS_OK;
 }
 
-lens_status bench_train(const train_config_t *c, comm_t *comm, int64_t rounds, bool json) {
+lens_status bench_train(const train_config_t *c, comm_t *comm, int64_t rounds, bool full_text, bool json) {
     bench_train_t *b = calloc(1, sizeof *b);
     if (!b) return lens_fail(LENS_MEMORY, "bench");
     LENS_ASSERT(rounds >= 1 && rounds <= MAX_ROUNDS, "%lld rounds of at most %d", (long long)rounds, MAX_ROUNDS);
     b->c = c;
     b->comm = comm;
+    b->full_text = full_text;
     lens_status st = run(b, rounds, json);
     bench_batch_free(b->batch);
     stepper_free(b->stepper);

@@ -12,6 +12,7 @@ extern const command_t cmd_bench;
 typedef struct {
     bench_options_t data;
     char *dump;
+    bool full_text;
 } bench_values_t;
 
 #define AT(field) offsetof(bench_values_t, data.field)
@@ -104,6 +105,10 @@ static const option_t ROWS[] = {
      .offset = offsetof(bench_values_t, dump),
      .choices = "FILE",
      .help = "train: write weights, a batch and its gradients instead"},
+    {.name = "full-text",
+     .type = OPTION_FLAG,
+     .offset = offsetof(bench_values_t, full_text),
+     .help = "train: every text has text.max_tok tokens, not from half of them up"},
     {.name = "make",
      .type = OPTION_FLAG,
      .offset = AT(make),
@@ -178,7 +183,7 @@ static lens_status train_by(comm_t *comm, void *words) {
     LENS_TRY(comm_agree(comm, load_config(&c, w->n_args, w->args), "configuration"));
     lens_status st = LENS_OK;
     if (!v->dump)
-        st = bench_train(&c, comm, v->data.rounds, v->data.json);
+        st = bench_train(&c, comm, v->data.rounds, v->full_text, v->data.json);
     else
         st = comm_agree(comm, comm_rank(comm) == 0 ? bench_train_dump(&c, v->dump) : LENS_OK, "dump");
     train_config_free(&c);
@@ -212,8 +217,8 @@ const command_t cmd_bench = {
         "--cold, out of the\n"
         "disk.\n"
         "train: steps of the configuration on random data, buckets in turn, and the products of each step made "
-        "bare; --rounds\n"
-        "and --json alone apply. Also under mpirun.",
+        "bare; --rounds,\n"
+        "--full-text and --json alone apply. Also under mpirun.",
     .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
     .values_size = sizeof(bench_values_t),
     .run = run,

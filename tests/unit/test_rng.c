@@ -53,6 +53,16 @@ static void moments(void **state) {
     assert_true(fabs(square / N - 1) < 5 * sqrt(2.0 / N));
 }
 
+static void seek_is_the_nth_normal(void **state) {
+    (void)state;
+    rng_t r = rng_stream(7, 1, 2, RNG_TEST), at = r;
+    for (uint32_t i = 0; i < 50; i++) {
+        double z = rng_normal(&r);
+        if (i % 7 == 3) rng_seek(&at, i);
+        if (i % 7 >= 3) assert_true(rng_normal(&at) == z);
+    }
+}
+
 static void below_reaches_all_values(void **state) {
     (void)state;
     rng_t r = rng_stream(7, 0, 1, RNG_TEST);
