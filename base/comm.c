@@ -95,6 +95,10 @@ int comm_node_ranks(const comm_t *c) {
     return c->place.node_ranks;
 }
 
+int comm_node_rank(const comm_t *c) {
+    return c->place.node_rank;
+}
+
 const char *comm_host(const comm_t *c, int rank) {
     LENS_ASSERT(rank >= 0 && rank < c->place.world, "rank %d of %d", rank, c->place.world);
     return c->place.host + (size_t)rank * COMM_HOST_BYTES;

@@ -24,6 +24,7 @@ int comm_world(const comm_t *c);
  * cores of its own. */
 int comm_core_ranks(const comm_t *c);
 int comm_node_ranks(const comm_t *c);             /* ranks on this host, itself included */
+int comm_node_rank(const comm_t *c);              /* from 0 up among them, in the order of ranks */
 const char *comm_host(const comm_t *c, int rank); /* where that rank runs, for messages */
 
 /* In place, on host memory; the result is the same bits on every rank. */

@@ -116,6 +116,7 @@ static lens_status find_place(comm_place_t *out) {
     MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, out->rank, MPI_INFO_NULL, &node),
             "ranks by host");
     int code = MPI_Comm_size(node, &out->node_ranks);
+    if (code == MPI_SUCCESS) code = MPI_Comm_rank(node, &out->node_rank);
     if (code == MPI_SUCCESS) code = count_core_ranks(&out->core_ranks, node);
     MPI_Comm_free(&node);
     MPI_TRY(code, "ranks that share cores");

@@ -8,6 +8,7 @@
 typedef struct {
     int rank, world;
     int node_ranks;   /* ranks on this host, itself included */
+    int node_rank;    /* its number among them */
     int core_ranks;   /* ranks that may run on a core of this one, itself included */
     const char *host; /* texts of COMM_HOST_BYTES each, [world]; kept by comm_mpi.c */
 } comm_place_t;

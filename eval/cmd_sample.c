@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "data/image_grid.h"
+#include "kernels/device.h"
 #include "model/generator.h"
 #include "model/prompts.h"
 #include "model/weights.h"
@@ -15,7 +16,7 @@
 enum { SAMPLE_BATCH = 16, SAMPLE_GUTTER_PX = 2 };
 
 typedef struct {
-    char *prompt, *prompts, *out;
+    char *prompt, *prompts, *out, *device;
     int64_t count, steps, seed, columns, threads;
     double guidance;
     bool raw, separate, json;
@@ -79,19 +80,26 @@ static const option_t sample_options[] = {
      .offset = AT(separate),
      .help = "one PNG a picture, 00000.png and so on, and prompts.txt"},
     {.name = "raw", .type = OPTION_FLAG, .offset = AT(raw), .help = "the last weights, not their average"},
+    {.name = "device",
+     .type = OPTION_CHOICE,
+     .offset = AT(device),
+     .initial = "auto",
+     .choices = DEVICE_KINDS,
+     .help = "what computes; auto: a GPU where one answers, else the CPU"},
     {.name = "threads",
      .type = OPTION_INT,
      .offset = AT(threads),
      .initial = "0",
      .min = 0,
      .max = 1024,
-     .help = "0: all cores"},
+     .help = "on the CPU; 0: all cores"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
 };
 
 /* A loaded checkpoint, ready to draw from. */
 typedef struct {
-    kernels_t *k;
+    device_t device;
+    kernels_t *k; /* of the device */
     pipeline_config_t config;
     pipeline_tensors_t tensors;
     act_t *acts;
@@ -132,7 +140,7 @@ static void drawer_close(drawer_t *d) {
     generator_free(d->generator);
     pipeline_tensors_free(&d->tensors);
     if (d->k) d->k->free(d->k, d->acts);
-    kernels_free(d->k);
+    device_close(&d->device);
 }
 
 static lens_status refuse_adapter(const char *dir) {
@@ -157,7 +165,8 @@ static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample
     LENS_GO(refuse_adapter(checkpoint));
     LENS_GO(weights_dir(&dir, checkpoint, v->raw));
     LENS_GO(pipeline_load_config(&d->config, dir.s));
-    LENS_GO(kernels_cpu_new(&d->k, (int)v->threads, 1));
+    LENS_GO(device_open(&d->device, device_kind_of(v->device), (int)v->threads, NULL));
+    d->k = d->device.k;
     LENS_GO(pipeline_tensors_init(&d->tensors, &d->config, 0));
     LENS_GO(load_weights(d, dir.s));
     st = generator_new(&d->generator, d->k, &d->config, batch, 0);
@@ -224,16 +233,17 @@ static lens_status write_sheet(const image_t *pictures, int64_t n, const sample_
     return st;
 }
 
-static void print_summary(int64_t n, const sample_values_t *v, double s) {
+static void print_summary(int64_t n, const sample_values_t *v, const char *device, double s) {
     str_t out = {0};
     str_add_json(&out, v->out, strlen(v->out));
     if (v->json)
         printf(
-            "{\"out\": %s, \"pictures\": %lld, \"steps\": %lld, \"guidance\": %g, \"seed\": %lld, \"seconds\": %.3f}\n",
-            str_text(&out), (long long)n, (long long)v->steps, v->guidance, (long long)v->seed, s);
+            "{\"out\": %s, \"pictures\": %lld, \"steps\": %lld, \"guidance\": %g, \"seed\": %lld, \"device\": \"%s\", "
+            "\"seconds\": %.3f}\n",
+            str_text(&out), (long long)n, (long long)v->steps, v->guidance, (long long)v->seed, device, s);
     else
-        printf("%s: %lld pictures, %lld steps, guidance %g, seed %lld, %.1f s\n", v->out, (long long)n,
-               (long long)v->steps, v->guidance, (long long)v->seed, s);
+        printf("%s: %lld pictures, %lld steps, guidance %g, seed %lld, %.1f s on %s\n", v->out, (long long)n,
+               (long long)v->steps, v->guidance, (long long)v->seed, s, device);
     str_free(&out);
 }
 
@@ -248,8 +258,8 @@ static lens_status draw_and_write(const char *checkpoint, const prompts_t *promp
     if (st == LENS_OK) st = v->separate ? write_separate(pictures, n, prompts, v) : write_sheet(pictures, n, v);
     for (int64_t i = 0; pictures && i < n; i++) image_free(&pictures[i]);
     free(pictures);
+    if (st == LENS_OK) print_summary(n, v, d.k->device, log_clock_s() - begin_s);
     drawer_close(&d);
-    if (st == LENS_OK) print_summary(n, v, log_clock_s() - begin_s);
     return st;
 }
 

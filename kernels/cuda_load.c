@@ -1,5 +1,6 @@
 /* The CUDA backend is a module beside the program, loaded when it is asked for: cuBLASLt alone costs each start of a
  * program linked with it 75 ms and 210 MB, and is not there on machines without CUDA. */
+#include "base/log.h"
 #include "kernels/kernels.h"
 
 #include <dlfcn.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #define MODULE "lens_cuda.so"
+#define DRIVER "/dev/nvidiactl" /* is there where NVIDIA's driver is loaded and this process may see it */
 
 /* The module's own definition of `name`. It stays loaded. */
 static lens_status cuda_symbol(void *function, const char *name) {
@@ -30,4 +32,13 @@ lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {
     *out = NULL;
     LENS_TRY(cuda_symbol(&make, "kernels_cuda_new"));
     return make(out, device, deterministic);
+}
+
+/* A machine with a driver whose libraries are not all there is told of, not taken for one without GPUs. */
+int kernels_cuda_count(void) {
+    int (*count)(void);
+    if (access(DRIVER, F_OK) != 0) return 0;
+    if (cuda_symbol(&count, "kernels_cuda_count") == LENS_OK) return count();
+    log_warn("a GPU's driver is here, but %s", lens_error());
+    return 0;
 }

@@ -39,9 +39,10 @@ typedef struct {
 
 typedef struct kernels kernels_t;
 struct kernels {
-    const char *name; /* "cpu" */
-    size_t act_bytes; /* of one act element */
-    void *context;    /* of the implementation */
+    const char *name;   /* "cpu", "cuda" */
+    const char *device; /* what its maker calls it, "NVIDIA H200"; "cpu" */
+    size_t act_bytes;   /* of one act element */
+    void *context;      /* of the implementation */
 
     /* ---- memory ---- */
     lens_status (*alloc)(kernels_t *k, void **out, size_t bytes, const char *what); /* zeroed, 64-byte aligned */
@@ -52,6 +53,9 @@ struct kernels {
     void (*copy)(kernels_t *k, void *out, const void *in, size_t bytes);  /* both on the device, apart */
     void (*to_act)(kernels_t *k, act_t *out, const float *in, int64_t n); /* both on the device */
     void (*to_float)(kernels_t *k, float *out, const act_t *in, int64_t n);
+    /* Bytes of *total: on a GPU what all processes hold now, on the CPU the most that this one ever held. 0: not known
+     */
+    void (*memory)(kernels_t *k, size_t *used, size_t *total);
     lens_status (*finish)(kernels_t *k); /* waits for all work; the first error since the last call */
     void (*end)(kernels_t *k);           /* releases the table and what it holds: kernels_free calls it */
 
@@ -179,6 +183,7 @@ LENS_CHECKED lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_s
  * compare with the CPU. deterministic: equal inputs give equal bits, run after run. Fails where no such device answers;
  * always, where the build has no CUDA. */
 LENS_CHECKED lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic);
+int kernels_cuda_count(void);                   /* GPUs that answer this process; costs nothing where no driver is */
 static inline void kernels_free(kernels_t *k) { /* NULL is allowed */
     if (k) k->end(k);
 }

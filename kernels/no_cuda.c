@@ -6,3 +6,7 @@ lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {
     *out = NULL;
     return lens_fail(LENS_STATE, "GPU %d: this build has no CUDA", device);
 }
+
+int kernels_cuda_count(void) {
+    return 0;
+}

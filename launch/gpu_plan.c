@@ -1,24 +1,9 @@
 #include "launch/gpu_plan.h"
 
-#include <string.h>
-
-static const gpu_t gpus[] = {
-    {"a100-80g", 312, 80, 2.04, 240, 25},
-    {"h100", 989.5, 80, 3.35, 360, 50},
-    {"h200", 989.5, 141, 4.8, 360, 50},
-};
-enum { N_GPUS = sizeof gpus / sizeof *gpus };
-
 /* Driver context, libraries' workspaces, buffers of the collectives, and what an allocator cannot use. */
 #define RESERVE_GB 4.0
 
 enum { MAX_MICRO = 4096 };
-
-const gpu_t *gpu_find(const char *name) {
-    for (int i = 0; i < N_GPUS; i++)
-        if (strcmp(gpus[i].name, name) == 0) return &gpus[i];
-    return NULL;
-}
 
 /* ---- memory ---- */
 
@@ -102,7 +87,7 @@ static void time_step(gpu_plan_t *g, const train_config_t *c) {
 
 lens_status gpu_plan_make(gpu_plan_t *out, const train_config_t *c, const gpu_t *gpu, int n_gpus,
                           const gpu_assumptions_t *a) {
-    memory_machine_t machine = {.world = n_gpus, .act_bytes = 2};
+    memory_machine_t machine = memory_machine_gpu(n_gpus, MEMORY_GPU_ACT_BYTES);
     *out = (gpu_plan_t){.gpu = gpu, .mfu = a->mfu, .usable_gb = gpu->memory_gb - RESERVE_GB};
     out->link_gb_s = a->link_gb_s > 0 ? a->link_gb_s : n_gpus <= GPU_NODE ? gpu->node_gb_s : gpu->network_gb_s;
     LENS_TRY(train_plan_make(&out->plan, c, &machine, a->text_tok));

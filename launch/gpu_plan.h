@@ -3,22 +3,8 @@
 #ifndef LENS_LAUNCH_GPU_PLAN_H
 #define LENS_LAUNCH_GPU_PLAN_H
 
+#include "kernels/gpu.h"
 #include "train/train_plan.h"
-
-/* Data sheets, SXM versions; GB and TB are 10^9 and 10^12 bytes. */
-typedef struct {
-    const char *name;
-    double peak_tflops;  /* bf16, dense */
-    double memory_gb;    /* of the card */
-    double memory_tb_s;  /* its bandwidth */
-    double node_gb_s;    /* a GPU's NVLink, each way, as collectives reach it: about 0.8 of the sheet's */
-    double network_gb_s; /* a GPU's share of the network between nodes: 200 Gb/s beside A100, 400 beside H100 */
-} gpu_t;
-
-#define GPU_NAMES "a100-80g|h100|h200" /* as option_t.choices */
-#define GPU_NODE 8                     /* GPUs that NVLink connects */
-
-const gpu_t *gpu_find(const char *name); /* NULL: no such one */
 
 typedef struct {
     double mfu;       /* of compute: model FLOP (3 x forward, no recomputation) over peak */

@@ -3,13 +3,21 @@
 #include <string.h>
 
 #include "base/command.h"
+#include "kernels/device.h"
 #include "model/golden.h"
 
 typedef struct {
     bool json;
+    char *device;
 } selftest_values_t;
 
 static const option_t selftest_options[] = {
+    {.name = "device",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(selftest_values_t, device),
+     .initial = "auto",
+     .choices = DEVICE_KINDS,
+     .help = "what computes; auto: a GPU where one answers, else the CPU"},
     {.name = "json", .type = OPTION_FLAG, .offset = offsetof(selftest_values_t, json), .help = "print one JSON object"},
 };
 
@@ -87,14 +95,19 @@ static lens_status test_builtin(kernels_t *k, bool json, bool *passed) {
 
 static lens_status selftest_run(const void *values, int n_args, char **args) {
     const selftest_values_t *v = values;
-    kernels_t *k;
+    device_t device;
     bool passed = true;
-    LENS_TRY(kernels_cpu_new(&k, 0, 1));
-    if (v->json) printf("{\"device\": \"%s\", \"files\": [", k->name);
+    LENS_TRY(device_open(&device, device_kind_of(v->device), 0, NULL));
+    kernels_t *k = device.k;
+    const char *act = k->act_bytes == sizeof(float) ? "float32" : "bfloat16";
+    if (v->json)
+        printf("{\"device\": \"%s\", \"act\": \"%s\", \"files\": [", k->device, act);
+    else
+        printf("on %s, activations %s\n", k->device, act);
     lens_status st = n_args == 0 ? test_builtin(k, v->json, &passed) : LENS_OK;
     for (int i = 0; i < n_args && st == LENS_OK; i++) st = test_file(k, args[i], args[i], v->json, i == 0, &passed);
     if (v->json) printf("\n], \"passed\": %s}\n", st == LENS_OK && passed ? "true" : "false");
-    kernels_free(k);
+    device_close(&device);
     if (st == LENS_OK && !passed) st = lens_fail(LENS_STATE, "an error is beyond its tolerance");
     return st;
 }
@@ -107,7 +120,8 @@ const command_t cmd_selftest = {
         "Runs forward, backward and optimiser steps of each golden file (the built-in ones where none is named) and\n"
         "prints the worst relative error of each group of tensors, with each way to keep activations. Exits 1 where "
         "one\n"
-        "is beyond its tolerance.",
+        "is beyond its tolerance. On a GPU activations are bf16, with wider tolerances; LENS_CUDA_F32=1 makes them "
+        "float.",
     .options = {selftest_options, sizeof selftest_options / sizeof selftest_options[0]},
     .values_size = sizeof(selftest_values_t),
     .run = selftest_run,

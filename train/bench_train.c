@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "kernels/gpu.h"
 #include "train/bench_batch.h"
 #include "train/memory_plan.h"
 #include "train/step.h"
@@ -18,6 +19,7 @@ enum {
     STEP_S,
     IMAGES_PER_S,
     MFU,
+    SHEET_MFU,
     PRODUCTS_S,
     RATIO,
     CPU_S,
@@ -37,6 +39,7 @@ static const struct {
     [STEP_S] = {"step_s", "a step, s"},
     [IMAGES_PER_S] = {"images_per_s", "images/s"},
     [MFU] = {"mfu", "useful products' FLOP over what the measured peak would do meanwhile"},
+    [SHEET_MFU] = {"mfu_sheet", "the same by the peak of the data sheet"},
     [PRODUCTS_S] = {"products_s", "the step's products alone, s"},
     [RATIO] = {"ratio", "G/T: products alone over the step"},
     [CPU_S] = {"cpu_s", "processor time of a step, this rank's, s"},
@@ -53,8 +56,9 @@ typedef struct {
     const train_config_t *c;
     comm_t *comm;
     bool full_text;
-    kernels_t *k;
-    collectives_t *coll;
+    device_t device;
+    kernels_t *k;     /* of the device */
+    const gpu_t *gpu; /* NULL: its data sheet is not known */
     pipeline_config_t pipeline;
     bucket_list_t buckets;
     int64_t rows[BUCKET_MAX], sharing, per_step; /* this rank's samples of a batch */
@@ -62,7 +66,7 @@ typedef struct {
     stepper_t *stepper;
     bench_batch_t *batch;
     int64_t n_steps;
-    double peak_gflops, resident_mib, planned_mib;
+    double peak_gflops, used_mib, planned_mib;
     double figure[N_FIGURES][MAX_ROUNDS];
 } bench_train_t;
 
@@ -86,9 +90,10 @@ static lens_status open_stepper(bench_train_t *b) {
 /* Nothing of the plan but a checkpoint's copy is large here and not taken. */
 static lens_status plan_memory(bench_train_t *b) {
     memory_plan_t plan;
-    memory_machine_t machine = memory_machine_cpu(b->c, comm_world(b->comm));
+    memory_machine_t machine = memory_machine_of(&b->device, b->c, comm_world(b->comm));
     LENS_TRY(memory_plan_make(&plan, b->c, &machine));
-    size_t bytes = plan.device_bytes + plan.host_bytes - memory_plan_bytes(&plan, "checkpoint on its way");
+    size_t bytes = memory_plan_seen(&plan, &machine);
+    if (machine.is_cpu) bytes -= memory_plan_bytes(&plan, "checkpoint on its way");
     b->planned_mib = (double)bytes / (1 << 20);
     return LENS_OK;
 }
@@ -98,10 +103,8 @@ static lens_status set_up(bench_train_t *b) {
     LENS_TRY(train_config_shares(&b->sharing, &b->per_step, c, comm_world(b->comm)));
     LENS_TRY(train_config_pipeline(&b->pipeline, c));
     LENS_TRY(train_config_buckets(&b->buckets, c));
-    LENS_TRY(kernels_cpu_new(&b->k, (int)c->run.threads, comm_core_ranks(b->comm)));
     LENS_TRY(plan_memory(b));
-    LENS_TRY(collectives_host_new(&b->coll, b->comm));
-    LENS_TRY(train_state_init(&b->state, b->k, b->coll, c, &b->pipeline));
+    LENS_TRY(train_state_init(&b->state, b->k, b->device.coll, c, &b->pipeline));
     LENS_TRY(train_state_start(&b->state, (uint64_t)c->run.seed));
     LENS_TRY(open_stepper(b));
     return bench_batch_new(&b->batch, &b->pipeline, &b->buckets, b->rows, b->full_text, comm_rank(b->comm));
@@ -147,6 +150,7 @@ static lens_status run_round(bench_train_t *b, int round) {
         [STEP_S] = step_s,
         [IMAGES_PER_S] = r.n_images / step_s,
         [MFU] = r.model_flop / (step_s * b->peak_gflops * 1e9),
+        [SHEET_MFU] = b->gpu ? r.model_flop / (step_s * b->gpu->peak_tflops * 1e12 * comm_world(b->comm)) : 0,
         [PRODUCTS_S] = products_s,
         [RATIO] = products_s / step_s,
         [CPU_S] = step_cpu_s,
@@ -168,7 +172,9 @@ static lens_status measure(bench_train_t *b, int64_t rounds) {
     LENS_TRY(b->k->peak_gflops(b->k, &b->peak_gflops));
     LENS_TRY(comm_sum_f64(b->comm, &b->peak_gflops, 1, "peak"));
     for (int i = 0; i < b->buckets.n; i++) LENS_TRY(run_step(b, i, &r)); /* touches every page once */
-    b->resident_mib = (double)memory_peak_bytes() / (1 << 20);
+    size_t used, total;
+    b->k->memory(b->k, &used, &total);
+    b->used_mib = (double)used / (1 << 20);
     for (int i = 0; i < rounds; i++) LENS_TRY(run_round(b, i));
     return LENS_OK;
 }
@@ -183,14 +189,20 @@ static double median(double *x, int64_t n) {
     return x[n / 2];
 }
 
+static bool is_known(const bench_train_t *b, int figure) {
+    return figure != SHEET_MFU || b->gpu;
+}
+
 static lens_status print_json(bench_train_t *b, int64_t rounds) {
-    json_t *j =
-        json_pack("{s:I, s:i, s:i, s:I, s:f, s:f, s:f}", "parameters", (json_int_t)plan_n_elements(b->state.plan),
-                  "ranks", comm_world(b->comm), "threads", kernels_cpu_threads(), "rounds", (json_int_t)rounds,
-                  "peak_gflops", b->peak_gflops, "resident_mib", b->resident_mib, "planned_mib", b->planned_mib);
+    json_t *j = json_pack("{s:I, s:s, s:i, s:i, s:I, s:f, s:f, s:f}", "parameters",
+                          (json_int_t)plan_n_elements(b->state.plan), "device", b->k->device, "ranks",
+                          comm_world(b->comm), "threads", kernels_cpu_threads(), "rounds", (json_int_t)rounds,
+                          "peak_gflops", b->peak_gflops, "used_mib", b->used_mib, "planned_mib", b->planned_mib);
     bool failed = !j;
+    if (b->gpu) failed |= json_object_set_new(j, "sheet_gflops", json_real(b->gpu->peak_tflops * 1e3)) != 0;
     for (int i = 0; i < N_FIGURES; i++)
-        failed |= json_object_set_new(j, FIGURES[i].name, json_real(median(b->figure[i], rounds))) != 0;
+        if (is_known(b, i))
+            failed |= json_object_set_new(j, FIGURES[i].name, json_real(median(b->figure[i], rounds))) != 0;
     char *text = failed ? NULL : json_dumps(j, JSON_REAL_PRECISION(5));
     json_decref(j);
     if (!text) return lens_fail(LENS_MEMORY, "bench: result");
@@ -200,16 +212,26 @@ static lens_status print_json(bench_train_t *b, int64_t rounds) {
 }
 
 static void print_text(bench_train_t *b, int64_t rounds) {
-    printf("%.2f M parameters, %d bucket%s, %d rank%s x %d thread%s, medians of %lld steps, sgemm peak %.0f GFLOP/s\n",
+    bool is_cpu = b->device.kind == DEVICE_CPU;
+    printf("%.2f M parameters, %d bucket%s, %d rank%s x %d thread%s, medians of %lld steps\n",
            (double)plan_n_elements(b->state.plan) * 1e-6, b->buckets.n, b->buckets.n == 1 ? "" : "s",
            comm_world(b->comm), comm_world(b->comm) == 1 ? "" : "s", kernels_cpu_threads(),
-           kernels_cpu_threads() == 1 ? "" : "s", (long long)rounds, b->peak_gflops);
-    for (int i = 0; i < N_FIGURES; i++) printf("%12.4f  %s\n", median(b->figure[i], rounds), FIGURES[i].text);
-    printf("%12.1f  resident at the most, MiB; lens plan, without a checkpoint's copy: %.1f MiB\n", b->resident_mib,
+           kernels_cpu_threads() == 1 ? "" : "s", (long long)rounds);
+    printf("on %s: measured peak %.0f GFLOP/s", b->k->device, b->peak_gflops);
+    if (b->gpu) printf(", by its data sheet %.0f a GPU", b->gpu->peak_tflops * 1e3);
+    puts("");
+    for (int i = 0; i < N_FIGURES; i++)
+        if (is_known(b, i)) printf("%12.4f  %s\n", median(b->figure[i], rounds), FIGURES[i].text);
+    printf("%12.1f  %s, MiB; lens plan%s: %.1f MiB\n", b->used_mib,
+           is_cpu ? "resident at the most" : "of the device in use", is_cpu ? ", without a checkpoint's copy" : "",
            b->planned_mib);
 }
 
 static lens_status run(bench_train_t *b, int64_t rounds, bool json) {
+    const train_config_t *c = b->c;
+    LENS_TRY(device_open(&b->device, device_kind_of(c->run.device), (int)c->run.threads, b->comm));
+    b->k = b->device.k;
+    b->gpu = gpu_of_device(b->k->device);
     LENS_TRY(comm_agree(b->comm, set_up(b), "set-up"));
     lens_status st = measure(b, rounds);
     if (st != LENS_OK && comm_world(b->comm) > 1) {
@@ -233,8 +255,7 @@ lens_status bench_train(const train_config_t *c, comm_t *comm, int64_t rounds, b
     bench_batch_free(b->batch);
     stepper_free(b->stepper);
     train_state_free(&b->state);
-    collectives_free(b->coll);
-    kernels_free(b->k);
+    device_close(&b->device);
     free(b);
     return st;
 }

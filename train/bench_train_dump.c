@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/device.h"
 #include "model/safetensors.h"
 #include "train/bench_batch.h"
 #include "train/bench_train.h"
@@ -10,18 +11,24 @@
 enum { MAX_INPUTS = 8 + MMDIT_MAX_TEXT_LAYERS, MAX_META = 16, META_BYTES = 48 };
 
 typedef struct {
-    kernels_t *k;
+    device_t device;
+    kernels_t *k; /* of the device */
     mmdit_config_t config;
     int64_t h, w;
     mmdit_shape_t shape;
-    plan_t weight_plan, grad_plan, input_plan;
-    mmdit_tensors_t weights, grads;
+    plan_t weight_plan, grad_plan, input_plan, device_plan;
+    mmdit_tensors_t weights, grads; /* bound to device memory */
     mmdit_t *model;
-    float *p, *g, *in; /* host is device here: what the file holds */
-    float *x_t, *data, *noise, *t, *text[MMDIT_MAX_TEXT_LAYERS], *dv, *grid, *losses;
-    double *loss;
+    float *p, *g, *in; /* on the host: what the file holds, by weight_plan and input_plan */
+    float *x_t, *data, *noise, *t, *text[MMDIT_MAX_TEXT_LAYERS], *grid, *losses;
     int32_t *text_len;
     uint8_t *mask; /* [B, T] */
+    struct {
+        void *acts, *g, *rest;                        /* weights, gradients, and by device_plan: */
+        void *stage;                                  /* f32, as long as the longest tensor of the file */
+        void *data, *noise, *t, *loss;                /* f32, f32, f32 [B], f64 [B] */
+        void *x_t, *dv, *text[MMDIT_MAX_TEXT_LAYERS]; /* act */
+    } on;
 } dump_t;
 
 static void plan_inputs(dump_t *d) {
@@ -35,15 +42,52 @@ static void plan_inputs(dump_t *d) {
     for (int64_t i = 0; i < d->config.num_text_layers; i++)
         plan_add(p, &d->text[i], PLAN_F32, 0, PLAN_3D(B, T, d->config.enc_hidden_dim), "in.txt.%lld", (long long)i);
     plan_add(p, &d->losses, PLAN_F32, 0, PLAN_1D(1), "out.losses");
-    plan_add(p, &d->dv, PLAN_F32, 0, PLAN_3D(B, N, C), "dv");
 }
 
-static lens_status alloc(dump_t *d, float **out, const plan_t *p, const char *what) {
-    void *buffer;
-    LENS_TRY(plan_status(p));
-    LENS_TRY(d->k->alloc(d->k, &buffer, p->bytes, what));
-    plan_bind(p, buffer);
-    *out = buffer;
+static int64_t longest_row(const plan_t *p, int64_t least) {
+    for (int i = 0; i < p->n; i++)
+        if (p->rows[i].n > least) least = p->rows[i].n;
+    return least;
+}
+
+static void plan_device(dump_t *d) {
+    plan_t *p = &d->device_plan;
+    int64_t B = d->shape.B, N = d->shape.N, T = d->shape.T, C = d->config.in_channels;
+    p->act_bytes = d->k->act_bytes;
+    plan_add(p, &d->on.stage, PLAN_F32, 0, PLAN_1D(longest_row(&d->weight_plan, longest_row(&d->input_plan, 1))),
+             "stage");
+    plan_add(p, &d->on.data, PLAN_F32, 0, PLAN_3D(B, N, C), "data");
+    plan_add(p, &d->on.noise, PLAN_F32, 0, PLAN_3D(B, N, C), "noise");
+    plan_add(p, &d->on.t, PLAN_F32, 0, PLAN_1D(B), "t");
+    plan_add(p, &d->on.loss, PLAN_F64, 0, PLAN_1D(B), "loss");
+    plan_add(p, &d->on.x_t, PLAN_ACT, 0, PLAN_3D(B, N, C), "x_t");
+    plan_add(p, &d->on.dv, PLAN_ACT, 0, PLAN_3D(B, N, C), "dv");
+    for (int64_t i = 0; i < d->config.num_text_layers; i++)
+        plan_add(p, &d->on.text[i], PLAN_ACT, 0, PLAN_3D(B, T, d->config.enc_hidden_dim), "text");
+}
+
+static lens_status alloc_host(dump_t *d) {
+    int64_t B = d->shape.B;
+    d->p = calloc((size_t)plan_n_floats(&d->weight_plan), sizeof *d->p);
+    d->g = calloc((size_t)plan_n_floats(&d->weight_plan), sizeof *d->g);
+    d->in = calloc((size_t)plan_n_floats(&d->input_plan), sizeof *d->in);
+    d->text_len = calloc((size_t)B, sizeof *d->text_len);
+    d->mask = calloc((size_t)(B * d->shape.T) + 1, 1);
+    if (!d->p || !d->g || !d->in || !d->text_len || !d->mask)
+        return lens_fail(LENS_MEMORY, "out of memory for a batch");
+    plan_bind(&d->input_plan, d->in);
+    return LENS_OK;
+}
+
+static lens_status alloc_device(dump_t *d) {
+    kernels_t *k = d->k;
+    LENS_TRY(plan_status(&d->device_plan));
+    LENS_TRY(k->alloc(k, &d->on.acts, k->act_bytes * (size_t)plan_n_floats(&d->weight_plan), "weights"));
+    LENS_TRY(k->alloc(k, &d->on.g, d->grad_plan.bytes, "gradients"));
+    LENS_TRY(k->alloc(k, &d->on.rest, d->device_plan.bytes, "a batch"));
+    plan_bind_as(&d->weight_plan, d->on.acts, k->act_bytes);
+    plan_bind(&d->grad_plan, d->on.g);
+    plan_bind(&d->device_plan, d->on.rest);
     return LENS_OK;
 }
 
@@ -59,17 +103,15 @@ static lens_status set_up(dump_t *d, const train_config_t *c) {
     d->shape = train_config_shape(c, &buckets.bucket[0], batch[0]);
     d->h = buckets.bucket[0].height / side;
     d->w = buckets.bucket[0].width / side;
-    LENS_TRY(kernels_cpu_new(&d->k, (int)c->run.threads, 1));
+    LENS_TRY(device_open(&d->device, device_kind_of(c->run.device), (int)c->run.threads, NULL));
+    d->k = d->device.k;
     LENS_TRY(mmdit_plan_tensors(&d->weight_plan, &d->weights, &d->config));
     LENS_TRY(mmdit_plan_tensors(&d->grad_plan, &d->grads, &d->config));
     plan_inputs(d);
-    LENS_TRY(alloc(d, &d->p, &d->weight_plan, "weights"));
-    LENS_TRY(alloc(d, &d->g, &d->grad_plan, "gradients"));
-    LENS_TRY(alloc(d, &d->in, &d->input_plan, "a batch"));
-    d->loss = calloc((size_t)d->shape.B, sizeof *d->loss);
-    d->text_len = calloc((size_t)d->shape.B, sizeof *d->text_len);
-    d->mask = calloc((size_t)(d->shape.B * d->shape.T), 1);
-    if (!d->loss || !d->text_len || !d->mask) return lens_fail(LENS_MEMORY, "out of memory for a batch");
+    LENS_TRY(plan_status(&d->input_plan));
+    plan_device(d);
+    LENS_TRY(alloc_host(d));
+    LENS_TRY(alloc_device(d));
     mmdit_limits_t limits = {.shapes = &d->shape, .n_shapes = 1, .backward = true};
     return mmdit_new(&d->model, d->k, &d->config, &limits);
 }
@@ -92,19 +134,53 @@ static void fill(dump_t *d, uint64_t seed) {
     }
 }
 
+static void upload_act(dump_t *d, void *to, const float *host, int64_t n) {
+    d->k->upload(d->k, d->on.stage, host, sizeof(float) * (size_t)n);
+    d->k->to_act(d->k, to, d->on.stage, n);
+}
+
+static void upload_all(dump_t *d) {
+    kernels_t *k = d->k;
+    int64_t B = d->shape.B, n = B * d->shape.N * d->config.in_channels;
+    for (int i = 0; i < d->weight_plan.n; i++) {
+        const plan_row_t *row = &d->weight_plan.rows[i];
+        size_t at = row->offset_bytes / sizeof(float);
+        upload_act(d, (char *)d->on.acts + at * k->act_bytes, d->p + at, row->n);
+    }
+    for (int64_t i = 0; i < d->config.num_text_layers; i++)
+        upload_act(d, d->on.text[i], d->text[i], B * d->shape.T * d->config.enc_hidden_dim);
+    k->upload(k, d->on.data, d->data, sizeof(float) * (size_t)n);
+    k->upload(k, d->on.noise, d->noise, sizeof(float) * (size_t)n);
+    k->upload(k, d->on.t, d->t, sizeof(float) * (size_t)B);
+}
+
 static lens_status compute(dump_t *d) {
     kernels_t *k = d->k;
     int64_t B = d->shape.B, n = d->shape.N * d->config.in_channels;
     act_t *v;
-    k->flow_mix(k, d->x_t, d->data, d->noise, d->t, B, n);
+    upload_all(d);
+    k->flow_mix(k, d->on.x_t, d->on.data, d->on.noise, d->on.t, B, n);
     mmdit_input_t in = {
-        .B = B, .h = d->h, .w = d->w, .T = d->shape.T, .x_t = d->x_t, .t = d->t, .text_len = d->text_len};
-    for (int64_t i = 0; i < d->config.num_text_layers; i++) in.text[i] = d->text[i];
+        .B = B, .h = d->h, .w = d->w, .T = d->shape.T, .x_t = d->on.x_t, .t = d->on.t, .text_len = d->text_len};
+    for (int64_t i = 0; i < d->config.num_text_layers; i++) in.text[i] = d->on.text[i];
     LENS_TRY(mmdit_forward(d->model, &d->weights, &in, NULL, &v));
-    k->flow_loss(k, d->loss, d->dv, v, d->data, d->noise, 1.0f / (float)B, B, n);
-    mmdit_backward(d->model, &d->weights, &d->grads, &in, d->dv, NULL, NULL);
+    k->flow_loss(k, d->on.loss, d->on.dv, v, d->on.data, d->on.noise, 1.0f / (float)B, B, n);
+    mmdit_backward(d->model, &d->weights, &d->grads, &in, d->on.dv, NULL, NULL);
+    return k->finish(k);
+}
+
+static lens_status download_all(dump_t *d) {
+    kernels_t *k = d->k;
+    int64_t B = d->shape.B, n = B * d->shape.N * d->config.in_channels;
+    double *loss = calloc((size_t)B, sizeof *loss);
+    if (!loss) return lens_fail(LENS_MEMORY, "out of memory for losses");
+    k->download(k, loss, d->on.loss, sizeof(double) * (size_t)B);
     d->losses[0] = 0;
-    for (int64_t b = 0; b < B; b++) d->losses[0] += (float)(d->loss[b] / (double)B);
+    for (int64_t b = 0; b < B; b++) d->losses[0] += (float)(loss[b] / (double)B);
+    free(loss);
+    k->to_float(k, d->on.stage, d->on.x_t, n);
+    k->download(k, d->x_t, d->on.stage, sizeof(float) * (size_t)n);
+    k->download(k, d->g, d->on.g, d->grad_plan.bytes);
     return k->finish(k);
 }
 
@@ -166,7 +242,7 @@ static lens_status write(const dump_t *d, const train_config_t *c, const char *p
         entries[n++] = entry(row, names[2 * i], d->p);
         entries[n++] = entry(row, names[2 * i + 1], d->g);
     }
-    for (int i = 0; i + 1 < d->input_plan.n; i++) /* not dv, which is last */
+    for (int i = 0; i < d->input_plan.n; i++)
         entries[n++] = entry(&d->input_plan.rows[i], d->input_plan.rows[i].name, d->in);
     entries[n++] = (st_entry_t){
         .name = "in.txt_mask", .dtype = ST_U8, .n_dims = 2, .shape = {d->shape.B, d->shape.T}, .bytes = d->mask};
@@ -183,22 +259,17 @@ lens_status bench_train_dump(const train_config_t *c, const char *path) {
     LENS_GO(set_up(&d, c));
     fill(&d, (uint64_t)c->run.seed);
     LENS_GO(compute(&d));
+    LENS_GO(download_all(&d));
     LENS_GO(write(&d, c, path));
 done:
     mmdit_free(d.model);
     mmdit_tensors_free(&d.weights);
     mmdit_tensors_free(&d.grads);
-    plan_free(&d.weight_plan);
-    plan_free(&d.grad_plan);
-    plan_free(&d.input_plan);
-    free(d.loss);
-    free(d.text_len);
-    free(d.mask);
-    if (d.k) {
-        d.k->free(d.k, d.p);
-        d.k->free(d.k, d.g);
-        d.k->free(d.k, d.in);
-    }
-    kernels_free(d.k);
+    plan_t *plans[] = {&d.weight_plan, &d.grad_plan, &d.input_plan, &d.device_plan};
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) plan_free(plans[i]);
+    void *host[] = {d.p, d.g, d.in, d.text_len, d.mask}, *device[] = {d.on.acts, d.on.g, d.on.rest};
+    for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
+    for (size_t i = 0; d.k && i < sizeof device / sizeof device[0]; i++) d.k->free(d.k, device[i]);
+    device_close(&d.device);
     return st;
 }

@@ -5,17 +5,20 @@
 #include "base/command.h"
 #include "base/log.h"
 #include "data/bench_data.h"
+#include "train/bench_count.h"
 #include "train/bench_train.h"
 
 extern const command_t cmd_bench;
 
 typedef struct {
     bench_options_t data;
+    bench_count_options_t count;
     char *dump;
     bool full_text;
 } bench_values_t;
 
 #define AT(field) offsetof(bench_values_t, data.field)
+#define COUNT_AT(field) offsetof(bench_values_t, count.field)
 
 static const option_t ROWS[] = {
     {.name = "threads",
@@ -100,6 +103,71 @@ static const option_t ROWS[] = {
      .offset = AT(cold),
      .help = "from the disk: files leave the page cache before every round"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "one line for machines"},
+    {.name = "gpu",
+     .type = OPTION_CHOICE,
+     .offset = COUNT_AT(gpu),
+     .initial = "h200",
+     .choices = GPU_NAMES,
+     .help = "count: on which the time is predicted"},
+    {.name = "ranks",
+     .type = OPTION_INT,
+     .offset = COUNT_AT(ranks),
+     .initial = "1",
+     .min = 1,
+     .max = 1e6,
+     .help = "count: one a GPU; the first is counted"},
+    {.name = "text-tok",
+     .type = OPTION_INT,
+     .offset = COUNT_AT(text_tok),
+     .initial = "0",
+     .min = 0,
+     .max = 65536,
+     .unit = "tokens",
+     .help = "count, kernels: of every caption; 0: 160, or half of text.max_tok"},
+    {.name = "products",
+     .type = OPTION_FLOAT,
+     .offset = COUNT_AT(efficiency.products),
+     .initial = "0.75",
+     .min = 0.01,
+     .max = 1,
+     .help = "count: of the peak, by full waves of tiles; the clock falls under them"},
+    {.name = "attention-forward",
+     .type = OPTION_FLOAT,
+     .offset = COUNT_AT(efficiency.attention_fwd),
+     .initial = "0.65",
+     .min = 0.01,
+     .max = 1,
+     .help = "count: of the peak, at heads of 128 columns; narrower ones have more softmax"},
+    {.name = "attention-backward",
+     .type = OPTION_FLOAT,
+     .offset = COUNT_AT(efficiency.attention_bwd),
+     .initial = "0.5",
+     .min = 0.01,
+     .max = 1,
+     .help = "count: the same, of its five products"},
+    {.name = "copies",
+     .type = OPTION_FLOAT,
+     .offset = COUNT_AT(efficiency.copies),
+     .initial = "0.85",
+     .min = 0.01,
+     .max = 1,
+     .help = "count: of the memory's bandwidth, as large copies reach"},
+    {.name = "launch",
+     .type = OPTION_FLOAT,
+     .offset = COUNT_AT(efficiency.launch_us),
+     .initial = "2.5",
+     .min = 0,
+     .max = 1000,
+     .unit = "us",
+     .help = "count: from the end of a kernel to the work of the next"},
+    {.name = "host-link",
+     .type = OPTION_FLOAT,
+     .offset = COUNT_AT(efficiency.host_gb_s),
+     .initial = "50",
+     .min = 0.1,
+     .max = 1000,
+     .unit = "GB/s",
+     .help = "count: PCIe 5 has 63"},
     {.name = "dump",
      .type = OPTION_STRING,
      .offset = offsetof(bench_values_t, dump),
@@ -165,7 +233,7 @@ static lens_status load_config(train_config_t *out, int n_args, char **args) {
     enum { MAX_OVERRIDES = 64 };
     char *all[MAX_OVERRIDES + 2] = {dataset, dir};
     if (n_args - 1 > MAX_OVERRIDES)
-        return lens_fail(LENS_ARGUMENT, "train: expected at most %d settings, got %d", MAX_OVERRIDES, n_args - 1);
+        return lens_fail(LENS_ARGUMENT, "expected at most %d settings, got %d", MAX_OVERRIDES, n_args - 1);
     for (int i = 1; i < n_args; i++) all[i + 1] = args[i];
     return train_config_load(out, args[0], n_args + 1, all);
 }
@@ -175,6 +243,19 @@ typedef struct {
     int n_args;
     char **args;
 } train_words_t;
+
+static lens_status count_alone(comm_t *comm, void *words) {
+    const train_words_t *w = words;
+    bench_count_options_t o = w->values->count;
+    train_config_t c;
+    if (comm_world(comm) > 1)
+        return lens_fail(LENS_ARGUMENT, "count: one process says it for all; started were %d ranks", comm_world(comm));
+    LENS_TRY(load_config(&c, w->n_args, w->args));
+    o.json = w->values->data.json;
+    lens_status st = bench_count(&c, comm, &o);
+    train_config_free(&c);
+    return st;
+}
 
 static lens_status train_by(comm_t *comm, void *words) {
     const train_words_t *w = words;
@@ -190,23 +271,24 @@ static lens_status train_by(comm_t *comm, void *words) {
     return st;
 }
 
-static lens_status run_train(const bench_values_t *v, int n_args, char **args) {
-    train_words_t w = {v, n_args, args};
-    if (n_args < 1) return lens_fail(LENS_ARGUMENT, "train: expected a configuration");
-    return command_by_ranks(train_by, &w);
+static lens_status run_by(lens_status (*by)(comm_t *, void *), const bench_values_t *v, int n_args, char **args) {
+    train_words_t w = {v, n_args - 1, args + 1};
+    if (n_args < 2) return lens_fail(LENS_ARGUMENT, "%s: expected a configuration", args[0]);
+    return command_by_ranks(by, &w);
 }
 
 static lens_status run(const void *values, int n_args, char **args) {
     const bench_values_t *v = values;
     const char *what = n_args < 1 ? "" : args[0];
     if (strcmp(what, "data") == 0) return run_data(v->data, n_args - 1, args + 1);
-    if (strcmp(what, "train") == 0) return run_train(v, n_args - 1, args + 1);
-    return lens_fail(LENS_ARGUMENT, "%s: expected data or train", n_args < 1 ? "nothing to measure" : what);
+    if (strcmp(what, "train") == 0) return run_by(train_by, v, n_args, args);
+    if (strcmp(what, "count") == 0) return run_by(count_alone, v, n_args, args);
+    return lens_fail(LENS_ARGUMENT, "%s: expected data, train or count", n_args < 1 ? "nothing to measure" : what);
 }
 
 const command_t cmd_bench = {
     .name = "bench",
-    .usage = "data DIR | train CONFIG [KEY=VALUE...]",
+    .usage = "data DIR | train CONFIG [KEY=VALUE...] | count CONFIG [KEY=VALUE...]",
     .summary = "measure what this machine loads and trains in a second",
     .details =
         "data: raw reads of the shards, single pictures and captions, the picture decoder alone, and the training "
@@ -218,7 +300,8 @@ const command_t cmd_bench = {
         "disk.\n"
         "train: steps of the configuration on random data, buckets in turn, and the products of each step made "
         "bare; --rounds,\n"
-        "--full-text and --json alone apply. Also under mpirun.",
+        "--full-text and --json alone apply. Also under mpirun.\n"
+        "count: a step of the configuration by count, without computing it, and its predicted time on a GPU.",
     .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
     .values_size = sizeof(bench_values_t),
     .run = run,

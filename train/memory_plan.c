@@ -1,7 +1,6 @@
 #include "train/memory_plan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "train/checkpoint.h"
@@ -234,6 +233,14 @@ memory_machine_t memory_machine_cpu(const train_config_t *c, int world) {
                               .threads = c->run.threads ? (int)c->run.threads : kernels_cpu_threads()};
 }
 
+memory_machine_t memory_machine_gpu(int world, size_t act_bytes) {
+    return (memory_machine_t){.world = world, .act_bytes = act_bytes};
+}
+
+memory_machine_t memory_machine_of(const device_t *d, const train_config_t *c, int world) {
+    return d->kind == DEVICE_CPU ? memory_machine_cpu(c, world) : memory_machine_gpu(world, d->k->act_bytes);
+}
+
 lens_status memory_plan_make(memory_plan_t *out, const train_config_t *c, const memory_machine_t *m) {
     *out = (memory_plan_t){0};
     planner_t p = {.out = out, .c = c, .m = m};
@@ -254,15 +261,8 @@ size_t memory_plan_bytes(const memory_plan_t *p, const char *name) {
     return 0;
 }
 
-size_t memory_peak_bytes(void) {
-    char line[256];
-    long long kib = 0;
-    FILE *f = fopen("/proc/self/status", "r");
-    if (!f) return 0;
-    while (kib == 0 && fgets(line, sizeof line, f))
-        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtoll(line + 6, NULL, 10);
-    fclose(f);
-    return (size_t)kib << 10;
+size_t memory_plan_seen(const memory_plan_t *p, const memory_machine_t *m) {
+    return p->device_bytes + (m->is_cpu ? p->host_bytes : 0);
 }
 
 static void print_row(str_t *out, const char *name, size_t bytes, const char *where) {

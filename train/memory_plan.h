@@ -4,6 +4,7 @@
 #ifndef LENS_TRAIN_MEMORY_PLAN_H
 #define LENS_TRAIN_MEMORY_PLAN_H
 
+#include "kernels/device.h"
 #include "train/train_config.h"
 
 enum { MEMORY_MAX_ROWS = 24 };
@@ -19,12 +20,16 @@ typedef struct {
 /* What the configuration does not say. */
 typedef struct {
     int world;
-    size_t act_bytes; /* 4 on the CPU, 2 (bf16) on a GPU */
+    size_t act_bytes; /* 4 on the CPU, MEMORY_GPU_ACT_BYTES on a GPU */
     bool is_cpu;      /* counts what the process itself takes: libraries, threads, measuring */
     int threads;      /* of compute, where is_cpu */
 } memory_machine_t;
 
+enum { MEMORY_GPU_ACT_BYTES = 2 }; /* bf16 */
+
 memory_machine_t memory_machine_cpu(const train_config_t *c, int world); /* with the threads of this process */
+memory_machine_t memory_machine_gpu(int world, size_t act_bytes);
+memory_machine_t memory_machine_of(const device_t *d, const train_config_t *c, int world);
 
 typedef struct {
     int n_rows;
@@ -42,8 +47,8 @@ typedef struct {
 /* ARGUMENT where the ranks do not divide the step. Rank 0's, which has a little more to do than others. */
 LENS_CHECKED lens_status memory_plan_make(memory_plan_t *out, const train_config_t *c, const memory_machine_t *m);
 size_t memory_plan_bytes(const memory_plan_t *p, const char *name); /* of a row; 0 where there is none */
-/* The most memory that this process has held so far (VmHWM), 0 where the system does not say. */
-size_t memory_peak_bytes(void);
+/* What of it the row `memory` of the op table should tell: all on the CPU, the device's part on a GPU. */
+size_t memory_plan_seen(const memory_plan_t *p, const memory_machine_t *m);
 /* The table of rows with sums, a line each. */
 void memory_plan_print(str_t *out, const memory_plan_t *p);
 

@@ -11,7 +11,7 @@
 
 typedef struct {
     struct {
-        char *dir;
+        char *dir, *device; /* device: DEVICE_KINDS */
         int64_t seed, threads;
     } run;
     struct {

@@ -1,6 +1,8 @@
 /* Every key of a training configuration. */
 #include "train/train_config.h"
 
+#include "kernels/device.h"
+
 #define AT(field) offsetof(train_config_t, field)
 
 static const option_t rows[] = {
@@ -17,13 +19,19 @@ static const option_t rows[] = {
      .min = 0,
      .max = 1e15,
      .help = "of initial weights, order, noise, timesteps, captions"},
+    {.name = "run.device",
+     .type = OPTION_CHOICE,
+     .offset = AT(run.device),
+     .initial = "auto",
+     .choices = DEVICE_KINDS,
+     .help = "what computes; auto: a GPU a rank where they answer, else the CPU"},
     {.name = "run.threads",
      .type = OPTION_INT,
      .offset = AT(run.threads),
      .initial = "0",
      .min = 0,
      .max = 1024,
-     .help = "compute threads of a rank; 0: OMP_NUM_THREADS, or its share of the cores"},
+     .help = "compute threads of a rank on the CPU; 0: OMP_NUM_THREADS, or its share of the cores"},
     {.name = "data.dataset",
      .type = OPTION_STRING,
      .offset = AT(data.dataset),

@@ -40,7 +40,7 @@ LENS_CHECKED lens_status train_plan_make(train_plan_t *out, const train_config_t
                                          int64_t text_tok);
 /* Model, step, buckets and memory, for people. */
 void train_plan_print(str_t *out, const train_plan_t *p, const train_config_t *c);
-/* `lens train --dry-run`: the same of ranks on CPUs. */
+/* `lens train --dry-run`: the same of ranks on the device that run.device comes to here. */
 LENS_CHECKED lens_status train_plan_dry_run(str_t *out, const train_config_t *c, int world);
 
 #endif

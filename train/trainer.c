@@ -9,6 +9,7 @@
 #include "base/comm_watchdog.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "kernels/gpu.h"
 #include "train/stop_signal.h"
 #include "train/trainer_private.h"
 
@@ -18,12 +19,24 @@ enum {
     REPLAYS_S = 10,    /* none is begun after: nobody is to take the end of a run for a hang */
 };
 
+static void log_device(const trainer_t *t) {
+    const gpu_t *gpu = gpu_of_device(t->k->device);
+    int world = t->record.world, threads = t->record.threads;
+    if (t->device.kind == DEVICE_CPU) {
+        log_info("device: cpu, %d rank%s x %d thread%s, peak %.0f GFLOP/s", world, world == 1 ? "" : "s", threads,
+                 threads == 1 ? "" : "s", t->record.peak_gflops);
+        return;
+    }
+    log_info("device: cuda, %d x %s, act %s, peak measured %.0f TFLOP/s", world, t->k->device,
+             t->k->act_bytes == sizeof(float) ? "float32" : "bfloat16", t->record.peak_gflops * 1e-3);
+    if (gpu) log_info("device: by its data sheet %.0f TFLOP/s", gpu->peak_tflops * world);
+}
+
 static void log_summary(const trainer_t *t) {
     double mib = 1.0 / (1 << 20);
-    log_info("model: %.2f M parameters; data: %lld samples of %s; %d rank%s x %d thread%s, peak %.0f GFLOP/s",
-             (double)t->record.parameters * 1e-6, (long long)dataset_n_samples(t->dataset), t->c->data.dataset,
-             t->record.world, t->record.world == 1 ? "" : "s", t->record.threads, t->record.threads == 1 ? "" : "s",
-             t->record.peak_gflops);
+    log_info("model: %.2f M parameters; data: %lld samples of %s", (double)t->record.parameters * 1e-6,
+             (long long)dataset_n_samples(t->dataset), t->c->data.dataset);
+    log_device(t);
     log_info(
         "memory of a rank: weights, gradients and the optimiser's state %.1f MiB, activations %.1f MiB, in all %.1f "
         "MiB",
@@ -198,8 +211,10 @@ static void log_warnings(const trainer_t *t) {
 static lens_status finish(trainer_t *t) {
     t->record.finished = time(NULL);
     t->record.wall_s = log_clock_s() - t->log.begin_s; /* of the training; what follows is measurement */
-    double peak = (double)memory_peak_bytes(), planned = (double)(t->memory.device_bytes + t->memory.host_bytes);
-    log_info("memory: at most %.1f MiB, %.3f of what was planned", peak / (1 << 20), peak / planned);
+    size_t used, total, planned = memory_plan_seen(&t->memory, &t->machine);
+    t->k->memory(t->k, &used, &total);
+    log_info("memory: at most %.1f MiB, %.3f of what was planned", (double)used / (1 << 20),
+             (double)used / (double)planned);
     LENS_TRY(measure_ratio(t));
     log_progress_end();
     log_warnings(t);
@@ -266,7 +281,7 @@ static lens_status take_steps(trainer_t *t, lens_status *agreed) {
 /* A failure is this rank's alone; *agreed is that of all. */
 static lens_status run(trainer_t *t, lens_status *agreed) {
     t->record.threads = kernels_cpu_threads();
-    t->record.device = t->k->name;
+    t->record.device = t->k->device;
     t->record.parameters = plan_n_elements(t->state.plan);
     LENS_TRY(measure_peak(t));
     log_summary(t);

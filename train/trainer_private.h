@@ -15,8 +15,9 @@
 typedef struct {
     const train_config_t *c;
     comm_t *comm;
-    kernels_t *k;
-    collectives_t *coll;
+    device_t device;
+    kernels_t *k;        /* of the device */
+    collectives_t *coll; /* likewise */
     dataset_t *dataset;
     pipeline_config_t pipeline;
     train_state_t state;
@@ -34,6 +35,7 @@ typedef struct {
     int64_t first_step; /* steps that a checkpoint holds */
     train_log_t log;
     run_record_t record;
+    memory_machine_t machine;
     memory_plan_t memory;
     double traced_s; /* time of the traced steps */
     int64_t n_empty; /* empty captions met */

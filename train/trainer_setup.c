@@ -89,14 +89,20 @@ static lens_status open_outputs(trainer_t *t) {
 static lens_status prepare(trainer_t *t) {
     const train_config_t *c = t->c;
     int64_t sharing, per_step;
-    memory_machine_t machine;
     LENS_TRY(train_config_shares(&sharing, &per_step, c, comm_world(t->comm)));
     LENS_TRY(train_config_pipeline(&t->pipeline, c));
     LENS_TRY(train_config_schedule(&t->schedule, c));
-    LENS_TRY(kernels_cpu_new(&t->k, (int)c->run.threads, comm_core_ranks(t->comm)));
-    machine = memory_machine_cpu(c, comm_world(t->comm));
-    LENS_TRY(memory_plan_make(&t->memory, c, &machine));
+    t->machine = memory_machine_of(&t->device, c, comm_world(t->comm));
+    LENS_TRY(memory_plan_make(&t->memory, c, &t->machine));
     return open_data(t);
+}
+
+static lens_status open_device(trainer_t *t) {
+    const train_config_t *c = t->c;
+    LENS_TRY(device_open(&t->device, device_kind_of(c->run.device), (int)c->run.threads, t->comm));
+    t->k = t->device.k;
+    t->coll = t->device.coll;
+    return LENS_OK;
 }
 
 static lens_status finish_set_up(trainer_t *t) {
@@ -114,8 +120,8 @@ static lens_status finish_set_up(trainer_t *t) {
 lens_status trainer_set_up(trainer_t *t, bool resume) {
     comm_t *comm = t->comm;
     LENS_TRY(launch_check_run(comm, t->c));
+    LENS_TRY(open_device(t));
     LENS_TRY(comm_agree(comm, prepare(t), "set-up"));
-    LENS_TRY(comm_agree(comm, collectives_host_new(&t->coll, comm), "set-up"));
     LENS_TRY(comm_agree(comm, train_state_init(&t->state, t->k, t->coll, t->c, &t->pipeline), "set-up"));
     LENS_TRY(start_state(t, resume));
     return comm_agree(comm, finish_set_up(t), "set-up");
@@ -132,6 +138,5 @@ void trainer_tear_down(trainer_t *t) {
     train_input_free(t->input);
     train_state_free(&t->state);
     dataset_close(t->dataset);
-    collectives_free(t->coll);
-    kernels_free(t->k);
+    device_close(&t->device);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define CPU_ALIGN_BYTES 64
 #define CPU_HUGE_BYTES ((size_t)2 << 20) /* of a huge page on x86-64; elsewhere an alignment that does no harm */
@@ -57,6 +58,19 @@ static void cpu_to_act(kernels_t *k, act_t *out, const float *in, int64_t n) {
 }
 static void cpu_to_float(kernels_t *k, float *out, const act_t *in, int64_t n) {
     cpu_copy_floats(k, out, in, n);
+}
+
+static void cpu_memory(kernels_t *k, size_t *used, size_t *total) {
+    (void)k;
+    char line[256];
+    long long kib = 0;
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && kib == 0 && fgets(line, sizeof line, f))
+        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtoll(line + 6, NULL, 10);
+    if (f) fclose(f);
+    *used = (size_t)kib << 10;
+    *total = pages > 0 && page_bytes > 0 ? (size_t)pages * (size_t)page_bytes : 0;
 }
 
 static lens_status cpu_finish(kernels_t *k) {
@@ -112,6 +126,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
     }
     omp_set_num_threads(n_threads);
     *k = (kernels_t){.name = "cpu",
+                     .device = "cpu",
                      .act_bytes = sizeof(float),
                      .context = c,
                      .alloc = cpu_alloc,
@@ -122,6 +137,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
                      .copy = cpu_copy,
                      .to_act = cpu_to_act,
                      .to_float = cpu_to_float,
+                     .memory = cpu_memory,
                      .finish = cpu_finish,
                      .end = cpu_end};
     cpu_fill_linear(k);

@@ -157,6 +157,14 @@ float *cuda_scratch(kernels_t *k, int64_t n) {
     return c->scratch;
 }
 
+/* Where it cannot be asked, the next finish says so. */
+static void cuda_memory(kernels_t *k, size_t *used, size_t *total) {
+    size_t n_free = 0;
+    *total = 0;
+    cuda_note(k, cudaMemGetInfo(&n_free, total), "memory");
+    *used = *total - n_free;
+}
+
 /* ---- the table ---- */
 
 static void cuda_end(kernels_t *k) {
@@ -181,6 +189,9 @@ static lens_status open_device(cuda_context_t *c, int device) {
         return lens_fail(LENS_ARGUMENT, "GPU %d: expected one of %d, from 0 up", device, n_devices);
     c->device = device;
     LENS_TRY(cuda_failed(c, cudaSetDevice(device), "choice of the device"));
+    cudaDeviceProp properties;
+    LENS_TRY(cuda_failed(c, cudaGetDeviceProperties(&properties, device), "its name"));
+    snprintf(c->name, sizeof c->name, "%s", properties.name);
     LENS_TRY(cuda_failed(c, cudaDeviceGetAttribute(&c->n_sm, cudaDevAttrMultiProcessorCount, device), "its size"));
     LENS_TRY(cuda_failed(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream"));
     LENS_TRY(cuda_failed(c, cudaMallocHost((void **)&c->staging, UPLOAD_SEGMENTS * UPLOAD_SEGMENT_BYTES),
@@ -199,6 +210,7 @@ static lens_status read_f32(bool *f32) {
 
 static void fill_rows(kernels_t *k, bool f32) {
     k->name = "cuda";
+    k->device = cuda_context(k)->name;
     k->act_bytes = f32 ? sizeof(float) : sizeof(__nv_bfloat16);
     k->alloc = cuda_alloc;
     k->free = cuda_free;
@@ -208,6 +220,7 @@ static void fill_rows(kernels_t *k, bool f32) {
     k->copy = cuda_copy;
     k->to_act = f32 ? cuda_to_f32 : cuda_to_bf16;
     k->to_float = f32 ? cuda_from_f32 : cuda_from_bf16;
+    k->memory = cuda_memory;
     k->finish = cuda_finish;
     k->end = cuda_end;
     cuda_fill_linear(k, f32);
@@ -218,6 +231,13 @@ static void fill_rows(kernels_t *k, bool f32) {
     cuda_fill_elementwise(k, f32);
     cuda_fill_flow(k, f32);
     cuda_fill_optim(k, f32);
+}
+
+extern "C" int kernels_cuda_count(void) {
+    int n = 0;
+    if (cudaGetDeviceCount(&n) == cudaSuccess) return n;
+    (void)cudaGetLastError(); /* none is an answer too, and no launch's error */
+    return 0;
 }
 
 extern "C" lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {

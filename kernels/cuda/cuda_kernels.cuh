@@ -31,6 +31,7 @@ enum { UPLOAD_SEGMENTS = 4 };
 
 struct cuda_context_t {
     int device, n_sm;
+    char name[256];     /* of the GPU */
     bool f32;           /* activations are float; else bf16 */
     bool deterministic; /* equal inputs give equal bits, whatever it costs */
     cudaStream_t stream;

@@ -76,7 +76,7 @@ cmp -s "$work/before" "$work/after" || fail "left by a killed loader: $(diff "$w
 # lens bench train: a step of a small model, its phases and its products; a pass written down.
 small=(configs/nano.yaml model.layers=1 train.batch=2 text.max_tok=4)
 "$lens" bench train "${small[@]}" --rounds 1 --json >"$work/json" 2>"$work/err" || fail "bench train: $(cat "$work/err")"
-for figure in step_s images_per_s mfu ratio forward_s backward_s update_s exposed_s resident_mib planned_mib; do
+for figure in step_s images_per_s mfu ratio forward_s backward_s update_s exposed_s used_mib planned_mib; do
     grep -q "\"$figure\": [0-9]" "$work/json" || fail "bench train: no $figure in $(cat "$work/json")"
 done
 "$lens" bench train "${small[@]}" --rounds 1 | grep -q 'G/T' || fail "bench train: no ratio in the text"

@@ -34,7 +34,7 @@ job() { # STATUS RESTARTS ARGUMENT...
 job 2 0
 one_line '^usage: sbatch' job
 job 0 0 tiny.yaml run.dir=run run.threads=0 train.steps=3
-grep -q '; 1 rank x 1 thread, ' job.err || fail "OMP_NUM_THREADS: $(cat job.err)"
+grep -q 'device: cpu, 1 rank x 1 thread, ' job.err || fail "OMP_NUM_THREADS: $(cat job.err)"
 grep -qx -- '--mpi=pmix' srun.options || fail "srun: $(cat srun.options)"
 grep -qx -- '--kill-on-bad-exit=1' srun.options || fail "srun: $(cat srun.options)"
 job 1 0 tiny.yaml run.dir=run

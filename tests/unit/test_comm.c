@@ -43,6 +43,7 @@ static void test_place(void **state) {
     assert_in_range(comm_rank(c), 0, comm_world(c) - 1);
     assert_in_range(comm_core_ranks(c), 1, comm_world(c));
     assert_int_equal(comm_node_ranks(c), comm_world(c)); /* of one machine */
+    assert_int_equal(comm_node_rank(c), comm_rank(c));
     char host[64] = "";
     assert_int_equal(gethostname(host, sizeof host - 1), 0);
     for (int i = 0; i < comm_world(c); i++) assert_string_equal(comm_host(c, i), host);

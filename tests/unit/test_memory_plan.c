@@ -143,8 +143,13 @@ static void test_step_of_areas(void **unused) {
 
 static void test_peak(void **unused) {
     (void)unused;
-    size_t peak = memory_peak_bytes();
+    kernels_t *k;
+    size_t peak, total;
+    assert_int_equal(kernels_cpu_new(&k, 1, 1), LENS_OK);
+    k->memory(k, &peak, &total);
     assert_in_range(peak, (size_t)1 << 20, (size_t)1 << 40);
+    assert_in_range(total, peak, (size_t)1 << 50);
+    kernels_free(k);
 }
 
 int main(void) {
