@@ -24,7 +24,7 @@ static lens_status agree_kind(device_kind *kind, device_kind asked, comm_t *comm
     if (n > 0 && *kind == DEVICE_CPU)
         st = lens_fail(LENS_ARGUMENT,
                        "%s: no GPU answers, but one does on %.0f of the %d ranks: expected GPUs on all hosts, or "
-                       "device cpu",
+                       "run.device=cpu",
                        comm_host(comm, comm_rank(comm)), n, comm_world(comm));
     return comm_agree(comm, st, "device");
 }
@@ -35,7 +35,7 @@ static lens_status open_cuda(device_t *d, comm_t *comm) {
     int n = kernels_cuda_count(), mine = comm ? comm_node_rank(comm) : 0, ranks = comm ? comm_node_ranks(comm) : 1;
     if (n > 0 && n < ranks)
         return lens_fail(LENS_ARGUMENT,
-                         "%s: %d ranks, and %d GPU%s that each of them sees: expected a GPU a rank: device cpu, or "
+                         "%s: %d ranks, and %d GPU%s that each of them sees: expected a GPU a rank: run.device=cpu, or "
                          "fewer ranks",
                          comm_host(comm, comm_rank(comm)), ranks, n, n == 1 ? "" : "s");
     return lens_context(kernels_cuda_new(&d->k, mine, true), "device cuda"); /* says why none answers */

@@ -118,6 +118,39 @@ for step in range(first, last + 1):
 PY
 }
 
+# near A B TOLERANCE [FIRST]: losses and norms of the gradient from that step on differ by so much at most, relatively;
+# says the most that they do.
+near() {
+    "$python" - "$@" <<'PY' || fail "$1 and $2 differ"
+import json, sys
+a, b, tolerance, first = sys.argv[1], sys.argv[2], float(sys.argv[3]), int((sys.argv + ["1"])[4])
+def read(run):
+    rows = [json.loads(line) for line in open(run + "/metrics.jsonl")]
+    return {row["step"]: (row["loss"], row["grad_norm"]) for row in rows if row["step"] >= first}
+x, y = read(a), read(b)
+if not x or sorted(x) != sorted(y): sys.exit(f"{a} has steps {sorted(x)}, {b} {sorted(y)}")
+worst = [max(abs(x[step][i] - y[step][i]) / abs(x[step][i]) for step in x) for i in (0, 1)]
+print(f"{a}, {b}: losses differ by {worst[0]:.1e}, norms by {worst[1]:.1e}, {tolerance:.0e} allowed")
+sys.exit(not max(worst) <= tolerance)
+PY
+}
+
+# The same program on the emulated device (tests/cuda_on_host), in $host, and a tiny.yaml that it trains in a second.
+make_cuda_set() {
+    host=$(dirname "$lens")/lens-cuda-host
+    [ -x "$host" ] || { echo "skipped: no lens-cuda-host beside $lens"; exit 77; }
+    make_set
+    sed -i -e 's/buckets: .*/buckets: 12x8/' -e 's/max_tok: .*/max_tok: 10/' -e 's/batch: .*/batch: 4/' tiny.yaml
+}
+# on_cuda f32|bf16 train ...: a function of these, with $host instead of $lens.
+on_cuda() {
+    local lens=$host LENS_CUDA_F32=0
+    [ "$1" = bf16 ] || LENS_CUDA_F32=1
+    export LENS_CUDA_F32
+    shift
+    "$@"
+}
+
 # same_checkpoint A B: weights, averages and moments, byte for byte.
 same_checkpoint() {
     local file n=0
