@@ -7,8 +7,8 @@ import platform
 import subprocess
 import sys
 
-QUERY = ("name", "driver_version", "memory.total", "memory.free", "clocks.max.sm", "clocks.max.memory", "ecc.mode.current",
-         "power.limit", "compute_cap", "mig.mode.current", "persistence_mode")
+QUERY = ("name", "driver_version", "memory.total", "memory.free", "clocks.max.sm", "clocks.max.memory",
+         "ecc.mode.current", "power.limit", "compute_cap", "mig.mode.current", "persistence_mode")
 VERSIONS = {"cublasLt": ("libcublasLt.so.13", "cublasLtGetVersion", ctypes.c_size_t),
             "cudnn": ("libcudnn.so.9", "cudnnGetVersion", ctypes.c_size_t)}
 
@@ -40,7 +40,7 @@ def library_versions():
 
 def main():
     lens, dry_run = sys.argv[1], len(sys.argv) > 2 and sys.argv[2] != ""
-    facts = {"date": output("date", "-u", "+%Y-%m-%d %H:%M UTC"), "program": output(lens, "--version"),
+    facts = {"date": output("date", "-u", "+%Y-%m-%d %H:%M UTC"), "program": "; ".join(" ".join(line.split()) for line in output(lens, "--version").splitlines()),
              "kernel": platform.release(), "cores": os.cpu_count()}
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         facts["processor"] = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")

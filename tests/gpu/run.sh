@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in one command: numerics, memory checkers, kernels, training steps beside PyTorch's.
+# All that only a GPU can show, in one command: numerics, memory checkers, kernels, training steps beside PyTorch's.
 #   tests/gpu/run.sh [--quick]     --quick: numerics and one training step
-# Writes OUT/parts/NAME.json as each part ends, and OUT/benchmarks-gpu.json and .md anew after each: a run that is cut off
-# keeps what it had. Parts run in the order of their worth; one that finds no time left is skipped and says so.
+# Writes OUT/parts/NAME.json as each part ends, and OUT/benchmarks-gpu.json and .md anew after each: a run that is cut
+# off keeps what it had. Parts run in the order of their worth; one that finds no time left is skipped and says so.
 #   OUT        folder of the results (build/gpu)
 #   BUDGET_S   seconds for all (1500); each part has a limit of its own besides
 #   PARTS      names of the parts to run, the others' results stay as they are
@@ -14,7 +14,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 gpu=$root/tests/gpu
 cd "$root" || exit 2
 OUT=${OUT:-$root/build/gpu} BUDGET_S=${BUDGET_S:-1500} DRY_RUN=${DRY_RUN:-}
-PARTS=${PARTS:-facts selftest_f32 selftest_bf16 selftest_own checks train_512 torch train_512_keep kernels train_768 train_1024 sanitizer profile}
+PARTS=${PARTS:-facts selftest_f32 selftest_bf16 selftest_own checks train_512 torch train_512_keep kernels train_768
+    train_1024 sanitizer profile}
 case ${1:-} in
     "") ;;
     --quick) PARTS="facts selftest_f32 selftest_bf16 checks train_512" ;;
@@ -39,9 +40,13 @@ if [ -z "$DRY_RUN" ]; then
     nvidia-smi -L || { echo "missing: a GPU that answers" >&2; missing=1; }
 fi
 if [ -z "${PREBUILT:-}" ] && [ -z "$DRY_RUN" ]; then
-    for tool in cmake ninja nvcc mpicc pkg-config; do need "$tool" "to build: launch/setup.sh installs it, or bring PREBUILT from tests/gpu/bundle.sh"; done
+    for tool in cmake ninja nvcc mpicc pkg-config; do
+        need "$tool" "to build: launch/setup.sh installs it; or bring PREBUILT, made by tests/gpu/bundle.sh"
+    done
 fi
-for tool in compute-sanitizer nsys ncu; do command -v $tool >/dev/null || echo "absent: $tool: its part will be skipped"; done
+for tool in compute-sanitizer nsys; do
+    command -v $tool >/dev/null || echo "absent: $tool: its part will be skipped"
+done
 "$torch_python" -c 'import torch' 2>/dev/null || echo "absent: PyTorch in $torch_python: its part will be skipped"
 [ $missing = 0 ] || exit 1
 
@@ -115,8 +120,9 @@ selftest_f32() { LENS_CUDA_F32=1 "$lens" selftest --device cuda --json; }
 selftest_bf16() { "$lens" selftest --device cuda --json; }
 selftest_own() { LENS_CUDA_ATTENTION=own "$lens" selftest --device cuda --json; }
 checks() { # every row against the CPU's
-    local failed=0 check found=0 log
-    for check in "$bin"/gpu_check_* ${DRY_RUN:+"$bin/test_cuda_optim"}; do
+    local failed=0 check found=0 log all
+    [ -z "$DRY_RUN" ] && all=("$bin"/gpu_check_*) || all=("$bin/test_cuda_optim")
+    for check in "${all[@]}"; do
         [ -x "$check" ] && [ -f "$check" ] || continue
         found=1
         log=$OUT/logs/${check##*/}
@@ -171,7 +177,8 @@ profile() {
     local set report=$OUT/logs/profile
     set=$(fitting ${bases[0]} "$layers" "${ways[@]}") || return 77
     command -v nsys >/dev/null || { echo "no nsys"; return 77; }
-    nsys profile -o "$report" -f true -t cuda,cublas "$lens" bench train "$config" "${common[@]}" $set --rounds 3 --json &&
+    nsys profile -o "$report" -f true -t cuda,cublas \
+        "$lens" bench train "$config" "${common[@]}" $set --rounds 3 --json &&
         nsys stats -r cuda_gpu_kern_sum -f csv -o "$report" "$report.nsys-rep"
 }
 
@@ -208,5 +215,5 @@ run_part() { # NAME
 echo "$layers blocks; $usable_mib MiB of the GPU usable; results in $OUT"
 failed=0
 for part in $PARTS; do run_part "$part" || failed=1; done
-[ -n "$DRY_RUN" ] || cp "$OUT/benchmarks-gpu.md" "$root/docs/benchmarks-gpu.md"
+[ -n "$DRY_RUN" ] || [ ! -d "$root/docs" ] || cp "$OUT/benchmarks-gpu.md" "$root/docs/benchmarks-gpu.md"
 exit $failed

@@ -77,6 +77,8 @@ def part(out, name, status, rc, seconds, limit):
     reason = (text.strip() or errors.strip()).splitlines()[-1:] if status != "ok" else []
     if status in ("failed", "out of time") and errors.strip():
         reason = errors.strip().splitlines()[-1:]
+    if any("check" in r for r in found):
+        reason = [", ".join(r["check"] for r in found if r.get("status"))]
     result = {"part": name, "status": status, "reason": reason[0] if reason else "", "rc": int(rc),
               "seconds": int(seconds), "limit_s": int(limit), "results": found, "gpu": device_samples(log + ".smi"),
               "text": [] if found else text.splitlines()[-30:], "errors": errors.splitlines()[-20:]}
@@ -110,11 +112,13 @@ def train_row(p, sheet):
     settings = dict(s.split("=", 1) for s in r.get("settings", "").split())
     flop_s = r["mfu"] * r["peak_gflops"] * 1e9
     return {"size": settings.get("data.buckets"), "layers": r.get("layers"), "batch": settings.get("train.batch"),
-            "micro_batches": settings.get("train.accumulate"), "checkpointing": settings.get("train.checkpointing"),
+            "micro_batches": settings.get("train.accumulate"),
+            "checkpointing": settings.get("train.checkpointing"),
             "step_s": r["step_s"], "images_per_s": r["images_per_s"], "useful_flop": flop_s * r["step_s"],
             "mfu": flop_s / (sheet * 1e12) if sheet else None, "mfu_measured_peak": r["mfu"],
             "peak_tflops": r["peak_gflops"] / 1e3, "ratio": r["ratio"], "used_mib": r.get("used_mib"),
-            "seen_mib": (p.get("gpu") or {}).get("memory_mib"), "planned_mib": r.get("planned_mib") or r.get("plan_mib"),
+            "seen_mib": (p.get("gpu") or {}).get("memory_mib"),
+            "planned_mib": r.get("planned_mib") or r.get("plan_mib"),
             "phases": {k: r[k] for k in ("input_s", "forward_s", "backward_s", "update_s") if k in r}}
 
 
@@ -171,7 +175,8 @@ def targets(f):
             ("4.1 B parameters, batch 24: memory", "<= 139 GiB", -memory / 1024 if fits else None, -139, -1, " GiB")]
     for name, want, got, limit, scale, unit in rows:
         verdict = "" if got is None else "yes" if got >= limit else "NO"
-        yield name, want, number(got, 2 if unit == "" else 1, scale, unit), verdict
+        cut = f" with {one['layers']} of 48 blocks" if got is not None and one and one["layers"] != 48 else ""
+        yield name, want, number(got, 2 if unit == "" else 1, scale, unit) + cut, verdict
 
 
 def numerics(parts):
@@ -199,8 +204,8 @@ def training(f):
              number(r["images_per_s"], 2), number(r["mfu"], 1, 100, " %"), number(r["mfu_measured_peak"], 1, 100, " %"),
              number(r["ratio"], 2), number(r["used_mib"], 0), number(r["planned_mib"], 0), number(r["seen_mib"], 0))
             for r in f["train"].values()]
-    lines = table(("size", "blocks", "batch", "micro-batches", "checkpointing", "step, s", "images/s", "MFU (data sheet)",
-                   "MFU (measured peak)", "G/T", "memory, MiB", "plan, MiB", "nvidia-smi, MiB"), rows)
+    lines = table(("size", "blocks", "batch", "micro-batches", "checkpointing", "step, s", "images/s",
+                   "MFU (data sheet)", "MFU (measured peak)", "G/T", "memory, MiB", "plan, MiB", "nvidia-smi, MiB"), rows)
     lines += table(("size", "input, s", "forward, s", "backward, s", "update, s"),
                    [(r["size"] + " " + r["checkpointing"], *(number(v, 4) for v in r["phases"].values()))
                     for r in f["train"].values()])
@@ -210,7 +215,8 @@ def training(f):
     t = f.get("torch")
     if t and "step_s" in t:
         lines += [f"PyTorch {t['torch']}, {t['layers']} blocks, batch {t['batch']}: {t['step_s']:.4f} s a step, "
-                  f"{t['images_per_s']:.2f} images/s, {number(t['memory_gib'], 1)} GiB, recomputation: {t['recompute']}, "
+                  f"{t['images_per_s']:.2f} images/s, {number(t['memory_gib'], 1)} GiB, recomputation: "
+                  f"{t['recompute']}, "
                   f"{t['accumulate']} micro-batch(es). lens over it: {number(f.get('over_torch'), 2)}.", ""]
     return lines
 
