@@ -40,8 +40,8 @@ def library_versions():
 
 def main():
     lens, dry_run = sys.argv[1], len(sys.argv) > 2 and sys.argv[2] != ""
-    facts = {"date": output("date", "-u", "+%Y-%m-%d %H:%M UTC"), "program": "; ".join(" ".join(line.split()) for line in output(lens, "--version").splitlines()),
-             "kernel": platform.release(), "cores": os.cpu_count()}
+    facts = {"date": output("date", "-u", "+%Y-%m-%d %H:%M UTC"), "kernel": platform.release(), "cores": os.cpu_count()}
+    facts["program"] = "; ".join(" ".join(line.split()) for line in output(lens, "--version").splitlines())
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         facts["processor"] = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
     if dry_run:

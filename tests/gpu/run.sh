@@ -94,7 +94,8 @@ free_mib=$([ -n "$DRY_RUN" ] && echo 1000000 || nvidia-smi --query-gpu=memory.fr
 usable_mib=$((free_mib - 2500)) # the driver's context, the libraries' workspaces
 
 planned_mib() { # KEY=VALUE...: of device memory
-    "$lens" plan "$config" "$@" --json | "$python" -c 'import json, sys; print(json.load(sys.stdin)["device_bytes"] >> 20)'
+    "$lens" plan "$config" "$@" --json |
+        "$python" -c 'import json, sys; print(json.load(sys.stdin)["device_bytes"] >> 20)'
 }
 # The first way to keep activations that fits, as settings; ways are CHECKPOINTING/MICRO-BATCHES, the fastest first.
 fitting() { # SIZE BATCH LAYERS WAY...
@@ -188,7 +189,8 @@ declare -A limits=([facts]=30 [selftest_f32]=90 [selftest_bf16]=90 [selftest_own
     [torch]=420 [train_512_keep]=240 [kernels]=150 [train_768]=200 [train_1024]=200 [sanitizer]=400 [profile]=200)
 functions=$(declare -f planned_mib fitting train "${!limits[@]}"; declare -p common bases ways)
 run_part() { # NAME
-    local name=$1 left=$((BUDGET_S - SECONDS)) limit=${limits[$1]:-} log=$OUT/logs/$1 begin=$SECONDS rc status sampler=""
+    local name=$1 left=$((BUDGET_S - SECONDS)) limit=${limits[$1]:-} log=$OUT/logs/$1 begin=$SECONDS
+    local rc status sampler=""
     [ -n "$limit" ] || { echo "no part $name; there are: ${!limits[*]}" >&2; exit 2; }
     [ "$limit" -le $left ] || limit=$left
     if [ "$left" -lt 5 ]; then

@@ -205,7 +205,8 @@ def training(f):
              number(r["ratio"], 2), number(r["used_mib"], 0), number(r["planned_mib"], 0), number(r["seen_mib"], 0))
             for r in f["train"].values()]
     lines = table(("size", "blocks", "batch", "micro-batches", "checkpointing", "step, s", "images/s",
-                   "MFU (data sheet)", "MFU (measured peak)", "G/T", "memory, MiB", "plan, MiB", "nvidia-smi, MiB"), rows)
+                   "MFU (data sheet)", "MFU (measured peak)", "G/T", "memory, MiB", "plan, MiB",
+                   "nvidia-smi, MiB"), rows)
     lines += table(("size", "input, s", "forward, s", "backward, s", "update, s"),
                    [(r["size"] + " " + r["checkpointing"], *(number(v, 4) for v in r["phases"].values()))
                     for r in f["train"].values()])
