@@ -253,15 +253,14 @@ static lens_status print_json(const bench_count_t *b) {
 }
 
 lens_status bench_count(const train_config_t *c, comm_t *comm, const bench_count_options_t *o) {
-    train_plan_t *plan = malloc(sizeof *plan);
     bench_count_t *b = calloc(1, sizeof *b);
-    memory_machine_t machine = memory_machine_gpu((int)o->ranks, ACT_BYTES);
     lens_status st = LENS_OK;
-    if (!plan || !b) LENS_GO(lens_fail(LENS_MEMORY, "bench"));
+    if (!b) return lens_fail(LENS_MEMORY, "bench");
     *b = (bench_count_t){.c = c, .comm = comm, .o = o, .gpu = gpu_find(o->gpu)};
+    b->count = (step_count_options_t){.act_bytes = ACT_BYTES,
+                                      .world = (int)o->ranks,
+                                      .text_tok = o->text_tok ? o->text_tok : train_plan_caption_tok(c)};
     LENS_GO(train_config_buckets(&b->buckets, c));
-    LENS_GO(train_plan_make(plan, c, &machine, o->text_tok));
-    b->count = (step_count_options_t){.act_bytes = ACT_BYTES, .world = (int)o->ranks, .text_tok = plan->text_tok};
     b->count.bucket = step_count_bucket(&b->buckets, 0);
     LENS_GO(count_all(b));
     if (o->json)
@@ -269,7 +268,6 @@ lens_status bench_count(const train_config_t *c, comm_t *comm, const bench_count
     else
         print_text(b);
 done:
-    free(plan);
     free(b);
     return st;
 }

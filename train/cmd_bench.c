@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "data/bench_data.h"
 #include "train/bench_count.h"
+#include "train/bench_kernels.h"
 #include "train/bench_train.h"
 
 extern const command_t cmd_bench;
@@ -13,7 +14,7 @@ extern const command_t cmd_bench;
 typedef struct {
     bench_options_t data;
     bench_count_options_t count;
-    char *dump;
+    char *dump, *device;
     bool full_text;
 } bench_values_t;
 
@@ -124,6 +125,12 @@ static const option_t ROWS[] = {
      .max = 65536,
      .unit = "tokens",
      .help = "count, kernels: of every caption; 0: 160, or half of text.max_tok"},
+    {.name = "device",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(bench_values_t, device),
+     .initial = "auto",
+     .choices = DEVICE_KINDS,
+     .help = "kernels: auto is a GPU where one answers"},
     {.name = "products",
      .type = OPTION_FLOAT,
      .offset = COUNT_AT(efficiency.products),
@@ -244,15 +251,34 @@ typedef struct {
     char **args;
 } train_words_t;
 
-static lens_status count_alone(comm_t *comm, void *words) {
+/* What one process does for all: its configuration. */
+static lens_status load_alone(train_config_t *out, comm_t *comm, const train_words_t *w) {
+    if (comm_world(comm) > 1)
+        return lens_fail(LENS_ARGUMENT, "count, kernels: expected one process, got %d ranks", comm_world(comm));
+    return load_config(out, w->n_args, w->args);
+}
+
+static lens_status count_by(comm_t *comm, void *words) {
     const train_words_t *w = words;
     bench_count_options_t o = w->values->count;
     train_config_t c;
-    if (comm_world(comm) > 1)
-        return lens_fail(LENS_ARGUMENT, "count: one process says it for all; started were %d ranks", comm_world(comm));
-    LENS_TRY(load_config(&c, w->n_args, w->args));
+    LENS_TRY(load_alone(&c, comm, w));
     o.json = w->values->data.json;
     lens_status st = bench_count(&c, comm, &o);
+    train_config_free(&c);
+    return st;
+}
+
+static lens_status kernels_by(comm_t *comm, void *words) {
+    const train_words_t *w = words;
+    const bench_values_t *v = w->values;
+    bench_kernels_options_t o = {.device = device_kind_of(v->device),
+                                 .text_tok = v->count.text_tok,
+                                 .seconds = v->data.seconds,
+                                 .json = v->data.json};
+    train_config_t c;
+    LENS_TRY(load_alone(&c, comm, w));
+    lens_status st = bench_kernels(&c, comm, &o);
     train_config_free(&c);
     return st;
 }
@@ -282,13 +308,15 @@ static lens_status run(const void *values, int n_args, char **args) {
     const char *what = n_args < 1 ? "" : args[0];
     if (strcmp(what, "data") == 0) return run_data(v->data, n_args - 1, args + 1);
     if (strcmp(what, "train") == 0) return run_by(train_by, v, n_args, args);
-    if (strcmp(what, "count") == 0) return run_by(count_alone, v, n_args, args);
-    return lens_fail(LENS_ARGUMENT, "%s: expected data, train or count", n_args < 1 ? "nothing to measure" : what);
+    if (strcmp(what, "count") == 0) return run_by(count_by, v, n_args, args);
+    if (strcmp(what, "kernels") == 0) return run_by(kernels_by, v, n_args, args);
+    return lens_fail(LENS_ARGUMENT, "%s: expected data, train, count or kernels",
+                     n_args < 1 ? "nothing to measure" : what);
 }
 
 const command_t cmd_bench = {
     .name = "bench",
-    .usage = "data DIR | train CONFIG [KEY=VALUE...] | count CONFIG [KEY=VALUE...]",
+    .usage = "data DIR | train CONFIG [KEY=VALUE...] | count|kernels CONFIG [KEY=VALUE...]",
     .summary = "measure what this machine loads and trains in a second",
     .details =
         "data: raw reads of the shards, single pictures and captions, the picture decoder alone, and the training "
@@ -301,7 +329,10 @@ const command_t cmd_bench = {
         "train: steps of the configuration on random data, buckets in turn, and the products of each step made "
         "bare; --rounds,\n"
         "--full-text and --json alone apply. Also under mpirun.\n"
-        "count: a step of the configuration by count, without computing it, and its predicted time on a GPU.",
+        "count: a step of the configuration by count, without computing it, and its predicted time on a GPU.\n"
+        "kernels: each call of that step alone, timed, beside the ceilings measured in the same run; --text-tok, "
+        "--device,\n"
+        "--seconds and --json apply.",
     .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
     .values_size = sizeof(bench_values_t),
     .run = run,

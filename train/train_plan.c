@@ -6,7 +6,7 @@ enum { MEAN_CAPTION_TOK = 160 };
 
 /* ---- making it ---- */
 
-static int64_t mean_caption(const train_config_t *c) {
+int64_t train_plan_caption_tok(const train_config_t *c) {
     int64_t half = (c->text.max_tok + 1) / 2;
     return half < MEAN_CAPTION_TOK ? half : MEAN_CAPTION_TOK;
 }
@@ -65,7 +65,7 @@ lens_status train_plan_make(train_plan_t *out, const train_config_t *c, const me
     bucket_list_t l;
     int64_t batch[BUCKET_MAX];
     *out = (train_plan_t){
-        .machine = *m, .accumulate = c->train.accumulate, .text_tok = text_tok ? text_tok : mean_caption(c)};
+        .machine = *m, .accumulate = c->train.accumulate, .text_tok = text_tok ? text_tok : train_plan_caption_tok(c)};
     if (out->text_tok > c->text.max_tok)
         return lens_fail(LENS_ARGUMENT, "captions of %lld tokens: text.max_tok is %lld", (long long)out->text_tok,
                          (long long)c->text.max_tok);

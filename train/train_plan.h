@@ -35,7 +35,9 @@ typedef struct {
     double slowest_flop;           /* of the rank with most work: what the others wait for */
 } train_plan_t;
 
-/* text_tok: 0: half of text.max_tok, at most 160, the mean of the paper's captions. */
+/* Tokens of a caption, where nobody says: half of text.max_tok, at most 160, the mean of the paper's captions. */
+int64_t train_plan_caption_tok(const train_config_t *c);
+/* text_tok: 0: as that. */
 LENS_CHECKED lens_status train_plan_make(train_plan_t *out, const train_config_t *c, const memory_machine_t *m,
                                          int64_t text_tok);
 /* Model, step, buckets and memory, for people. */

@@ -47,8 +47,8 @@ refused() { # STATUS MESSAGE ARGS...
     [ $? = "$status" ] || fail "bench $*: expected exit status $status"
     grep -q "$message" "$work/err" || fail "bench $*: expected '$message', got: $(cat "$work/err")"
 }
-refused 2 "expected data or train"
-refused 2 "eval: expected data or train" eval "$work/set"
+refused 2 "expected data, train, count or kernels"
+refused 2 "eval: expected data, train, count or kernels" eval "$work/set"
 refused 2 "expected one dataset folder, got 2" data "$work/set" "$work/set"
 refused 2 "has no arrays of kind nothing" data "$work/set" --array nothing
 refused 2 "'64': expected lens-27" data "$work/set" --buckets 64

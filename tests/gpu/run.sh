@@ -81,15 +81,17 @@ fi
 
 # ---- sizes: the released model, or the deepest cut of it that the memory holds ----
 config=$root/configs/lens-3.8b-stage1.yaml
-common=(run.dir=none data.dataset=random run.device=cuda train.slots=1 train.zero=0 text.max_tok=160)
-depths="48 36 24 16 8" rounds=15 seconds=30
+common=(run.dir=none data.dataset=random run.device=cuda train.slots=1 train.zero=0)
+depths="48 36 24 16 8" rounds=15 seconds=30 text_tok=160
 bases=("512x512 24" "768x768 10" "1024x1024 6")
 if [ -n "$DRY_RUN" ]; then
+    text_tok=8
     common+=(model.heads=2 model.head_dim=16 model.rope_frame=4 model.rope_row=6 model.rope_column=6 text.dim=16
-        text.layers=2 text.max_tok=8)
+        text.layers=2)
     depths=2 rounds=1 seconds=1
     bases=("32x32 2" "48x48 2" "64x64 2")
 fi
+common+=(text.max_tok=$text_tok)
 free_mib=$([ -n "$DRY_RUN" ] && echo 1000000 || nvidia-smi --query-gpu=memory.free --format=csv,noheader,nounits -i 0)
 usable_mib=$((free_mib - 2500)) # the driver's context, the libraries' workspaces
 
@@ -149,7 +151,7 @@ train_1024() { train 2 "${ways[@]}" full/1; }
 kernels() {
     local set
     set=$(fitting ${bases[0]} "$layers" "${ways[@]}") || return 77
-    "$lens" bench kernels "$config" "${common[@]}" $set --seconds $seconds --json
+    "$lens" bench kernels "$config" "${common[@]}" $set --device cuda --text-tok $text_tok --seconds $seconds --json
 }
 torch() {
     local set device=cuda
@@ -184,7 +186,7 @@ profile() {
 }
 
 # ---- running them ----
-export OUT DRY_RUN BUDGET_S bin lens config python torch_python gpu layers usable_mib rounds seconds
+export OUT DRY_RUN BUDGET_S bin lens config python torch_python gpu layers usable_mib rounds seconds text_tok
 declare -A limits=([facts]=30 [selftest_f32]=90 [selftest_bf16]=90 [selftest_own]=90 [checks]=240 [train_512]=240
     [torch]=420 [train_512_keep]=240 [kernels]=150 [train_768]=200 [train_1024]=200 [sanitizer]=400 [profile]=200)
 functions=$(declare -f planned_mib fitting train "${!limits[@]}"; declare -p common bases ways)
