@@ -1,6 +1,7 @@
 #include "base/comm_watchdog.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/watch_verdict.h"
 
+#define UNWATCHED_S 1800.0
 #define STEP_INTERVAL_S 0.25 /* of reports, where steps are shorter */
 enum { TAG_REPORT = 5, N_JUDGES = 2, RANK_UNKNOWN = -1 };
 
@@ -86,6 +88,20 @@ void comm_watchdog_stand(const char *what) {
     if (what) snprintf(dog.what, sizeof dog.what, "%s", what); /* a longer name is cut: it is for messages */
     if (!what) dog.beat_at_s = log_clock_s();                  /* the others came */
     pthread_mutex_unlock(&dog.lock);
+}
+
+double comm_watchdog_patience_s(void) {
+    pthread_mutex_lock(&dog.lock);
+    const double s = !dog.running ? UNWATCHED_S : dog.n_suspended > 0 ? INFINITY : 2 * dog.limit_s;
+    pthread_mutex_unlock(&dog.lock);
+    return s;
+}
+
+int64_t comm_watchdog_step(void) {
+    pthread_mutex_lock(&dog.lock);
+    const int64_t step = dog.running ? dog.step : 0;
+    pthread_mutex_unlock(&dog.lock);
+    return step;
 }
 
 static watch_report_t own_report(void) {

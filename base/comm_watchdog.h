@@ -23,4 +23,9 @@ void comm_watchdog_resume(comm_t *c);
  * kernels/collectives_*.c. */
 void comm_watchdog_stand(const char *what);
 
+/* Seconds that a wait for other ranks may take, for who can end one: without end while a rank takes its time; else
+ * twice the limit, since the watch, which can name ranks, goes first. Half an hour where nobody watches. */
+double comm_watchdog_patience_s(void);
+int64_t comm_watchdog_step(void); /* this rank's last, for messages; 0 where nobody watches */
+
 #endif

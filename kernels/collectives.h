@@ -12,13 +12,18 @@
 #define LENS_KERNELS_COLLECTIVES_H
 
 #include "base/comm.h"
+#include "kernels/kernels.h"
 
-typedef enum { REDUCE_F32, REDUCE_F64 } reduce_type;
+/* BF16: by NCCL alone; each rank that adds rounds the sum so far, so a sum over N ranks is off by up to N 2^-8 of the
+ * largest sum on the way. */
+typedef enum { REDUCE_F32, REDUCE_F64, REDUCE_BF16 } reduce_type;
 
 /* Times of this rank since the last call, for the share of communication that compute hides. */
 typedef struct {
-    double busy_s;    /* the stream had a collective under way */
-    double exposed_s; /* the driving thread stood in a call of these, waiting */
+    double busy_s;    /* the stream had a collective under way; waiting for ranks that come later is part of it */
+    double exposed_s; /* compute stood still, waiting: "mpi": the driving thread in a call of these; "nccl": the compute
+                         stream in the waits of `wait`, from when it came to each (an event before) until it went on (an
+                         event after) */
     double n_bytes;   /* sent by this rank */
 } collectives_times_t;
 
@@ -37,8 +42,9 @@ struct collectives {
     ticket_t (*all_gather)(collectives_t *c, void *x, size_t n_bytes, const char *what);
     ticket_t (*all_reduce)(collectives_t *c, void *x, int64_t n, reduce_type type, const char *what); /* any n */
     void (*wait)(collectives_t *c, ticket_t ticket);
-    lens_status (*finish)(collectives_t *c);        /* waits for all; the first failure */
-    collectives_times_t (*times)(collectives_t *c); /* after finish; starts anew */
+    lens_status (*finish)(collectives_t *c); /* the host waits for all; the first failure */
+    /* Of what is over by now: after finish, of all that was started. Starts anew; what is over later comes later. */
+    collectives_times_t (*times)(collectives_t *c);
     void (*free)(collectives_t *c);
 };
 
@@ -47,6 +53,11 @@ struct collectives {
  * borrowed and may be used for other things meanwhile. Every rank calls it. Nothing is allocated later; where 256
  * collectives are under way, a start waits for the first of them. */
 LENS_CHECKED lens_status collectives_host_new(collectives_t **out, comm_t *comm);
+/* On the memory of a CUDA table, borrowed with comm, by NCCL. Every rank calls it with a GPU of its own. A peer that is
+ * gone, a network that fails and a rank that never comes make every rank fail instead of wait: here after 5 minutes,
+ * later as comm_watchdog_patience_s says, also where the host waits in a row of the table. Nothing else waits for the
+ * device, but a start or wait for one that 256 of its kind are ahead of. */
+LENS_CHECKED lens_status collectives_cuda_new(collectives_t **out, kernels_t *k, comm_t *comm);
 void collectives_free(collectives_t *c); /* NULL is allowed; not while one is under way, unless after a failure */
 
 #endif

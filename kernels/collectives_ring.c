@@ -51,7 +51,8 @@ static lens_status carry_out(const stream_t *s, const operation_t *o, double *n_
                             .rank = s->rank,
                             .world = s->world};
     lens_status st = LENS_OK;
-    if (o->kind != ALL_GATHER) st = ring_pass_sum(&a, o->type, s->ring, s->staging, n_bytes);
+    if (o->type == REDUCE_BF16) st = lens_fail(LENS_ARGUMENT, "no sums of bf16 on host memory");
+    if (st == LENS_OK && o->kind != ALL_GATHER) st = ring_pass_sum(&a, o->type, s->ring, s->staging, n_bytes);
     if (st == LENS_OK && o->kind != REDUCE_SCATTER) st = ring_pass_copy(&a, s->ring, n_bytes);
     return lens_context(st, "%s of %s", names[o->kind], o->what);
 }

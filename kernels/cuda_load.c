@@ -1,7 +1,7 @@
 /* The CUDA backend is a module beside the program, loaded when it is asked for: cuBLASLt alone costs each start of a
  * program linked with it 75 ms and 210 MB, and is not there on machines without CUDA. */
 #include "base/log.h"
-#include "kernels/kernels.h"
+#include "kernels/collectives.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -41,4 +41,11 @@ int kernels_cuda_count(void) {
     if (cuda_symbol(&count, "kernels_cuda_count") == LENS_OK) return count();
     log_warn("a GPU's driver is here, but %s", lens_error());
     return 0;
+}
+
+lens_status collectives_cuda_new(collectives_t **out, kernels_t *k, comm_t *comm) {
+    lens_status (*make)(collectives_t **, kernels_t *, comm_t *);
+    *out = NULL;
+    LENS_TRY(cuda_symbol(&make, "collectives_cuda_new"));
+    return make(out, k, comm);
 }

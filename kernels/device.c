@@ -50,7 +50,7 @@ static lens_status open_kernels(device_t *d, int n_threads, comm_t *comm) {
 
 static lens_status open_collectives(device_t *d, comm_t *comm) {
     if (d->kind == DEVICE_CPU || comm_world(comm) == 1) return collectives_host_new(&d->coll, comm);
-    return lens_fail(LENS_STATE, "no collectives between GPUs yet");
+    return collectives_cuda_new(&d->coll, d->k, comm);
 }
 
 lens_status device_open(device_t *out, device_kind kind, int n_threads, comm_t *comm) {

@@ -1,5 +1,5 @@
 /* What stands for the CUDA backend in a build without it. */
-#include "kernels/kernels.h"
+#include "kernels/collectives.h"
 
 lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {
     (void)deterministic;
@@ -9,4 +9,10 @@ lens_status kernels_cuda_new(kernels_t **out, int device, bool deterministic) {
 
 int kernels_cuda_count(void) {
     return 0;
+}
+
+lens_status collectives_cuda_new(collectives_t **out, kernels_t *k, comm_t *comm) {
+    (void)k, (void)comm;
+    *out = NULL;
+    return lens_fail(LENS_STATE, "collectives by NCCL: this build has no CUDA");
 }

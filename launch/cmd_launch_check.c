@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/command.h"
+#include "base/comm_watchdog.h"
 #include "base/log.h"
-#include "kernels/collectives_speed.h"
 #include "launch/version.h"
 #include "train/launch_check.h"
 #include "train/memory_plan.h"
@@ -20,7 +20,7 @@
 enum {
     FILES_MIN = 1024, /* shards that are open at once, and MPI's connections */
     CLOCK_ROUNDS = 5, /* the best counts */
-    SPEED_BYTES = 32 << 20,
+    WATCH_S = 60,     /* far above what the link's test takes: a rank that does not come ends the check */
 };
 
 /* Of one rank. */
@@ -35,7 +35,8 @@ typedef struct {
 typedef struct {
     comm_t *comm;
     const train_config_t *c; /* NULL: none was given */
-    facts_t mine, *all;      /* all: [world] on rank 0 */
+    device_t device;
+    facts_t mine, *all; /* all: [world] on rank 0 */
     int n_failed;
 } check_t;
 
@@ -78,15 +79,12 @@ static lens_status measure_clock(check_t *k) {
     return LENS_OK;
 }
 
+/* Nothing where there is no device, of which there is a line already. */
 static lens_status measure_link(check_t *k) {
-    size_t bytes = SPEED_BYTES / (64 * (size_t)comm_world(k->comm)) * (64 * (size_t)comm_world(k->comm));
-    collectives_t *coll = NULL;
-    void *x = calloc(1, bytes);
-    lens_status st = comm_agree(k->comm, x ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory"), "measurement");
-    if (st == LENS_OK) st = collectives_host_new(&coll, k->comm);
-    if (st == LENS_OK) st = collectives_measure(coll, x, bytes, &k->mine.speed);
-    collectives_free(coll);
-    free(x);
+    if (!k->device.coll) return LENS_OK;
+    LENS_TRY(comm_watchdog_start(k->comm, WATCH_S));
+    lens_status st = launch_check_link(&k->mine.speed, k->comm, &k->device);
+    comm_watchdog_stop(k->comm);
     return st;
 }
 
@@ -152,6 +150,16 @@ static lens_status check_versions(check_t *k) {
     return st;
 }
 
+static lens_status check_device(check_t *k) {
+    device_kind kind = k->c ? device_kind_of(k->c->run.device) : DEVICE_AUTO;
+    str_t text = {0};
+    lens_status st = device_open(&k->device, kind, k->c ? (int)k->c->run.threads : 0, k->comm);
+    if (st == LENS_OK) str_addf(&text, "%s on every rank", k->device.k->name);
+    st = tell_agreed(k, st, "device", str_text(&text));
+    str_free(&text);
+    return st;
+}
+
 static lens_status check_config(check_t *k) {
     str_t text = {0};
     options_write_yaml(&text, train_config_table(), k->c);
@@ -176,7 +184,8 @@ static void check_clocks(check_t *k) {
 /* The slowest rank's view: the others wait for it. */
 static void check_link(check_t *k) {
     int world = comm_world(k->comm);
-    if (world == 1) return;
+    str_t text = {0};
+    if (world == 1 || !k->device.coll) return;
     collectives_speed_t least = k->all[0].speed;
     for (int i = 1; i < world; i++) {
         const collectives_speed_t *s = &k->all[i].speed;
@@ -185,10 +194,9 @@ static void check_link(check_t *k) {
         if (s->all_gather.bus < least.all_gather.bus) least.all_gather = s->all_gather;
         if (s->latency_s > least.latency_s) least.latency_s = s->latency_s;
     }
-    tell(k, CHECK_OK, "link",
-         "a rank sends %.2f GB/s in an all-reduce, %.2f in a reduce-scatter, %.2f in an all-gather; latency %.0f us",
-         1e-9 * least.all_reduce.bus, 1e-9 * least.reduce_scatter.bus, 1e-9 * least.all_gather.bus,
-         1e6 * least.latency_s);
+    launch_check_link_text(&text, &least, &k->device);
+    tell(k, CHECK_OK, "link", "%s", str_text(&text));
+    str_free(&text);
 }
 
 static void check_cores(check_t *k) {
@@ -212,8 +220,9 @@ static void check_files(check_t *k) {
          comm_host(k->comm, worst), few ? "; ulimit -n 4096 is safer" : "");
 }
 
-static void check_memory(check_t *k, const memory_plan_t *m) {
-    double each = (double)(m->device_bytes + m->host_bytes), gib = 1.0 / (1 << 30);
+/* Of the host; a GPU's own is told by lens plan. */
+static void check_memory(check_t *k, const memory_plan_t *m, const memory_machine_t *machine) {
+    double each = (double)(m->host_bytes + (machine->is_cpu ? m->device_bytes : 0)), gib = 1.0 / (1 << 30);
     int worst = 0;
     double least = 1e30; /* left over, of all hosts */
     for (int i = 0; i < comm_world(k->comm); i++) {
@@ -247,19 +256,20 @@ static void check_disk(check_t *k, const memory_plan_t *m) {
 
 static lens_status check_run(check_t *k) {
     memory_plan_t m;
-    memory_machine_t cpu = memory_machine_cpu(k->c, comm_world(k->comm));
-    LENS_TRY(comm_agree(k->comm, memory_plan_make(&m, k->c, &cpu), "memory plan"));
+    memory_machine_t machine = memory_machine_here(k->c, comm_world(k->comm));
+    LENS_TRY(comm_agree(k->comm, memory_plan_make(&m, k->c, &machine), "memory plan"));
     LENS_TRY(check_config(k));
     LENS_TRY(tell_agreed(k, launch_check_shared(k->comm, k->c->run.dir), "shared folder",
                          "what rank 0 writes and renames in run.dir comes to all ranks"));
     if (comm_rank(k->comm) != 0) return LENS_OK;
     check_disk(k, &m);
-    check_memory(k, &m);
+    check_memory(k, &m, &machine);
     return LENS_OK;
 }
 
 static lens_status check_all(check_t *k) {
     LENS_TRY(check_versions(k));
+    LENS_TRY(check_device(k));
     LENS_TRY(gather_facts(k));
     if (comm_rank(k->comm) == 0) {
         check_clocks(k);
@@ -289,6 +299,7 @@ static lens_status check_by(comm_t *comm, void *words) {
     lens_status st = check_all(&k);
     fflush(stdout);
     free(k.all);
+    device_close(&k.device);
     if (k.c) train_config_free(&c);
     return st;
 }
@@ -304,8 +315,9 @@ const command_t cmd_launch_check = {
     .usage = "[CONFIG [KEY=VALUE...]]",
     .summary = "look whether a run by these ranks would start and get far",
     .details = "Under mpirun or srun, as the run itself: the same versions everywhere, clocks, cores, open files, "
-               "speed of an\n"
-               "all-reduce; with a configuration also that all ranks resolve it to the same, that run.dir is shared, "
+               "device, speed\n"
+               "of collectives on it; with a configuration also that all ranks resolve it to the same, that run.dir is "
+               "shared, "
                "and disk\n"
                "and memory against what the run needs. A line each: ok, warn or FAIL. Exit status 1 where one failed.\n"
                "    mpirun -np 4 lens launch-check configs/nano.yaml data.dataset=scenes run.dir=runs/a",

@@ -10,7 +10,14 @@
 #include "base/build_info.h"
 #include "base/file.h"
 
-enum { TEXT_MAX_BYTES = 1 << 20, NOTE_MAX_BYTES = 256 };
+#define SLOW_LINK 1e9 /* bytes a second */
+enum {
+    TEXT_MAX_BYTES = 1 << 20,
+    NOTE_MAX_BYTES = 256,
+    SLOW_LINK_BYTES = 1 << 20,
+    CPU_LINK_BYTES = 32 << 20,
+    GPU_LINK_BYTES = 64 << 20
+};
 
 /* ---- the same text ---- */
 
@@ -99,6 +106,32 @@ lens_status launch_check_shared(comm_t *comm, const char *dir) {
     str_free(&to);
     str_free(&text);
     return st;
+}
+
+/* ---- the link ---- */
+
+lens_status launch_check_link(collectives_speed_t *out, comm_t *comm, device_t *device) {
+    kernels_t *k = device->k;
+    const size_t align = 64 * (size_t)comm_world(comm), few = SLOW_LINK_BYTES / align * align,
+                 many = (device->kind == DEVICE_CUDA ? GPU_LINK_BYTES : CPU_LINK_BYTES) / align * align;
+    void *x;
+    *out = (collectives_speed_t){0};
+    if (comm_world(comm) == 1) return LENS_OK;
+    LENS_TRY(comm_agree(comm, k->alloc(k, &x, many, "a test of the link"), "link"));
+    lens_status st = collectives_measure(device->coll, x, few, out);
+    double n_slow = out->all_reduce.bus < SLOW_LINK;
+    if (st == LENS_OK) st = comm_sum_f64(comm, &n_slow, 1, "slow links");
+    if (st == LENS_OK && n_slow == 0) st = collectives_measure(device->coll, x, many, out);
+    k->free(k, x);
+    return st;
+}
+
+void launch_check_link_text(str_t *out, const collectives_speed_t *speed, const device_t *device) {
+    str_addf(out,
+             "a rank sends %.2f GB/s in an all-reduce, %.2f in a reduce-scatter, %.2f in an all-gather, by %s; latency "
+             "%.0f us",
+             1e-9 * speed->all_reduce.bus, 1e-9 * speed->reduce_scatter.bus, 1e-9 * speed->all_gather.bus,
+             device->coll->name, 1e6 * speed->latency_s);
 }
 
 /* ---- a run ---- */

@@ -76,6 +76,8 @@ static void add_state(planner_t *p, const partition_t *part, int zero) {
         add(p, "gradients", MEMORY_DEVICE, part->n_own, sizeof(float));
         add(p, "gradients on their way", MEMORY_DEVICE, 2 * part->n_largest_group, sizeof(float));
     }
+    if (p->m->world > 1 && strcmp(c->train.reduce, "bfloat16") == 0)
+        add(p, "gradients as bf16", MEMORY_DEVICE, 2 * part->n_largest_group, p->m->act_bytes);
     add(p, "moments", MEMORY_DEVICE, 2 * part->n_own, sizeof(float));
     add(p, "averages of weights", MEMORY_DEVICE, n_ema * part->n_own, sizeof(float));
 }
@@ -235,6 +237,11 @@ memory_machine_t memory_machine_cpu(const train_config_t *c, int world) {
 
 memory_machine_t memory_machine_gpu(int world, size_t act_bytes) {
     return (memory_machine_t){.world = world, .act_bytes = act_bytes};
+}
+
+memory_machine_t memory_machine_here(const train_config_t *c, int world) {
+    return device_here(device_kind_of(c->run.device)) == DEVICE_CUDA ? memory_machine_gpu(world, MEMORY_GPU_ACT_BYTES)
+                                                                     : memory_machine_cpu(c, world);
 }
 
 memory_machine_t memory_machine_of(const device_t *d, const train_config_t *c, int world) {

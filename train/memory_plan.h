@@ -29,6 +29,8 @@ enum { MEMORY_GPU_ACT_BYTES = 2 }; /* bf16 */
 
 memory_machine_t memory_machine_cpu(const train_config_t *c, int world); /* with the threads of this process */
 memory_machine_t memory_machine_gpu(int world, size_t act_bytes);
+/* What run.device comes to for this process, with bf16 where that is a GPU. */
+memory_machine_t memory_machine_here(const train_config_t *c, int world);
 memory_machine_t memory_machine_of(const device_t *d, const train_config_t *c, int world);
 
 typedef struct {

@@ -36,6 +36,7 @@ typedef struct {
         int64_t steps, slots, accumulate, warmup, decay_steps, checkpoint_every, keep, zero, max_skips;
         double lr, min_lr, beta1, beta2, eps, weight_decay, clip, skip_zscore, group_mb, watchdog_s;
         char *batch, *schedule, *optimizer, *ema, *checkpointing, *init_from;
+        char *reduce; /* "float32" or "bfloat16" */
     } train;
     struct {
         char *dataset;

@@ -150,8 +150,7 @@ void train_plan_print(str_t *out, const train_plan_t *p, const train_config_t *c
 
 lens_status train_plan_dry_run(str_t *out, const train_config_t *c, int world) {
     train_plan_t p;
-    bool is_gpu = device_here(device_kind_of(c->run.device)) == DEVICE_CUDA;
-    memory_machine_t m = is_gpu ? memory_machine_gpu(world, MEMORY_GPU_ACT_BYTES) : memory_machine_cpu(c, world);
+    memory_machine_t m = memory_machine_here(c, world);
     LENS_TRY(train_plan_make(&p, c, &m, 0));
     train_plan_print(out, &p, c);
     return str_status(out);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BF16_BYTES = 2 };
+
 /* ---- buffers ---- */
 
 static lens_status alloc_floats(train_state_t *s, float **out, int64_t n, const char *what) {
@@ -37,11 +39,16 @@ static lens_status alloc_weights(train_state_t *s) {
     return LENS_OK;
 }
 
-static lens_status alloc_gradients(train_state_t *s) {
+/* narrow: ranks add them up as bf16. */
+static lens_status alloc_gradients(train_state_t *s, bool narrow) {
     int64_t n = s->zero == 2 ? 2 * s->partition.n_largest_group : s->partition.n;
     LENS_TRY(alloc_floats(s, &s->g, n, "gradients"));
     if (s->zero == 2) LENS_TRY(alloc_floats(s, &s->g_own, s->partition.n_own, "own gradients"));
     void *p;
+    if (narrow) {
+        LENS_TRY(s->k->alloc(s->k, &p, s->k->act_bytes * (size_t)(2 * s->partition.n_largest_group), "bf16 gradients"));
+        s->narrow = p;
+    }
     LENS_TRY(alloc_floats(s, &s->scale, 1, "gradient scale"));
     LENS_TRY(s->k->alloc(s->k, &p, sizeof(double), "gradient norm"));
     s->sum_sq = p;
@@ -101,23 +108,37 @@ static void bind_gradients(train_state_t *s) {
     }
 }
 
+/* Whether gradients are sent as bf16, which to_act makes where activations are. */
+static lens_status check_reduce(bool *narrow, const kernels_t *k, const collectives_t *coll, const train_config_t *c) {
+    *narrow = strcmp(c->train.reduce, "bfloat16") == 0;
+    if (*narrow && k->act_bytes != BF16_BYTES)
+        return lens_fail(LENS_ARGUMENT,
+                         "train.reduce bfloat16: needs a GPU, with activations in bf16; device %s has %zu bytes each",
+                         k->name, k->act_bytes);
+    *narrow = *narrow && coll->world > 1;
+    return LENS_OK;
+}
+
 lens_status train_state_init(train_state_t *s, kernels_t *k, collectives_t *coll, const train_config_t *c,
                              const pipeline_config_t *p) {
     *s = (train_state_t){.k = k,
                          .coll = coll,
                          .zero = coll->world > 1 ? (int)c->train.zero : 0,
                          .lora = {.rank = c->lora.rank, .alpha = c->lora.alpha, .targets = c->lora.targets},
-                         .staged = {-1, -1}};
+                         .staged = {-1, -1},
+                         .narrowed = {-1, -1}};
     int pieces = s->zero > 0 ? coll->world : 1, piece = s->zero > 0 ? coll->rank : 0;
     size_t align = partition_group_align(pieces), group_bytes = (size_t)(c->train.group_mb * (1 << 20));
+    bool narrow;
     lens_status st = LENS_OK;
+    LENS_GO(check_reduce(&narrow, k, coll, c));
     LENS_GO(train_state_is_lora(s) ? plan_adapters(s, p, align) : plan_all(s, p, align));
     LENS_GO(partition_init(&s->partition, s->plan, pieces, piece, group_bytes));
     s->reduced = calloc((size_t)s->partition.n_groups, sizeof *s->reduced);
     s->gathered = calloc((size_t)s->partition.n_groups, sizeof *s->gathered);
     if (!s->reduced || !s->gathered) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for the state of training"));
     LENS_GO(alloc_weights(s));
-    LENS_GO(alloc_gradients(s));
+    LENS_GO(alloc_gradients(s, narrow));
     LENS_GO(alloc_moments(s, c));
     if (strcmp(c->train.optimizer, "muon") == 0) LENS_GO(muon_new(&s->muon, k, coll, s->plan, &s->partition));
     plan_bind_as(s->plan, s->acts, k->act_bytes);
@@ -130,7 +151,7 @@ done:
 void train_state_free(train_state_t *s) {
     if (!s->k) return;
     if ((act_t *)s->w != s->acts) s->k->free(s->k, s->w);
-    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq, s->frozen};
+    void *device[] = {s->acts, s->g, s->g_own, s->m, s->v, s->scale, s->sum_sq, s->frozen, s->narrow};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) s->k->free(s->k, device[i]);
     for (int i = 0; i < TRAIN_MAX_EMA; i++) s->k->free(s->k, s->ema[i]);
     muon_free(s->muon);
@@ -147,8 +168,9 @@ size_t train_state_bytes(const train_state_t *s) {
     const partition_t *p = &s->partition;
     int64_t fields = s->n_fields - ((act_t *)s->w == s->acts), grads = p->n;
     if (s->zero == 2) grads = 2 * p->n_largest_group + p->n_own;
+    size_t narrow = s->narrow ? s->k->act_bytes * (size_t)(2 * p->n_largest_group) : 0;
     size_t frozen = train_state_is_lora(s) ? s->k->act_bytes * (size_t)plan_n_floats(&s->weights.plan) : 0;
-    return frozen + s->k->act_bytes * (size_t)p->n + sizeof(float) * (size_t)(fields * p->n_own + grads);
+    return frozen + narrow + s->k->act_bytes * (size_t)p->n + sizeof(float) * (size_t)(fields * p->n_own + grads);
 }
 
 /* ---- weights ---- */
@@ -206,12 +228,32 @@ void train_state_begin_micro(train_state_t *s, bool last) {
     s->sends = last || s->zero == 2;
 }
 
+/* The gradients of a group while they are on their way: f32 [g->n]. */
+static float *sent_grads(const train_state_t *s, int i) {
+    return s->zero == 2 ? stage_of(s, i) : s->g + s->partition.group[i].first;
+}
+
+static act_t *narrow_stage(const train_state_t *s, int stage) {
+    return (char *)s->narrow + (size_t)(stage * s->partition.n_largest_group) * s->k->act_bytes;
+}
+
+/* Compute that comes after sees the group's own part of the sum over ranks. */
+static void wait_for_sum(train_state_t *s, int i) {
+    const partition_group_t *g = &s->partition.group[i];
+    const int64_t own = g->own_first - g->first;
+    s->coll->wait(s->coll, s->reduced[i]);
+    if (s->narrowed[i % 2] != i) return;
+    s->k->to_float(s->k, sent_grads(s, i) + own, (char *)narrow_stage(s, i % 2) + (size_t)own * s->k->act_bytes,
+                   g->own_n);
+    s->narrowed[i % 2] = -1;
+}
+
 /* Adds what the group in this stage came to, once it has been summed over ranks. */
 static void empty_stage(train_state_t *s, int stage) {
     int i = s->staged[stage];
     if (i < 0) return;
     const partition_group_t *g = &s->partition.group[i];
-    s->coll->wait(s->coll, s->reduced[i]);
+    wait_for_sum(s, i);
     s->k->axpy(s->k, s->g_own + g->own_at, stage_of(s, i) + (g->own_first - g->first), 1.0f, g->own_n);
     s->staged[stage] = -1;
 }
@@ -233,14 +275,24 @@ static void begin_backward(void *arg, int64_t part) {
     s->staged[i % 2] = i;
 }
 
+/* Rounds the group to bf16, in the stage that the last but one leaves. */
+static void *narrow_group(train_state_t *s, int i) {
+    act_t *stage = narrow_stage(s, i % 2);
+    if (s->narrowed[i % 2] >= 0) wait_for_sum(s, s->narrowed[i % 2]);
+    s->k->to_act(s->k, stage, sent_grads(s, i), s->partition.group[i].n);
+    s->narrowed[i % 2] = i;
+    return stage;
+}
+
 static void end_part(train_state_t *s, int64_t part) {
     int i = partition_group_of_part(&s->partition, part);
     const partition_group_t *g = &s->partition.group[i];
     collectives_t *c = s->coll;
     if (!s->sends || part != g->first_part) return;
-    float *x = s->zero == 2 ? stage_of(s, i) : s->g + g->first;
-    s->reduced[i] = is_shared_out(s) ? c->reduce_scatter(c, x, g->n, REDUCE_F32, "gradients")
-                                     : c->all_reduce(c, x, g->n, REDUCE_F32, "gradients");
+    void *x = s->narrow ? narrow_group(s, i) : sent_grads(s, i);
+    reduce_type type = s->narrow ? REDUCE_BF16 : REDUCE_F32;
+    s->reduced[i] = is_shared_out(s) ? c->reduce_scatter(c, x, g->n, type, "gradients")
+                                     : c->all_reduce(c, x, g->n, type, "gradients");
 }
 
 static void end_backward(void *arg, int64_t part) {
@@ -271,7 +323,7 @@ lens_status train_state_grad_norm(train_state_t *s, double *norm) {
     k->zero(k, s->sum_sq, sizeof(double));
     for (int i = s->partition.n_groups - 1; i >= 0; i--) { /* in the order in which they come */
         const partition_group_t *g = &s->partition.group[i];
-        s->coll->wait(s->coll, s->reduced[i]);
+        wait_for_sum(s, i);
         if (s->zero == 2 && s->staged[i % 2] == i) empty_stage(s, i % 2);
         k->sum_squares(k, s->sum_sq, own_grads(s, g), g->own_n);
     }

@@ -6,6 +6,11 @@
  * the rank owns is summed up as groups leave backward. There, every micro-batch sends its gradients: that is what the
  * memory is saved with. At zero 0 and 1 only the last micro-batch of a step does.
  *
+ * Gradients are added up over ranks in float32. With train.reduce bfloat16, on a GPU, a group's are rounded to bf16 in
+ * one of two stages, reduced there, and what this rank needs of the sum comes back as float32. That is half the bytes;
+ * the values and each of the N - 1 sums over N ranks are rounded, by a relative 2^-8 at most. Backward waits for the
+ * last group but one before it sends the next.
+ *
  * Collectives run beside the compute: a group's gradients are reduced while backward is in the parts before it, and its
  * weights come back while the groups after it are updated and the next forward pass begins. One thread. */
 #ifndef LENS_TRAIN_TRAIN_STATE_H
@@ -47,6 +52,8 @@ typedef struct {
     ticket_t *reduced, *gathered; /* [n_groups]: of the group's last gradients and weights */
     bool sends;                   /* the micro-batch under way sends its gradients */
     int staged[2];                /* zero 2: the group in each stage, -1: none */
+    act_t *narrow;                /* bf16 [2, n_largest_group]: groups on their way; NULL: they are sent as float32 */
+    int narrowed[2];              /* the group in each, -1: none */
 } train_state_t;
 
 static inline bool train_state_is_lora(const train_state_t *s) {

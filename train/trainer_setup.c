@@ -105,6 +105,18 @@ static lens_status open_device(trainer_t *t) {
     return LENS_OK;
 }
 
+/* GPUs that should talk by NVLink or a fast network and do not would only seem slow. */
+static lens_status log_link(trainer_t *t) {
+    collectives_speed_t speed;
+    str_t text = {0};
+    if (t->device.kind == DEVICE_CPU || comm_world(t->comm) == 1) return LENS_OK;
+    LENS_TRY(launch_check_link(&speed, t->comm, &t->device));
+    launch_check_link_text(&text, &speed, &t->device);
+    log_info("link: %s", str_text(&text));
+    str_free(&text);
+    return LENS_OK;
+}
+
 static lens_status finish_set_up(trainer_t *t) {
     const train_config_t *c = t->c;
     t->guard = (guard_t){.max_zscore = c->train.skip_zscore,
@@ -121,6 +133,7 @@ lens_status trainer_set_up(trainer_t *t, bool resume) {
     comm_t *comm = t->comm;
     LENS_TRY(launch_check_run(comm, t->c));
     LENS_TRY(open_device(t));
+    LENS_TRY(log_link(t));
     LENS_TRY(comm_agree(comm, prepare(t), "set-up"));
     LENS_TRY(comm_agree(comm, train_state_init(&t->state, t->k, t->coll, t->c, &t->pipeline), "set-up"));
     LENS_TRY(start_state(t, resume));

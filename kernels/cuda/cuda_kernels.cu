@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern "C" {
+#include "base/backoff.h"
+}
+
+enum { NAP_LONGEST_US = 200 };
+
 /* ---- errors ---- */
 
 void cuda_note_status(kernels_t *k, lens_status st) {
@@ -24,9 +30,53 @@ void cuda_note(kernels_t *k, cudaError_t e, const char *what) {
     if (e != cudaSuccess) cuda_note_status(k, cuda_failed(cuda_context(k), e, what));
 }
 
+/* ---- waits ---- */
+
+/* A query that says no leaves cudaErrorNotReady behind, which the next launch is not to find. */
+static cudaError_t query(cudaEvent_t event) {
+    cudaError_t e = cudaEventQuery(event);
+    if (e == cudaErrorNotReady) (void)cudaGetLastError();
+    return e;
+}
+
+bool cuda_is_over(kernels_t *k, cudaEvent_t event) {
+    cudaError_t e = query(event);
+    if (e == cudaErrorNotReady) return false;
+    cuda_note(k, e, "an event");
+    return true;
+}
+
+static cudaError_t poll_until_over(kernels_t *k, cudaEvent_t event, lens_status *st) {
+    cuda_context_t *c = cuda_context(k);
+    backoff_t pause = {};
+    cudaError_t e = query(event);
+    if (e != cudaErrorNotReady) return e;
+    while (e == cudaErrorNotReady && *st == LENS_OK) {
+        *st = c->poll(c->poll_arg);
+        if (*st == LENS_OK) backoff_pause(&pause, NAP_LONGEST_US);
+        e = query(event);
+    }
+    c->poll_end(c->poll_arg);
+    return e;
+}
+
+bool cuda_wait_event(kernels_t *k, cudaEvent_t event, const char *what) {
+    lens_status st = LENS_OK;
+    cudaError_t e = cuda_context(k)->poll ? poll_until_over(k, event, &st) : cudaEventSynchronize(event);
+    cuda_note_status(k, st);
+    if (st == LENS_OK) cuda_note(k, e, what);
+    return st == LENS_OK && e == cudaSuccess;
+}
+
+bool cuda_wait_stream(kernels_t *k, const char *what) {
+    cuda_context_t *c = cuda_context(k);
+    cuda_note(k, cudaEventRecord(c->waited, c->stream), what);
+    return cuda_wait_event(k, c->waited, what);
+}
+
 static lens_status cuda_finish(kernels_t *k) {
     cuda_context_t *c = cuda_context(k);
-    cuda_note(k, cudaStreamSynchronize(c->stream), "work of the stream");
+    (void)cuda_wait_stream(k, "work of the stream");
     lens_status st = c->error;
     c->error = LENS_OK;
     return st == LENS_OK ? LENS_OK : lens_fail(st, "%s", c->error_text);
@@ -58,7 +108,7 @@ static char *staging_room(kernels_t *k, size_t bytes) {
         cuda_note(k, cudaEventRecord(c->staging_done[c->staging_segment], c->stream), "upload");
         c->staging_segment = (c->staging_segment + 1) % UPLOAD_SEGMENTS;
         c->staging_used = 0;
-        cuda_note(k, cudaEventSynchronize(c->staging_done[c->staging_segment]), "upload");
+        (void)cuda_wait_event(k, c->staging_done[c->staging_segment], "upload");
     }
     char *room = c->staging + (size_t)c->staging_segment * UPLOAD_SEGMENT_BYTES + c->staging_used;
     c->staging_used += (bytes + 63) / 64 * 64;
@@ -77,9 +127,15 @@ static void cuda_upload(kernels_t *k, void *device, const void *host, size_t byt
     }
 }
 
+/* A copy to memory that is not pinned returns when it is done, and cannot be looked at meanwhile: the wait comes before
+ * it. Zeros where what is to be copied does not come. */
 static void cuda_download(kernels_t *k, void *host, const void *device, size_t bytes) {
     cudaStream_t stream = cuda_context(k)->stream;
     if (!bytes) return;
+    if (!cuda_wait_stream(k, "download")) {
+        memset(host, 0, bytes);
+        return;
+    }
     cuda_note(k, cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream), "download");
     cuda_note(k, cudaStreamSynchronize(stream), "download");
 }
@@ -176,6 +232,7 @@ static void cuda_end(kernels_t *k) {
         if (c->staging_done[i]) (void)cudaEventDestroy(c->staging_done[i]);
     (void)cudaFreeHost(c->staging);
     (void)cudaFree(c->scratch);
+    if (c->waited) (void)cudaEventDestroy(c->waited);
     if (c->stream) (void)cudaStreamDestroy(c->stream);
     free(c);
     free(k);
@@ -194,6 +251,7 @@ static lens_status open_device(cuda_context_t *c, int device) {
     snprintf(c->name, sizeof c->name, "%s", properties.name);
     LENS_TRY(cuda_failed(c, cudaDeviceGetAttribute(&c->n_sm, cudaDevAttrMultiProcessorCount, device), "its size"));
     LENS_TRY(cuda_failed(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream"));
+    LENS_TRY(cuda_failed(c, cudaEventCreateWithFlags(&c->waited, cudaEventDisableTiming), "an event"));
     LENS_TRY(cuda_failed(c, cudaMallocHost((void **)&c->staging, UPLOAD_SEGMENTS * UPLOAD_SEGMENT_BYTES),
                          "pinned memory for uploads"));
     for (int i = 0; i < UPLOAD_SEGMENTS; i++)

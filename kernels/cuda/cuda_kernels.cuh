@@ -51,6 +51,13 @@ struct cuda_context_t {
     void *linear, *sdpa;
     void (*linear_free)(void *linear);
     void (*sdpa_free)(void *sdpa);
+
+    /* What a host that waits for the device calls again and again, and once when it waits no more; NULL: it just waits.
+     * Not OK: what it waits for does not come. Of cuda_collectives.cu: a collective may never end. */
+    lens_status (*poll)(void *arg);
+    void (*poll_end)(void *arg);
+    void *poll_arg;
+    cudaEvent_t waited; /* for waits on the whole stream */
 };
 
 static inline cuda_context_t *cuda_context(const kernels_t *k) {
@@ -65,6 +72,11 @@ float *cuda_scratch(kernels_t *k, int64_t n);
 void cuda_note(kernels_t *k, cudaError_t e, const char *what);
 /* The same for what is no cudaError_t: takes this thread's message. */
 void cuda_note_status(kernels_t *k, lens_status st);
+
+/* The only ways in which the host waits for the device. False, and the error is kept, where it will not come. */
+bool cuda_wait_event(kernels_t *k, cudaEvent_t event, const char *what);
+bool cuda_wait_stream(kernels_t *k, const char *what); /* all that the table's stream was given */
+bool cuda_is_over(kernels_t *k, cudaEvent_t event);    /* what it was recorded after; a failure is kept, and over */
 
 /* Each fills its rows. */
 void cuda_fill_linear(kernels_t *k, bool f32);

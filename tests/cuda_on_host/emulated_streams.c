@@ -23,14 +23,15 @@ typedef struct result {
 } result_t;
 
 struct CUstream_st {
-    int id; /* place in `streams` and in clocks */
-    int hangs;
+    int id;              /* place in `streams` and in clocks */
+    uint64_t hangs_at;   /* that piece and those after it do not end; 0: none */
     clock_vector_t done; /* its own pieces, and those of others that come before its next one */
     result_t *results;   /* in order */
 };
 struct CUevent_st {
     struct timespec at;
-    cudaStream_t stream;
+    int is_timed;
+    cudaStream_t stream; /* that it was recorded on; NULL: none yet */
     clock_vector_t done;
 };
 
@@ -104,7 +105,15 @@ void emulated_stream_result(cudaStream_t stream, void *out, const void *bytes, s
 }
 
 void emulated_stream_hang(cudaStream_t stream, int hangs) {
-    stream_of(stream)->hangs = hangs;
+    cudaStream_t s = stream_of(stream);
+    s->hangs_at = hangs ? s->done.n[s->id] : 0;
+}
+
+/* Of the pieces, or of what came before them on any stream, one does not end. */
+static bool is_hanging(const clock_vector_t *done) {
+    for (int i = 0; i < STREAMS_MAX; i++)
+        if (streams[i] && streams[i]->hangs_at && done->n[i] >= streams[i]->hangs_at) return true;
+    return false;
 }
 
 /* ---- the runtime's calls ---- */
@@ -137,8 +146,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return cudaSuccess;
 }
 
-static cudaError_t wait_for(const struct CUstream_st *s, const clock_vector_t *done) {
-    if (s->hangs) {
+static cudaError_t wait_for(const clock_vector_t *done) {
+    if (is_hanging(done)) {
         fprintf(stderr, "emulated device: the host waits for ever, for a stream that hangs\n");
         abort();
     }
@@ -146,29 +155,33 @@ static cudaError_t wait_for(const struct CUstream_st *s, const clock_vector_t *d
     return cudaSuccess;
 }
 
+/* As on a device, what is not ready is left as the last error. */
+static cudaError_t query(const clock_vector_t *done) {
+    if (is_hanging(done)) return emulated_result(cudaErrorNotReady);
+    host_knows(done);
+    return cudaSuccess;
+}
+
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    return wait_for(stream_of(stream), &stream_of(stream)->done);
+    return wait_for(&stream_of(stream)->done);
 }
 cudaError_t cudaDeviceSynchronize(void) {
     for (int i = 0; i < STREAMS_MAX; i++)
-        if (streams[i]) (void)wait_for(streams[i], &streams[i]->done);
+        if (streams[i]) (void)wait_for(&streams[i]->done);
     return cudaSuccess;
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-    if (stream_of(stream)->hangs) return cudaErrorNotReady;
-    host_knows(&stream_of(stream)->done);
-    return cudaSuccess;
+    return query(&stream_of(stream)->done);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
     if (!event || flags) return emulated_result(cudaErrorInvalidValue);
     join(&stream_of(stream)->done, &event->done);
-    if (event->stream && event->stream->hangs) stream_of(stream)->hangs = 1;
     return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
-    (void)flags;
     *event = calloc(1, sizeof **event);
+    if (*event) (*event)->is_timed = !(flags & cudaEventDisableTiming);
     return emulated_result(*event ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -185,15 +198,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 /* An event that was never recorded is over. */
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     if (!event) return emulated_result(cudaErrorInvalidValue);
-    return event->stream ? wait_for(event->stream, &event->done) : cudaSuccess;
+    return event->stream ? wait_for(&event->done) : cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (!event) return emulated_result(cudaErrorInvalidValue);
-    if (event->stream && event->stream->hangs) return cudaErrorNotReady;
-    host_knows(&event->done);
-    return cudaSuccess;
+    return query(&event->done);
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop) {
+    const bool recorded = start && stop && start->stream && stop->stream;
+    if (!recorded || !start->is_timed || !stop->is_timed) return emulated_result(cudaErrorInvalidValue);
+    if (is_hanging(&start->done) || is_hanging(&stop->done)) return emulated_result(cudaErrorNotReady);
     *ms = (float)(1e3 * (double)(stop->at.tv_sec - start->at.tv_sec) +
                   1e-6 * (double)(stop->at.tv_nsec - start->at.tv_nsec));
     return cudaSuccess;

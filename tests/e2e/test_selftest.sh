@@ -6,7 +6,7 @@ lens=$1
 . "$(dirname "$0")/train.sh"
 golden=$root/tests/golden
 
-"$lens" selftest >out 2>err || fail "exit status $?: $(cat out err)"
+"$lens" selftest --device cpu >out 2>err || fail "exit status $?: $(cat out err)"
 [ ! -s err ] || fail "stderr: $(cat err)"
 for name in one-block tiny; do
     grep -qE "^mmdit-$name(\.safetensors)?: ok$" out || fail "mmdit-$name is not in: $(cat out)"
@@ -14,7 +14,7 @@ done
 for mode in selective full; do
     [ "$(grep -c "gradients, checkpointing $mode " out)" = 2 ] || fail "checkpointing $mode is not in: $(cat out)"
 done
-"$lens" selftest --json >json
+"$lens" selftest --device cpu --json >json
 "$python" - json <<'PY'
 import json, sys
 result = json.load(open(sys.argv[1]))
@@ -26,12 +26,12 @@ for file in result["files"]:
         for group in groups:
             assert 0 <= group["worst"] <= group["tolerance"] < 1e-3 and group["tensors"] > 0, group
 PY
-"$lens" selftest "$golden/mmdit-tiny.safetensors" >out
+"$lens" selftest --device cpu "$golden/mmdit-tiny.safetensors" >out
 
 # refused MESSAGE FILE: exit status 1, one line on stderr.
 refused() {
     local status=0
-    "$lens" selftest "$2" >out 2>err </dev/null || status=$?
+    "$lens" selftest --device cpu "$2" >out 2>err </dev/null || status=$?
     [ $status = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -qE -- "$1" err && return
     fail "$2: exit status $status, $(cat out err)"
 }
@@ -52,7 +52,7 @@ PY
     refused '^lens selftest: an error is beyond its tolerance$' changed.safetensors
     grep -q '^changed.safetensors: FAILED$' out && grep -q '<-- beyond tolerance$' out || fail "$(cat out)"
 done
-"$lens" selftest --json changed.safetensors >json 2>err && fail 'a wrong file passed as JSON'
+"$lens" selftest --device cpu --json changed.safetensors >json 2>err && fail 'a wrong file passed as JSON'
 "$python" -c 'import json; assert json.load(open("json"))["passed"] is False'
 
 cp "$golden/mmdit-tiny.safetensors" cut.safetensors

@@ -26,6 +26,7 @@ make_set() {
     }
     cat >tiny.yaml <<'YAML'
 run:
+  device: cpu
   threads: 1
 data:
   dataset: set
@@ -58,14 +59,15 @@ YAML
 train() {
     local status=$1 dir=$2 got=0
     shift 2
-    "$lens" train tiny.yaml run.dir="$dir" "$@" >"$dir.out" 2>"$dir.err" </dev/null || got=$?
+    "$lens" train tiny.yaml run.dir="$dir" ${device:+run.device=$device} "$@" >"$dir.out" 2>"$dir.err" </dev/null || got=$?
     expect_status "$status" $got "$dir" "train $dir $*"
 }
 # train_ranks N STATUS DIR ...: the same by N ranks. A minute without an end is a hang.
 train_ranks() {
     local n=$1 status=$2 dir=$3 got=0
     shift 3
-    timeout 120 mpirun --oversubscribe -np "$n" "$lens" train tiny.yaml run.dir="$dir" "$@" \
+    timeout 120 mpirun --oversubscribe -np "$n" "$lens" train tiny.yaml run.dir="$dir" \
+        ${device:+run.device=$device} "$@" \
         >"$dir.out" 2>"$dir.err" </dev/null || got=$?
     expect_status "$status" $got "$dir" "train by $n ranks: $dir $*"
 }
@@ -142,9 +144,9 @@ make_cuda_set() {
     make_set
     sed -i -e 's/buckets: .*/buckets: 12x8/' -e 's/max_tok: .*/max_tok: 10/' -e 's/batch: .*/batch: 4/' tiny.yaml
 }
-# on_cuda f32|bf16 train ...: a function of these, with $host instead of $lens.
+# on_cuda f32|bf16 train ...: a function of these, with $host instead of $lens and run.device=cuda.
 on_cuda() {
-    local lens=$host LENS_CUDA_F32=0
+    local lens=$host device=cuda LENS_CUDA_F32=0
     [ "$1" = bf16 ] || LENS_CUDA_F32=1
     export LENS_CUDA_F32
     shift

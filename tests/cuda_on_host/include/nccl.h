@@ -1,9 +1,10 @@
 /* What of NCCL the emulated device has: sums and copies over the ranks of MPI, one communicator a rank. A call is done
- * when it returns. Numbers are the real ones.
+ * when it returns. Numbers are the real ones. A communicator that does not block says ncclInProgress after each call,
+ * and refuses the next one before it was asked often enough whether that is settled.
  *
- * LENS_NCCL_HANG=N in the environment: this rank's N-th collective (1 is the first) never ends, nor does what its
- * stream is given after it, until the communicator is aborted. LENS_NCCL_ERROR=N: from the N-th on the communicator
- * reports ncclRemoteError. */
+ * LENS_NCCL_HANG=N in the environment: this rank does not come to its N-th collective (1 is the first): on all ranks
+ * that does not end, nor does what their streams are given after it, until the communicator is aborted.
+ * LENS_NCCL_ERROR=N: the same, and on this rank the communicator reports ncclRemoteError. */
 #ifndef LENS_TESTS_HOST_NCCL_H
 #define LENS_TESTS_HOST_NCCL_H
 
