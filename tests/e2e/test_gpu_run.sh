@@ -26,6 +26,13 @@ for line in "A dry run on the emulated device" "| f32 | mmdit-tiny | full | grad
     grep -qF "$line" "$page" || fail "no '$line' in $(cat "$page")"
 done
 
+# Programs for a real device load its module: without a GPU, what they lack is the GPU.
+if [ -e "$build/gpu_check_norm" ] && [ ! -e /dev/nvidiactl ]; then
+    "$build/gpu_check_norm" >"$work/log" 2>&1 && fail "gpu_check_norm without a GPU"
+    grep -q "undefined symbol" "$work/log" && fail "the module: $(grep -m 1 "undefined symbol" "$work/log")"
+    grep -q "GPU\|CUDA driver" "$work/log" || fail "gpu_check_norm: $(cat "$work/log")"
+fi
+
 # No time left: a part is skipped, says so, and leaves the others' results alone.
 PARTS=train_512 BUDGET_S=0 dry >"$work/log" 2>&1 || fail "no time: $(cat "$work/log")"
 grep -q '"reason": "no time left of BUDGET_S=0"' "$work/out/parts/train_512.json" || fail "no time is not told"
