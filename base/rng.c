@@ -27,6 +27,11 @@ rng_t rng_stream(uint64_t seed, uint32_t epoch, uint64_t index, rng_purpose purp
                    .used = 4};
 }
 
+void rng_seek(rng_t *r, uint32_t n) {
+    r->counter[0] = n;
+    r->used = 4;
+}
+
 uint32_t rng_u32(rng_t *r) {
     if (r->used == 4) {
         rng_philox(r->block, r->counter, r->key);

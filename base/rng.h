@@ -31,6 +31,8 @@ typedef struct {
 
 /* index below 2^40, epoch below 2^32, purpose below 2^16. */
 rng_t rng_stream(uint64_t seed, uint32_t epoch, uint64_t index, rng_purpose purpose);
+/* To its n-th block of 4 words: the n-th normal, or pair of uniforms, of a stream that gives nothing else. */
+void rng_seek(rng_t *r, uint32_t n);
 uint32_t rng_u32(rng_t *r);
 double rng_uniform(rng_t *r);             /* [0, 1), 53 bits */
 double rng_normal(rng_t *r);              /* N(0, 1), Box-Muller, one value a call */

@@ -8,6 +8,8 @@
 
 #include "base/rng.h"
 
+enum { INIT_PIECE = 1 << 14 }; /* initial values that a thread makes at a time */
+
 static size_t type_bytes(const plan_t *p, plan_type type) {
     switch (type) {
     case PLAN_F32:
@@ -109,9 +111,16 @@ const plan_row_t *plan_find(const plan_t *p, const char *name) {
 
 void plan_init_row(const plan_row_t *row, float *host, uint64_t seed) {
     uint64_t name_hash = XXH3_64bits(row->name, strlen(row->name));
-    rng_t r = rng_stream(seed, 0, name_hash & ((UINT64_C(1) << 40) - 1), RNG_INIT);
-    for (int64_t i = 0; i < row->n; i++)
-        host[i] = row->init_mean + (row->init_std > 0 ? row->init_std * (float)rng_normal(&r) : 0.0f);
+    rng_t stream = rng_stream(seed, 0, name_hash & ((UINT64_C(1) << 40) - 1), RNG_INIT);
+    /* A normal is a block of its stream. Billions of weights, one thread: minutes. */
+#pragma omp parallel for schedule(static) if (row->init_std > 0 && row->n >= INIT_PIECE)
+    for (int64_t begin = 0; begin < row->n; begin += INIT_PIECE) {
+        int64_t end = begin + INIT_PIECE < row->n ? begin + INIT_PIECE : row->n;
+        rng_t r = stream;
+        rng_seek(&r, (uint32_t)begin);
+        for (int64_t i = begin; i < end; i++)
+            host[i] = row->init_mean + (row->init_std > 0 ? row->init_std * (float)rng_normal(&r) : 0.0f);
+    }
 }
 
 void plan_clear(plan_t *p) {

@@ -60,7 +60,7 @@ static lens_status make_captions(bench_batch_t *b, const text_config_t *t, rng_t
     return LENS_OK;
 }
 
-static lens_status fill(bench_batch_t *b, const pipeline_config_t *p, int rank) {
+static lens_status fill(bench_batch_t *b, const pipeline_config_t *p, bool full_text, int rank) {
     rng_t r = rng_stream(1, 0, (uint64_t)rank, RNG_TEST);
     const text_config_t *t = &p->text;
     size_t n = (size_t)b->max_rows;
@@ -70,7 +70,7 @@ static lens_status fill(bench_batch_t *b, const pipeline_config_t *p, int rank) 
     if (!b->sample || !b->epoch || !b->n_tok) return lens_fail(LENS_MEMORY, "bench: batches");
     for (int64_t i = 0; i < b->max_rows; i++) {
         b->sample[i] = rank * b->max_rows + i;
-        b->n_tok[i] = bench_batch_n_tok(i, b->max_rows, t->max_tok);
+        b->n_tok[i] = full_text ? (int32_t)t->max_tok : bench_batch_n_tok(i, b->max_rows, t->max_tok);
     }
     LENS_TRY(make_pictures(b, p, &r));
     if (t->tokens != TEXT_FEATURES) return make_captions(b, t, &r);
@@ -78,7 +78,7 @@ static lens_status fill(bench_batch_t *b, const pipeline_config_t *p, int rank) 
 }
 
 lens_status bench_batch_new(bench_batch_t **out, const pipeline_config_t *p, const bucket_list_t *buckets,
-                            const int64_t *rows, int rank) {
+                            const int64_t *rows, bool full_text, int rank) {
     *out = NULL;
     bench_batch_t *b = calloc(1, sizeof *b);
     if (!b) return lens_fail(LENS_MEMORY, "bench: batches");
@@ -87,7 +87,7 @@ lens_status bench_batch_new(bench_batch_t **out, const pipeline_config_t *p, con
         b->rows[i] = rows[i];
         if (rows[i] > b->max_rows) b->max_rows = rows[i];
     }
-    lens_status st = fill(b, p, rank);
+    lens_status st = fill(b, p, full_text, rank);
     if (st == LENS_OK)
         *out = b;
     else

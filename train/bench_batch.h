@@ -5,9 +5,10 @@
 #include "train/step.h"
 
 typedef struct bench_batch bench_batch_t;
-/* rows: this rank's samples of a batch of each bucket. Filled once, with all that batches of any bucket borrow. */
+/* rows: this rank's samples of a batch of each bucket; full_text: every text has max_tok tokens. Filled once, with all
+ * that batches of any bucket borrow. */
 LENS_CHECKED lens_status bench_batch_new(bench_batch_t **out, const pipeline_config_t *p, const bucket_list_t *buckets,
-                                         const int64_t *rows, int rank);
+                                         const int64_t *rows, bool full_text, int rank);
 void bench_batch_free(bench_batch_t *b); /* NULL is allowed */
 /* *out borrows from b; px_step is left 0. */
 void bench_batch_fill(const bench_batch_t *b, int bucket, step_batch_t *out);

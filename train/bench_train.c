@@ -55,6 +55,7 @@ static const struct {
 typedef struct {
     const train_config_t *c;
     comm_t *comm;
+    bool full_text;
     device_t device;
     kernels_t *k;     /* of the device */
     const gpu_t *gpu; /* NULL: its data sheet is not known */
@@ -106,7 +107,7 @@ static lens_status set_up(bench_train_t *b) {
     LENS_TRY(train_state_init(&b->state, b->k, b->device.coll, c, &b->pipeline));
     LENS_TRY(train_state_start(&b->state, (uint64_t)c->run.seed));
     LENS_TRY(open_stepper(b));
-    return bench_batch_new(&b->batch, &b->pipeline, &b->buckets, b->rows, comm_rank(b->comm));
+    return bench_batch_new(&b->batch, &b->pipeline, &b->buckets, b->rows, b->full_text, comm_rank(b->comm));
 }
 
 /* One step of one bucket, on all ranks. */
@@ -243,12 +244,13 @@ static lens_status run(bench_train_t *b, int64_t rounds, bool json) {
     return LENS_OK;
 }
 
-lens_status bench_train(const train_config_t *c, comm_t *comm, int64_t rounds, bool json) {
+lens_status bench_train(const train_config_t *c, comm_t *comm, int64_t rounds, bool full_text, bool json) {
     bench_train_t *b = calloc(1, sizeof *b);
     if (!b) return lens_fail(LENS_MEMORY, "bench");
     LENS_ASSERT(rounds >= 1 && rounds <= MAX_ROUNDS, "%lld rounds of at most %d", (long long)rounds, MAX_ROUNDS);
     b->c = c;
     b->comm = comm;
+    b->full_text = full_text;
     lens_status st = run(b, rounds, json);
     bench_batch_free(b->batch);
     stepper_free(b->stepper);

@@ -15,6 +15,7 @@ typedef struct {
     bench_options_t data;
     bench_count_options_t count;
     char *dump, *device;
+    bool full_text;
 } bench_values_t;
 
 #define AT(field) offsetof(bench_values_t, data.field)
@@ -179,6 +180,10 @@ static const option_t ROWS[] = {
      .offset = offsetof(bench_values_t, dump),
      .choices = "FILE",
      .help = "train: write weights, a batch and its gradients instead"},
+    {.name = "full-text",
+     .type = OPTION_FLAG,
+     .offset = offsetof(bench_values_t, full_text),
+     .help = "train: every text has text.max_tok tokens, not from half of them up"},
     {.name = "make",
      .type = OPTION_FLAG,
      .offset = AT(make),
@@ -285,7 +290,7 @@ static lens_status train_by(comm_t *comm, void *words) {
     LENS_TRY(comm_agree(comm, load_config(&c, w->n_args, w->args), "configuration"));
     lens_status st = LENS_OK;
     if (!v->dump)
-        st = bench_train(&c, comm, v->data.rounds, v->data.json);
+        st = bench_train(&c, comm, v->data.rounds, v->full_text, v->data.json);
     else
         st = comm_agree(comm, comm_rank(comm) == 0 ? bench_train_dump(&c, v->dump) : LENS_OK, "dump");
     train_config_free(&c);
@@ -322,8 +327,8 @@ const command_t cmd_bench = {
         "--cold, out of the\n"
         "disk.\n"
         "train: steps of the configuration on random data, buckets in turn, and the products of each step made "
-        "bare; --rounds\n"
-        "and --json alone apply. Also under mpirun.\n"
+        "bare; --rounds,\n"
+        "--full-text and --json alone apply. Also under mpirun.\n"
         "count: a step of the configuration by count, without computing it, and its predicted time on a GPU.\n"
         "kernels: each call of that step alone, timed, beside the ceilings measured in the same run; --text-tok, "
         "--device,\n"

@@ -55,6 +55,15 @@ def rope_table(c, h, w, text, dtype):
     return torch.cat(angles, 1).to(torch.float64)
 
 
+def rotate(x, turn):
+    """Rotates adjacent pairs of [B, n, H, K]; turn [n, 1, K / 2]: complex, or cosines and sines in one pair."""
+    if torch.is_tensor(turn):
+        return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)
+    cos, sin = turn
+    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).to(x.dtype)
+
+
 class Stream(torch.nn.Module):
     """One of a block's two streams. `ends`: nothing is computed behind attention."""
 
@@ -68,14 +77,14 @@ class Stream(torch.nn.Module):
             self.norm2, self.out_w, self.out_b, self.w2 = (take(n) for n in ("norm2", "out_w", "out_b", "w2"))
             self.w13 = torch.nn.Parameter(torch.cat([p[names["w1"]], p[names["w3"]]]))
 
-    def before(self, x, s, rotate):
+    def before(self, x, s, turn):
         B, L, D = x.shape
         mod = F.linear(s, self.mod_w, self.mod_b)[:, None].chunk(6, -1)
         xi = F.rms_norm(x, (D,), self.norm1, self.eps) * (1 + mod[1]) + mod[0]
         q, k, v = F.linear(xi, self.qkv_w, self.qkv_b).view(B, L, 3, self.heads, -1).unbind(2)
         K = q.shape[-1]
-        q = rotate(F.rms_norm(q, (K,), self.norm_q, self.eps)).transpose(1, 2)
-        k = rotate(F.rms_norm(k, (K,), self.norm_k, self.eps)).transpose(1, 2)
+        q = rotate(F.rms_norm(q, (K,), self.norm_q, self.eps), turn).transpose(1, 2)
+        k = rotate(F.rms_norm(k, (K,), self.norm_k, self.eps), turn).transpose(1, 2)
         return q, k, v.transpose(1, 2), mod
 
     def after(self, x, o, mod):
@@ -100,16 +109,27 @@ def stream_names(i, side):
     return {key: b + name for key, name in names.items()}
 
 
+class Block(torch.nn.Module):
+    def __init__(self, c, p, i):
+        super().__init__()
+        self.img = Stream(c, p, stream_names(i, "img"), False)
+        self.txt = Stream(c, p, stream_names(i, "txt"), i + 1 == c.num_layers)
+
+    def forward(self, x, y, s, turn_x, turn_y, mask):
+        N = x.shape[1]
+        qx, kx, vx, mod_x = self.img.before(x, s, turn_x)
+        qy, ky, vy, mod_y = self.txt.before(y, s, turn_y)
+        q = qx if self.txt.ends else torch.cat([qx, qy], 2)
+        o = F.scaled_dot_product_attention(q, torch.cat([kx, ky], 2), torch.cat([vx, vy], 2), mask)
+        o = o.transpose(1, 2).flatten(2)
+        return self.img.after(x, o[:, :N], mod_x), self.txt.after(y, o[:, N:], mod_y)
+
+
 class MMDiT(torch.nn.Module):
     def __init__(self, c, p, h, w, text, dtype, complex_rotation=False):
         super().__init__()
         self.c, self.N = c, h * w
-        self.names = {}  # parameter -> released name, where they are one tensor each
-        self.blocks = torch.nn.ModuleList()
-        for i in range(c.num_layers):
-            last = i + 1 == c.num_layers
-            self.blocks.append(torch.nn.ModuleList([Stream(c, p, stream_names(i, "img"), False),
-                                                    Stream(c, p, stream_names(i, "txt"), last)]))
+        self.blocks = torch.nn.ModuleList(Block(c, p, i) for i in range(c.num_layers))
         take = lambda name: torch.nn.Parameter(p[name].clone())
         time_name = "time_text_embed.timestep_embedder.linear_"
         self.img_w, self.img_b = take("img_in.weight"), take("img_in.bias")
@@ -124,39 +144,26 @@ class MMDiT(torch.nn.Module):
         if complex_rotation:
             self.register_buffer("turn", torch.polar(torch.ones_like(angles), angles)
                                  .to(torch.complex64 if dtype == torch.float32 else torch.complex128)[:, None])
-        self.register_buffer("cos", angles.cos().to(dtype)[:, None])
-        self.register_buffer("sin", angles.sin().to(dtype)[:, None])
+        wide = torch.float32 if dtype == torch.bfloat16 else dtype
+        self.register_buffer("cos", angles.cos().to(wide)[:, None])
+        self.register_buffer("sin", angles.sin().to(wide)[:, None])
 
-    def rotation(self, first, n):
-        """Rotates adjacent pairs of [B, n, H, K]."""
-        if self.complex_rotation:
-            turn = self.turn[first:first + n]
-            return lambda x: torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)
-        cos, sin = self.cos[first:first + n], self.sin[first:first + n]
-
-        def rotate(x):
-            a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
-            return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
-        return rotate
+    def turns(self, first, n):
+        part = slice(first, first + n)
+        return self.turn[part] if self.complex_rotation else (self.cos[part], self.sin[part])
 
     def forward(self, x, t, texts, mask):
-        """x [B, N, Cin], t [B], texts: n of [B, T, e], mask: [B, 1, 1, N + T], added to scores, or None."""
+        """x [B, N, Cin], t [B] (at least float32), texts: n of [B, T, e], mask: [B, 1, 1, N + T] for scores, or None."""
         c, N, T = self.c, self.N, texts[0].shape[1]
         x = F.linear(x, self.img_w, self.img_b)
         y = F.linear(torch.cat([F.rms_norm(f, (f.shape[-1],), w, c.txt_eps) for f, w in zip(texts, self.txt_norm)], -1),
                      self.txt_w, self.txt_b)
-        a = 1000 * t[:, None] * torch.exp(-math.log(10000) * torch.arange(128, dtype=t.dtype) / 128)
-        s = F.linear(torch.cat([a.cos(), a.sin()], -1), self.t1_w, self.t1_b)
+        a = 1000 * t[:, None] * torch.exp(-math.log(10000) * torch.arange(128, dtype=t.dtype, device=t.device) / 128)
+        s = F.linear(torch.cat([a.cos(), a.sin()], -1).to(x.dtype), self.t1_w, self.t1_b)
         s = F.silu(F.linear(F.silu(s), self.t2_w, self.t2_b))
-        turn_x, turn_y = self.rotation(0, N), self.rotation(N, T)
-        for img, txt in self.blocks:
-            qx, kx, vx, mod_x = img.before(x, s, turn_x)
-            qy, ky, vy, mod_y = txt.before(y, s, turn_y)
-            q = qx if txt.ends else torch.cat([qx, qy], 2)
-            o = F.scaled_dot_product_attention(q, torch.cat([kx, ky], 2), torch.cat([vx, vy], 2), mask)
-            o = o.transpose(1, 2).flatten(2)
-            x = img.after(x, o[:, :N], mod_x)
-            y = txt.after(y, o[:, N:], mod_y)
+        turn_x, turn_y = self.turns(0, N), self.turns(N, T)
+        for block in self.blocks:
+            x, y = block(x, y, s, turn_x, turn_y, mask)
         scale, shift = F.linear(s, self.norm_w, self.norm_b)[:, None].chunk(2, -1)
         x = F.layer_norm(x, (c.dim,), eps=c.eps) * (1 + scale) + shift
         return F.linear(x, self.out_w, self.out_b)
@@ -172,8 +179,8 @@ class MMDiT(torch.nn.Module):
             yield name, getattr(self, field).grad
         for i, w in enumerate(self.txt_norm):
             yield f"txt_norm.{i}.weight", w.grad
-        for i, pair in enumerate(self.blocks):
-            for side, stream in zip(("img", "txt"), pair):
+        for i, block in enumerate(self.blocks):
+            for side, stream in (("img", block.img), ("txt", block.txt)):
                 for field, name in stream_names(i, side).items():
                     if field in ("w1", "w3"):
                         w13 = getattr(stream, "w13", None)

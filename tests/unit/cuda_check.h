@@ -58,7 +58,7 @@ static inline pair_t pair_new(bool f32) {
     assert_int_equal(setenv("LENS_CUDA_F32", f32 ? "1" : "0", 1), 0);
     assert_int_equal(setenv("LENS_CUDA_GUARD", "1", 1), 0);
     assert_int_equal(kernels_cpu_new(&p.cpu, 1, 1), LENS_OK);
-    assert_int_equal(kernels_cuda_new(&p.cuda, 0, true), LENS_OK);
+    if (kernels_cuda_new(&p.cuda, 0, true) != LENS_OK) fail_msg("%s", lens_error());
     assert_int_equal(unsetenv("LENS_CUDA_F32"), 0);
     p.k[PAIR_CPU] = p.cpu;
     p.k[PAIR_CUDA] = p.cuda;

@@ -26,9 +26,9 @@ static void philox_known_answers(void **state) {
 
 static void streams_differ_by_every_part_of_the_key(void **state) {
     (void)state;
-    rng_t streams[] = {rng_stream(1, 2, 3, RNG_NOISE), rng_stream(2, 2, 3, RNG_NOISE), rng_stream(1, 3, 3, RNG_NOISE),
-                       rng_stream(1, 2, 4, RNG_NOISE), rng_stream(1, 2, 3, RNG_CROP),
-                       rng_stream(1, 2, 3 + (UINT64_C(1) << 33), RNG_NOISE)};
+    rng_t streams[] = {rng_stream(1, 2, 3, RNG_NOISE), rng_stream(2, 2, 3, RNG_NOISE),
+                       rng_stream(1, 3, 3, RNG_NOISE), rng_stream(1, 2, 4, RNG_NOISE),
+                       rng_stream(1, 2, 3, RNG_CROP),  rng_stream(1, 2, 3 + (UINT64_C(1) << 33), RNG_NOISE)};
     enum { N = sizeof streams / sizeof streams[0] };
     uint32_t first[N];
     for (int i = 0; i < N; i++) first[i] = rng_u32(&streams[i]);
@@ -51,6 +51,16 @@ static void moments(void **state) {
     assert_true(fabs(uniform / N - 0.5) < 5 * 0.2887 / sqrt(N));
     assert_true(fabs(normal / N) < 5 / sqrt(N));
     assert_true(fabs(square / N - 1) < 5 * sqrt(2.0 / N));
+}
+
+static void seek_is_the_nth_normal(void **state) {
+    (void)state;
+    rng_t r = rng_stream(7, 1, 2, RNG_TEST), at = r;
+    for (uint32_t i = 0; i < 50; i++) {
+        double z = rng_normal(&r);
+        if (i % 7 == 3) rng_seek(&at, i);
+        if (i % 7 >= 3) assert_true(rng_normal(&at) == z);
+    }
 }
 
 static void below_reaches_all_values(void **state) {
@@ -81,8 +91,11 @@ static void permutation_is_a_bijection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_known_answers),     cmocka_unit_test(streams_differ_by_every_part_of_the_key),
-        cmocka_unit_test(moments),                  cmocka_unit_test(below_reaches_all_values),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(streams_differ_by_every_part_of_the_key),
+        cmocka_unit_test(moments),
+        cmocka_unit_test(seek_is_the_nth_normal),
+        cmocka_unit_test(below_reaches_all_values),
         cmocka_unit_test(permutation_is_a_bijection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
