@@ -99,14 +99,12 @@ static void trace_counts_products(void **state) {
 }
 
 /* Forward makes two products of queries x keys x K a head, backward five: it rebuilds the scores. */
-#ifndef CHECK_CUDA /* the CPU's own */
-/* Attention by products of its own; a GPU's is one kernel. */
 static void trace_counts_attention(void **state) {
     (void)state;
     enum { B = 2, H = 3, N = 5, T = 3, K = 4, S = N + T };
     kernels_t *k;
     const int32_t n_keys[B] = {S, S};
-    attention_shape_t shape = {B, H, N, T, K, S, n_keys};
+    attention_shape_t shape = {B, H, N, T, K, S, n_keys, B * S};
     float q[B * H * S * K] = {0}, o_img[B * N * H * K], o_txt[B * T * H * K], lse[B * H * S], dq[B * H * S * K],
                         dk[B * H * S * K], dv[B * H * S * K];
     double product = 2.0 * B * H * S * S * K, s;
@@ -166,17 +164,14 @@ static void thread_counts(void **state) {
         kernels_free(k);
     }
 }
-#endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear),
         cmocka_unit_test(trace_counts_products),
-#ifndef CHECK_CUDA
         cmocka_unit_test(trace_counts_attention),
         cmocka_unit_test(memory_rows),
         cmocka_unit_test(thread_counts),
-#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
