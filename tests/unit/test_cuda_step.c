@@ -73,7 +73,7 @@ static void open_run(run_t *r, bool cuda, const char *optimizer) {
     OK(train_state_init(&r->state, r->k, r->coll, &r->c, &r->pipeline));
     OK(train_state_start(&r->state, 1));
     OK(stepper_new(&r->stepper, r->k, &r->c, &r->pipeline, shapes, 2, BATCHES));
-    OK(bench_batch_new(&r->batch, &r->pipeline, &r->buckets, rows, 0));
+    OK(bench_batch_new(&r->batch, &r->pipeline, &r->buckets, rows, false, 0));
 }
 
 static void close_run(run_t *r) {
