@@ -14,13 +14,13 @@ bad() {
     refused 2 "$2" run
     mv kept.yaml tiny.yaml
 }
-bad '  bukets: 16x12' '^lens train: tiny.yaml:4: unknown key "data.bukets" \(did you mean "data.buckets"\?\)$'
-bad '  threads: two' '^lens train: tiny.yaml:4: data.threads = "two": expected an integer, 1 to 256$'
-bad '  threads: 0' '^lens train: tiny.yaml:4: data.threads = "0": expected an integer, 1 to 256$'
-bad '  flip: maybe' '^lens train: tiny.yaml:4: data.flip = "maybe": expected '
-bad '  threads: [1, 2]' '^lens train: tiny.yaml:4: data.threads: expected one value, got a list$'
-bad '  captions: dense' '^lens train: tiny.yaml:6: "data.captions" is set twice, first on line 4$'
-bad '	threads: 1' '^lens train: tiny.yaml:4: YAML: '
+bad '  bukets: 16x12' '^lens train: tiny.yaml:5: unknown key "data.bukets" \(did you mean "data.buckets"\?\)$'
+bad '  threads: two' '^lens train: tiny.yaml:5: data.threads = "two": expected an integer, 1 to 256$'
+bad '  threads: 0' '^lens train: tiny.yaml:5: data.threads = "0": expected an integer, 1 to 256$'
+bad '  flip: maybe' '^lens train: tiny.yaml:5: data.flip = "maybe": expected '
+bad '  threads: [1, 2]' '^lens train: tiny.yaml:5: data.threads: expected one value, got a list$'
+bad '  captions: dense' '^lens train: tiny.yaml:7: "data.captions" is set twice, first on line 5$'
+bad '	threads: 1' '^lens train: tiny.yaml:5: YAML: '
 sed -i 's/^train:/trian:/' tiny.yaml
 refused 2 '^lens train: tiny.yaml:[0-9]+: unknown section "trian" \(did you mean "train"\?\)$' run
 sed -i 's/^trian:/train:/' tiny.yaml
