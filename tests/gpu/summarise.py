@@ -61,9 +61,9 @@ def device_samples(path):
 
 def check(name, status, log):
     text = read(log)
-    failed = re.findall(r"\[  FAILED  \] (\w+)", text)
+    failed = re.findall(r"\[  FAILED  \] ([a-z]\w*)", text)
     errors = [line.strip() for line in text.splitlines()
-              if re.search(r" units of at most |ERROR SUMMARY|========= (Invalid|Error|Race|Program)|lens: ", line)]
+              if re.search(r" units of at most |^ERROR: |ERROR SUMMARY|========= (Invalid|Error|Race|Program)|lens: ", line)]
     worst = [(float(a) / float(b) if float(b) else 0.0, n) for n, a, b in
              re.findall(r"^observed (.+?)\s+([\d.]+|inf) of ([\d.]+)$", text, re.M)]
     print(json.dumps({"check": name, "status": int(status), "failed": sorted(set(failed)), "errors": errors[:12],
