@@ -30,6 +30,7 @@ typedef struct {
     int64_t B, H, N, T, K;
     int64_t n_queries;     /* S, or N where the text's own result is not wanted */
     const int32_t *n_keys; /* i32 [B]: valid keys are the prefix [0, n_keys[b]) of S */
+    int64_t all_keys; /* the sum of n_keys, for the accounting of a device that keeps them; 0: as if all are valid */
 } attention_shape_t;
 
 typedef struct {

@@ -107,13 +107,16 @@ static inline bool mmdit_text_goes_on(const mmdit_t *m, int64_t i) {
 }
 
 static inline attention_shape_t mmdit_attention_shape(const mmdit_t *m, bool text_queries) {
+    int64_t all_keys = 0;
+    for (int64_t b = 0; b < m->shape.B; b++) all_keys += m->host_n_keys[b];
     return (attention_shape_t){.B = m->shape.B,
                                .H = m->config.num_heads,
                                .N = m->shape.N,
                                .T = m->shape.T,
                                .K = m->config.head_dim,
                                .n_queries = text_queries ? m->shape.N + m->shape.T : m->shape.N,
-                               .n_keys = m->n_keys};
+                               .n_keys = m->n_keys,
+                               .all_keys = all_keys};
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* Joint attention in plain arithmetic: softmax(q k^T / sqrt(K)) v over the valid keys, forward and backward, with no
- * library and no tensor cores: what others are compared with, in float as in bf16.
+ * library and no tensor cores: what cuDNN's (cuda_sdpa.cu) is compared with, in float as in bf16.
  *
  * Blocks of 16 x 16 threads go through the sequence in tiles of TILE rows kept in shared memory as floats. Rows are
  * padded by 16 bytes: threads read 16 at once, and those beside each other from different banks. Scores never leave the
@@ -8,7 +8,8 @@
  *
  * A thread (ty, tx) has the scores (ty + 16 a, tx + 16 c) of a tile, and of a tile of rows the elements (ty + 16 a, 64
  * c + 4 tx + 0..3). WIDTH is K rounded up to 64 or 128; what is past K, or past the valid rows, is zero. */
-#include "kernels/cuda/cuda_kernels.cuh"
+#include "kernels/cuda/cuda_linear.cuh"
+#include "kernels/cuda/cuda_sdpa.cuh"
 
 enum { SIDE = 16, ATTENTION_THREADS = SIDE * SIDE, TILE = 64, EACH = TILE / SIDE, WIDTH_MAX = 128, SCORES = TILE + 4 };
 
@@ -386,7 +387,43 @@ static void attention_bwd(kernels_t *k, act_t *dq, act_t *dk, act_t *dv, const a
                                 (const T *)q, (const T *)key, (const T *)v, s);
 }
 
+/* ---- what is recorded, and who makes it ---- */
+
+/* M x N x K products, one a sample and head, at the mean number of valid keys: two forward, five backward. */
+static void trace_products(kernels_t *k, const attention_shape_t *s, bool backward) {
+    int64_t n = s->all_keys ? s->all_keys / s->B : s->N + s->T, m = s->n_queries, count = s->B * s->H;
+    cuda_product_t scores = {false, true, false, false, m, n, s->K, s->K, s->K, n, count},
+                   values = {false, false, false, false, m, s->K, n, n, s->K, s->K, count},
+                   to_keys = {true, false, false, false, n, s->K, m, n, s->K, s->K, count};
+    cuda_trace(k, &scores);
+    cuda_trace(k, &values);
+    if (!backward) return;
+    cuda_trace(k, &scores); /* of the probabilities' gradient */
+    cuda_trace(k, &to_keys);
+    cuda_trace(k, &to_keys);
+}
+
+template <typename T>
+static void row_fwd(kernels_t *k, act_t *o_img, act_t *o_txt, float *lse, const act_t *q, const act_t *key,
+                    const act_t *v, const attention_shape_t *s) {
+    trace_products(k, s, false);
+    if (sizeof(T) == sizeof(__nv_bfloat16) && cuda_sdpa_fwd(k, o_img, o_txt, lse, q, key, v, s)) return;
+    attention_fwd<T>(k, o_img, o_txt, lse, q, key, v, s);
+}
+
+template <typename T>
+static void row_bwd(kernels_t *k, act_t *dq, act_t *dk, act_t *dv, const act_t *do_img, const act_t *do_txt,
+                    const act_t *o_img, const act_t *o_txt, const float *lse, const act_t *q, const act_t *key,
+                    const act_t *v, const attention_shape_t *s) {
+    trace_products(k, s, true);
+    if (sizeof(T) == sizeof(__nv_bfloat16) &&
+        cuda_sdpa_bwd(k, dq, dk, dv, do_img, do_txt, o_img, o_txt, lse, q, key, v, s))
+        return;
+    attention_bwd<T>(k, dq, dk, dv, do_img, do_txt, o_img, o_txt, lse, q, key, v, s);
+}
+
 void cuda_fill_attention(kernels_t *k, bool f32) {
-    k->attention_fwd = f32 ? attention_fwd<float> : attention_fwd<__nv_bfloat16>;
-    k->attention_bwd = f32 ? attention_bwd<float> : attention_bwd<__nv_bfloat16>;
+    cuda_sdpa_open(k);
+    k->attention_fwd = f32 ? row_fwd<float> : row_fwd<__nv_bfloat16>;
+    k->attention_bwd = f32 ? row_bwd<float> : row_bwd<__nv_bfloat16>;
 }

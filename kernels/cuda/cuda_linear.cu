@@ -17,7 +17,7 @@
 /* What decides the kernel: the product, whether there is a bias, and how pointers are aligned. All of it integers
  * without padding between, so that keys compare as bytes. */
 typedef struct {
-    int64_t M, N, K, lda, ldb, ldc, flags, alignment; /* of a, b, c in bytes, 8 bits each, at most 128 */
+    int64_t M, N, K, lda, ldb, ldc, count, flags, alignment; /* of a, b, c in bytes, 8 bits each, at most 128 */
 } plan_key_t;
 
 typedef struct {
@@ -55,17 +55,27 @@ static int64_t alignment_of(const void *p) {
     return at % 128 == 0 ? 128 : (int64_t)(at & (~at + 1));
 }
 
+/* Elements of each matrix. */
+static int64_t a_elements(const cuda_product_t *p) {
+    return (p->a_transposed ? p->K : p->M) * p->lda;
+}
+static int64_t b_elements(const cuda_product_t *p) {
+    return (p->b_transposed ? p->N : p->K) * p->ldb;
+}
+
 enum { FLAG_A_TRANSPOSED = 1, FLAG_B_TRANSPOSED = 2, FLAG_ADDS = 4, FLAG_C_F32 = 8, FLAG_BIAS = 16 };
 
 static plan_key_t key_of(const cuda_product_t *p, const void *a, const void *b, const void *bias, const void *c) {
     int64_t flags = (p->a_transposed ? FLAG_A_TRANSPOSED : 0) | (p->b_transposed ? FLAG_B_TRANSPOSED : 0) |
                     (p->adds ? FLAG_ADDS : 0) | (p->c_f32 ? FLAG_C_F32 : 0) | (bias ? FLAG_BIAS : 0);
-    return {p->M,   p->N,   p->K,  p->lda,
-            p->ldb, p->ldc, flags, alignment_of(a) | alignment_of(b) << 8 | alignment_of(c) << 16};
+    return {p->M,     p->N,   p->K,
+            p->lda,   p->ldb, p->ldc,
+            p->count, flags,  alignment_of(a) | alignment_of(b) << 8 | alignment_of(c) << 16};
 }
 
 static uint64_t hash_of(const plan_key_t *key) { /* FNV-1a, a word at a time */
-    const int64_t words[] = {key->M, key->N, key->K, key->lda, key->ldb, key->ldc, key->flags, key->alignment};
+    const int64_t words[] = {key->M,   key->N,     key->K,     key->lda,      key->ldb,
+                             key->ldc, key->count, key->flags, key->alignment};
     uint64_t hash = UINT64_C(0xCBF29CE484222325);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         hash = (hash ^ (uint64_t)words[i]) * UINT64_C(0x100000001B3);
@@ -100,8 +110,17 @@ static void plan_free(plan_t *plan) {
 }
 
 /* A row-major matrix of rows x cols. */
-static lens_status layout(cublasLtMatrixLayout_t *out, cudaDataType_t type, int64_t rows, int64_t cols, int64_t ld) {
-    return cublas_failed(cublasLtMatrixLayoutCreate(out, type, (uint64_t)cols, (uint64_t)rows, ld), "layout");
+static lens_status layout(cublasLtMatrixLayout_t *out, cudaDataType_t type, int64_t rows, int64_t cols, int64_t ld,
+                          int64_t count) {
+    int32_t n = (int32_t)count;
+    int64_t apart = rows * ld;
+    LENS_TRY(cublas_failed(cublasLtMatrixLayoutCreate(out, type, (uint64_t)cols, (uint64_t)rows, ld), "layout"));
+    if (n == 1) return LENS_OK;
+    LENS_TRY(cublas_failed(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &n, sizeof n),
+                           "layout"));
+    return cublas_failed(
+        cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart),
+        "layout");
 }
 
 static lens_status describe(plan_t *plan, const cuda_product_t *p, bool f32, bool bias) {
@@ -116,9 +135,9 @@ static lens_status describe(plan_t *plan, const cuda_product_t *p, bool f32, boo
                            "transposition"));
     LENS_TRY(cublas_failed(
         cublasLtMatmulDescSetAttribute(plan->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue), "bias"));
-    LENS_TRY(layout(&plan->a, act, p->b_transposed ? p->N : p->K, p->b_transposed ? p->K : p->N, p->ldb));
-    LENS_TRY(layout(&plan->b, act, p->a_transposed ? p->K : p->M, p->a_transposed ? p->M : p->K, p->lda));
-    return layout(&plan->c, p->c_f32 ? CUDA_R_32F : act, p->M, p->N, p->ldc);
+    LENS_TRY(layout(&plan->a, act, p->b_transposed ? p->N : p->K, p->b_transposed ? p->K : p->N, p->ldb, p->count));
+    LENS_TRY(layout(&plan->b, act, p->a_transposed ? p->K : p->M, p->a_transposed ? p->M : p->K, p->lda, p->count));
+    return layout(&plan->c, p->c_f32 ? CUDA_R_32F : act, p->M, p->N, p->ldc, p->count);
 }
 
 static lens_status prefer(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute,
@@ -223,21 +242,25 @@ void cuda_product(kernels_t *k, const cuda_product_t *p, float alpha, const act_
     cuda_note_status(k, st);
 }
 
+void cuda_trace(kernels_t *k, const cuda_product_t *p) {
+    cuda_note_status(k, record(linear_of(k), p));
+}
+
 static void linear_fwd(kernels_t *k, act_t *y, const act_t *x, const act_t *w, const act_t *b, int64_t R, int64_t n_out,
                        int64_t n_in) {
-    cuda_product_t p = {false, true, false, false, R, n_out, n_in, n_in, n_in, n_out};
+    cuda_product_t p = {false, true, false, false, R, n_out, n_in, n_in, n_in, n_out, 1};
     cuda_product(k, &p, 1, x, w, b, y);
 }
 
 static void linear_bwd_x(kernels_t *k, act_t *dx, const act_t *dy, const act_t *w, int64_t R, int64_t n_out,
                          int64_t n_in) {
-    cuda_product_t p = {false, false, false, false, R, n_in, n_out, n_out, n_in, n_in};
+    cuda_product_t p = {false, false, false, false, R, n_in, n_out, n_out, n_in, n_in, 1};
     cuda_product(k, &p, 1, dy, w, NULL, dx);
 }
 
 static void linear_bwd_x_add(kernels_t *k, act_t *dx, const act_t *dy, const act_t *w, int64_t R, int64_t n_out,
                              int64_t n_in) {
-    cuda_product_t p = {false, false, true, false, R, n_in, n_out, n_out, n_in, n_in};
+    cuda_product_t p = {false, false, true, false, R, n_in, n_out, n_out, n_in, n_in, 1};
     cuda_product(k, &p, 1, dy, w, NULL, dx);
 }
 
@@ -280,7 +303,7 @@ template <typename T> static void add_column_sums(kernels_t *k, float *db, const
 template <typename T>
 static void linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R, int64_t n_out,
                          int64_t n_in) {
-    cuda_product_t p = {true, false, true, true, n_out, n_in, R, n_out, n_in, n_in};
+    cuda_product_t p = {true, false, true, true, n_out, n_in, R, n_out, n_in, n_in, 1};
     cuda_product(k, &p, 1, dy, x, NULL, dw);
     if (db && R) add_column_sums(k, db, (const T *)dy, R, n_out);
 }
@@ -299,7 +322,7 @@ static void trace_end(kernels_t *k) {
 }
 
 static double product_flop(const cuda_product_t *p) {
-    return 2.0 * (double)p->M * (double)p->N * (double)p->K;
+    return 2.0 * (double)p->M * (double)p->N * (double)p->K * (double)p->count;
 }
 
 static double trace_flop(const kernels_t *k) {
@@ -322,6 +345,12 @@ static void fill(kernels_t *k, void *x, int64_t n) {
         LAUNCH(k, (fill_kernel<__nv_bfloat16>), blocks, COLUMN_THREADS, 0, (__nv_bfloat16 *)x, n);
 }
 
+/* Of `count` products, how many at once: attention's scores, which a step never stores, would not fit. */
+static int64_t replayed_at_once(const cuda_product_t *p) {
+    int64_t most = ((int64_t)64 << 20) / (p->M * p->ldc), n = p->count;
+    return n < most ? n : most > 1 ? most : 1;
+}
+
 /* Room for every operand of some products. */
 typedef struct {
     void *a, *b, *c;
@@ -341,9 +370,10 @@ static lens_status operands_new(kernels_t *k, const cuda_product_t *p, int n, op
     int64_t na = 1, nb = 1, nc = 1;
     *o = {};
     for (int i = 0; i < n; i++) {
-        na = larger(na, (p[i].a_transposed ? p[i].K : p[i].M) * p[i].lda);
-        nb = larger(nb, (p[i].b_transposed ? p[i].N : p[i].K) * p[i].ldb);
-        nc = larger(nc, p[i].M * p[i].ldc);
+        int64_t at_once = replayed_at_once(&p[i]);
+        na = larger(na, a_elements(&p[i]) * at_once);
+        nb = larger(nb, b_elements(&p[i]) * at_once);
+        nc = larger(nc, p[i].M * p[i].ldc * at_once);
     }
     lens_status st = k->alloc(k, &o->a, k->act_bytes * (size_t)na, "the replay of products");
     if (st == LENS_OK) st = k->alloc(k, &o->b, k->act_bytes * (size_t)nb, "the replay of products");
@@ -357,6 +387,15 @@ static lens_status operands_new(kernels_t *k, const cuda_product_t *p, int n, op
     return st;
 }
 
+static lens_status replay(kernels_t *k, const cuda_product_t *p, const operands_t *o) {
+    cuda_product_t some = *p;
+    for (int64_t left = p->count; left > 0; left -= some.count) {
+        some.count = left < replayed_at_once(p) ? left : replayed_at_once(p);
+        LENS_TRY(run(k, &some, 1, o->a, o->b, NULL, o->c));
+    }
+    return LENS_OK;
+}
+
 /* Seconds of the device for n products, after a first round that makes the plans. */
 static lens_status time_products(kernels_t *k, const cuda_product_t *p, int n, const operands_t *o, double *out) {
     cudaStream_t stream = cuda_context(k)->stream;
@@ -366,7 +405,7 @@ static lens_status time_products(kernels_t *k, const cuda_product_t *p, int n, c
     cuda_note(k, cudaEventCreateWithFlags(&end, cudaEventDefault), "an event");
     for (int i = 0; i < 2 * n && cuda_context(k)->error == LENS_OK; i++) {
         if (i == n) cuda_note(k, cudaEventRecord(begin, stream), "an event");
-        cuda_note_status(k, run(k, &p[i % n], 1, o->a, o->b, NULL, o->c));
+        cuda_note_status(k, replay(k, &p[i % n], o));
     }
     if (n && cuda_context(k)->error == LENS_OK) {
         cuda_note(k, cudaEventRecord(end, stream), "an event");
@@ -393,7 +432,7 @@ static lens_status trace_replay_s(kernels_t *k, double *out) {
 static lens_status peak_gflops(kernels_t *k, double *out) {
     enum { TRIES = 5 };
     int64_t size = 64 * (int64_t)cuda_context(k)->n_sm;
-    cuda_product_t p = {false, true, false, false, size, size, size, size, size, size};
+    cuda_product_t p = {false, true, false, false, size, size, size, size, size, size, 1};
     operands_t o;
     double best_s = DBL_MAX, s = 0;
     *out = 0;

@@ -9,10 +9,13 @@
 typedef struct {
     bool a_transposed, b_transposed, adds, c_f32;
     int64_t M, N, K, lda, ldb, ldc;
+    int64_t count; /* of such products, their matrices one after another */
 } cuda_product_t;
 
-/* bias NULL: none; never where p adds. Nothing happens where a size is 0. Sums are float. */
+/* bias NULL: none; never where p adds. Nothing happens where M, N or K is 0. Sums are float. */
 void cuda_product(kernels_t *k, const cuda_product_t *p, float alpha, const act_t *a, const act_t *b, const act_t *bias,
                   void *c);
+/* Records what another library computes, as if it had been a product. */
+void cuda_trace(kernels_t *k, const cuda_product_t *p);
 
 #endif

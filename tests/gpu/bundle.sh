@@ -17,7 +17,7 @@ cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLENS_CUDA=ON 
 cmake --build "$build" --target lens gpu_checks >&2
 rm -rf "$out" "$out.tar.xz"
 mkdir -p "$out/bin/lib" "$out/tests/gpu" "$out/tests/bench" "$out/docs"
-for program in lens lens_cuda.so $(cd "$build" && ls gpu_check_*); do
+for program in lens lens_cuda.so check_attention $(cd "$build" && ls gpu_check_*); do
     strip -o "$out/bin/$program" "$build/$program"
     chmod +x "$out/bin/$program"
 done

@@ -1,5 +1,6 @@
-/* Attention on the CUDA table beside the CPU's: sequences of several tiles of 64, short ones, and heads of both widths
- * of tiles, with keys that end inside, at and past the ends of tiles. test_kernels_attention.c has the formulas. */
+/* Attention on the CUDA table beside the CPU's, by cuDNN where it applies and by the plain kernels: sequences of
+ * several tiles of 64, short ones, and heads of both widths of tiles, with keys that end inside, at and past the ends
+ * of tiles. test_kernels_attention.c has the formulas. */
 #include "tests/unit/cuda_check.h"
 
 typedef struct {
@@ -27,6 +28,7 @@ static void attention_case(pair_t *p, int64_t B, int64_t H, int64_t N, int64_t T
                            const int32_t *n_keys) {
     int64_t S = N + T, n = B * H * S * K, n_img = B * N * H * K, n_txt = B * T * H * K;
     attention_shape_t shape = {.B = B, .H = H, .N = N, .T = T, .K = K, .n_queries = text_queries ? S : N};
+    for (int64_t b = 0; b < B; b++) shape.all_keys += n_keys[b];
     attention_t o = {.q = pair_random(p, PAIR_ACT, PAIR_INPUT, n),
                      .k = pair_random(p, PAIR_ACT, PAIR_INPUT, n),
                      .v = pair_random(p, PAIR_ACT, PAIR_INPUT, n),
@@ -67,6 +69,81 @@ static void tile_cases(pair_t *p) {
     attention_case(p, 1, 1, 60, 7, 128, true, (const int32_t[]){66});
 }
 
+/* Shapes that cuDNN takes: text that asks, text that does not, none; odd lengths; four samples in two groups. */
+static void fused_cases(pair_t *p) {
+    attention_case(p, 2, 3, 9, 5, 64, true, (const int32_t[]){10, 14});
+    attention_case(p, 2, 3, 9, 5, 64, false, (const int32_t[]){9, 13});
+    attention_case(p, 4, 3, 11, 1, 16, true, (const int32_t[]){11, 12, 12, 11});
+    attention_case(p, 1, 2, 6, 0, 128, true, (const int32_t[]){6});
+    attention_case(p, 1, 1, 2, 0, 8, true, (const int32_t[]){2});
+}
+
+/* Of fused_cases in bf16, once. */
+static uint64_t fused_digest(bool deterministic) {
+    pair_t p = pair_new(false);
+    kernels_free(p.cuda);
+    assert_int_equal(kernels_cuda_new(&p.cuda, 0, deterministic), LENS_OK);
+    p.k[PAIR_CUDA] = p.cuda;
+    fused_cases(&p);
+    pair_free(&p);
+    return p.digest;
+}
+
+static uint64_t fused_digest_where(const char *name, const char *value) {
+    assert_int_equal(setenv(name, value, 1), 0);
+    uint64_t digest = fused_digest(true);
+    assert_int_equal(unsetenv(name), 0);
+    return digest;
+}
+
+/* Either way of backward is right; without a plan, and where it is asked for, the plain kernels do it. */
+static void chooses(void **state) {
+    (void)state;
+    uint64_t fused = fused_digest(true), own = fused_digest_where("LENS_CUDA_ATTENTION", "own");
+    (void)fused_digest(false);
+    assert_true(fused == fused_digest_where("LENS_CUDA_ATTENTION", "cudnn"));
+    assert_true(own != fused); /* sums in another order */
+    assert_true(own == fused_digest_where("LENS_CUDNN_ERROR", "plan"));
+}
+
+static void refuses_other_choices(void **state) {
+    (void)state;
+    kernels_t *k = NULL;
+    assert_int_equal(setenv("LENS_CUDA_ATTENTION", "flash", 1), 0);
+    assert_int_equal(kernels_cuda_new(&k, 0, true), LENS_ARGUMENT);
+    assert_int_equal(unsetenv("LENS_CUDA_ATTENTION"), 0);
+    assert_null(k);
+    assert_non_null(strstr(lens_error(), "LENS_CUDA_ATTENTION: expected cudnn or own, got 'flash'"));
+}
+
+/* Attention's products are counted as the CPU's are, and can be made again bare. */
+static void traced_cases(pair_t *p) {
+    for (int s = 0; s < PAIR_SIDES; s++) p->k[s]->trace_begin(p->k[s]);
+    fused_cases(p);
+    for (int s = 0; s < PAIR_SIDES; s++) p->k[s]->trace_end(p->k[s]);
+    double flop = p->cpu->trace_flop(p->cpu), seconds = -1;
+    assert_true(flop > 0 && p->cuda->trace_flop(p->cuda) == flop);
+    assert_int_equal(p->cuda->trace_replay_s(p->cuda, &seconds), LENS_OK);
+    assert_true(seconds >= 0);
+}
+
+static void is_traced(void **state) {
+    (void)state;
+    (void)pair_run(traced_cases, false, 0, "forward");
+}
+
+static void fused(void **state) {
+    (void)state;
+    pair_rows(fused_cases);
+}
+
+static void plain_kernels(void **state) {
+    (void)state;
+    assert_int_equal(setenv("LENS_CUDA_ATTENTION", "own", 1), 0);
+    (void)pair_run(tile_cases, false, 0, "forward");
+    assert_int_equal(unsetenv("LENS_CUDA_ATTENTION"), 0);
+}
+
 static void refuses_wide_heads(void **state) {
     (void)state;
     pair_t p = pair_new(false);
@@ -90,7 +167,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_sequences),
         cmocka_unit_test(tiles),
+        cmocka_unit_test(fused),
+        cmocka_unit_test(chooses),
+        cmocka_unit_test(plain_kernels),
+        cmocka_unit_test(is_traced),
         cmocka_unit_test(refuses_wide_heads),
+        cmocka_unit_test(refuses_other_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

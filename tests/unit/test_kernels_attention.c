@@ -119,7 +119,7 @@ static long double attention_loss(void *op) {
 static void attention_case(check_t *c, int64_t B, int64_t H, int64_t N, int64_t T, int64_t K, bool text_queries,
                            float stretch, const int32_t *n_keys) {
     int64_t S = N + T, n = B * H * S * K, n_img = B * N * H * K, n_txt = text_queries ? B * T * H * K : 0;
-    attention_t o = {.shape = {B, H, N, T, K, text_queries ? S : N, n_keys}};
+    attention_t o = {.shape = {B, H, N, T, K, text_queries ? S : N, n_keys, 0}};
     float *q = check_input(c, n), *k = check_sum(c, n), *v = check_input(c, n), *do_img = check_input(c, n_img),
           *do_txt = check_input(c, n_txt), *o_img = check_output(c, n_img), *o_txt = check_output(c, n_txt),
           *lse = check_output(c, B * H * S), *dq = check_output(c, n), *dk = check_output(c, n),

@@ -92,14 +92,12 @@ static void trace_counts_products(void **state) {
 }
 
 /* Forward makes two products of queries x keys x K a head, backward five: it rebuilds the scores. */
-#ifndef CHECK_CUDA /* the CPU's own */
-/* Attention by products of its own; a GPU's is one kernel. */
 static void trace_counts_attention(void **state) {
     (void)state;
     enum { B = 2, H = 3, N = 5, T = 3, K = 4, S = N + T };
     kernels_t *k;
     const int32_t n_keys[B] = {S, S};
-    attention_shape_t shape = {B, H, N, T, K, S, n_keys};
+    attention_shape_t shape = {B, H, N, T, K, S, n_keys, B * S};
     float q[B * H * S * K] = {0}, o_img[B * N * H * K], o_txt[B * T * H * K], lse[B * H * S], dq[B * H * S * K],
                         dk[B * H * S * K], dv[B * H * S * K];
     double product = 2.0 * B * H * S * S * K, s;
@@ -120,6 +118,7 @@ const char *__asan_default_options(void) {
     return "allocator_may_return_null=1";
 }
 
+#ifndef CHECK_CUDA /* the CPU's own */
 static void memory_rows(void **state) {
     (void)state;
     kernels_t *k;
@@ -165,8 +164,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear),
         cmocka_unit_test(trace_counts_products),
-#ifndef CHECK_CUDA
         cmocka_unit_test(trace_counts_attention),
+#ifndef CHECK_CUDA
         cmocka_unit_test(memory_rows),
         cmocka_unit_test(thread_counts),
 #endif
