@@ -1,3 +1,9 @@
+# Programs that check a device hold all that its module may ask for.
+set(whole -Wl,--whole-archive,$<TARGET_FILE:lens_base>,$<TARGET_FILE:lens_kernels>,--no-whole-archive)
+set(gpu_checks check_attention) # by cuDNN against the plain kernels
+add_executable(check_attention tests/gpu/check_attention.c)
+target_link_libraries(check_attention ${whole} ${lens_cuda} lens_kernels)
+
 # ---- tests: one executable a module (tests/unit), whole programs (tests/e2e) ----
 enable_testing()
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
@@ -12,11 +18,10 @@ foreach(source ${unit_tests})
   target_link_libraries(${name} lens_eval lens_train lens_recaption lens_model lens_data ${device} PkgConfig::CMOCKA)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS unit)
-  if(LENS_CUDA AND name MATCHES "^test_cuda_" AND NOT name MATCHES "emulation|libraries|device|collectives") # on a GPU
+  if(LENS_CUDA AND name MATCHES "^test_cuda_" AND NOT name MATCHES "emulation|libraries|device|collectives|step") # on a GPU
     string(REPLACE test_cuda_ gpu_check_ check ${name})
     add_executable(${check} ${source})
-    target_link_libraries(${check} -Wl,--whole-archive,$<TARGET_FILE:lens_base>,$<TARGET_FILE:lens_kernels>,--no-whole-archive lens_cuda lens_kernels PkgConfig::CMOCKA)
-    set_target_properties(${check} PROPERTIES ENABLE_EXPORTS ON)
+    target_link_libraries(${check} ${whole} lens_cuda lens_kernels PkgConfig::CMOCKA)
     list(APPEND gpu_checks ${check})
   endif()
   string(REPLACE test_kernels_ "" part ${name}) # the same cases for the CUDA table in float
@@ -29,6 +34,7 @@ foreach(source ${unit_tests})
   endif()
 endforeach()
 add_custom_target(gpu_checks DEPENDS ${gpu_checks}) # for tests/gpu/run.sh
+set_target_properties(${gpu_checks} PROPERTIES ENABLE_EXPORTS ON) # to the module
 if(LENS_CUDA)
   add_test(NAME cuda_spills COMMAND kernels/cuda/resources.sh check ${CMAKE_BINARY_DIR}/cuda_resources.txt
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

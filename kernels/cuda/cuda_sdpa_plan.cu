@@ -1,5 +1,6 @@
 #include "kernels/cuda/cuda_sdpa_plan.cuh"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef cudnnBackendDescriptor_t descriptor_t;
@@ -325,7 +326,7 @@ static bool is_noted(graph_t *g, descriptor_t config) {
     return false;
 }
 
-/* false, with the error set aside in *g: the engine cannot do it after all. */
+/* false, with the error in *g: the engine cannot do it after all. */
 static bool finish_plan(graph_t *g, descriptor_t config) {
     descriptor_t d = make(g, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     int64_t n = 0, bytes = 0;
@@ -352,16 +353,18 @@ static bool choose_of(graph_t *g, const descriptor_t *configs, int n, bool noted
     return false;
 }
 
-/* In cuDNN's order; where equal bits are wanted, engines that are not said to be nondeterministic come first. */
+/* In cuDNN's order, but engines that are said to be nondeterministic last. What went wrong first is the error. */
 static void choose(graph_t *g, descriptor_t graph) {
     static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
-    for (int mode = 0; mode < 2 && graph; mode++) {
+    char why[256] = "";
+    for (int mode = 0; mode < 2; mode++) {
         descriptor_t configs[CONFIGS_MAX];
         g->st = LENS_OK;
         int n = propose(g, graph, modes[mode], configs);
         if (choose_of(g, configs, n, false) || choose_of(g, configs, n, true)) return;
-        if (n == 0 && g->st == LENS_OK) g->st = lens_fail(LENS_CUDA, "cuDNN proposes no engine for attention");
+        if (g->st != LENS_OK && !why[0]) snprintf(why, sizeof why, "%s", lens_error());
     }
+    g->st = lens_fail(LENS_CUDA, "%s", why[0] ? why : "cuDNN proposes no engine for attention");
 }
 
 lens_status sdpa_plan_new(sdpa_plan_t *out, cudnnHandle_t handle, cudnnBackendDescriptor_t properties,

@@ -15,6 +15,8 @@ import sys
 
 SHEET_TFLOPS = (("H200", 989.5), ("H100", 989.5), ("A100", 312.0))  # bf16, dense, by the vendor's data sheets (SXM)
 TRAIN = ("train_512", "train_512_keep", "train_768", "train_1024")
+TELLING = (r" units of at most |^ERROR: |\"good\": false|^check_attention: |ERROR SUMMARY|"
+           r"========= (Invalid|Error|Race|Program)|lens: ")  # lines of a check's log that say what failed
 # Parts are cut off at any moment: a result appears whole or not at all.
 
 
@@ -61,9 +63,9 @@ def device_samples(path):
 
 def check(name, status, log):
     text = read(log)
-    failed = re.findall(r"\[  FAILED  \] (\w+)", text)
+    failed = re.findall(r"\[  FAILED  \] ([a-z]\w*)", text)
     errors = [line.strip() for line in text.splitlines()
-              if re.search(r" units of at most |ERROR SUMMARY|========= (Invalid|Error|Race|Program)|lens: ", line)]
+              if re.search(TELLING, line)]
     worst = [(float(a) / float(b) if float(b) else 0.0, n) for n, a, b in
              re.findall(r"^observed (.+?)\s+([\d.]+|inf) of ([\d.]+)$", text, re.M)]
     print(json.dumps({"check": name, "status": int(status), "failed": sorted(set(failed)), "errors": errors[:12],

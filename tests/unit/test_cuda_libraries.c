@@ -1,4 +1,4 @@
-/* The emulated device's libraries: products with their epilogues, attention, collectives of one rank. */
+/* The emulated device's libraries: products with their epilogues, what cuDNN refuses, collectives of one rank. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

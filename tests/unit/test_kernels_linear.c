@@ -125,6 +125,7 @@ const char *__asan_default_options(void) {
     return "allocator_may_return_null=1";
 }
 
+#ifndef CHECK_CUDA /* the CPU's own */
 static void memory_rows(void **state) {
     (void)state;
     kernels_t *k;
@@ -164,14 +165,17 @@ static void thread_counts(void **state) {
         kernels_free(k);
     }
 }
+#endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear),
         cmocka_unit_test(trace_counts_products),
         cmocka_unit_test(trace_counts_attention),
+#ifndef CHECK_CUDA
         cmocka_unit_test(memory_rows),
         cmocka_unit_test(thread_counts),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
