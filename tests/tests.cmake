@@ -35,10 +35,6 @@ foreach(source ${unit_tests})
 endforeach()
 add_custom_target(gpu_checks DEPENDS ${gpu_checks}) # for tests/gpu/run.sh
 set_target_properties(${gpu_checks} PROPERTIES ENABLE_EXPORTS ON) # to the module
-if(LENS_CUDA)
-  add_test(NAME cuda_spills COMMAND kernels/cuda/resources.sh check ${CMAKE_BINARY_DIR}/cuda_resources.txt
-    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-endif()
 add_test(NAME check_tree COMMAND tests/check_tree.sh WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 foreach(name io_fault alloc_fault slow_link) # libraries for LD_PRELOAD; the fault tests look for them beside the binary
   add_library(${name} MODULE tests/fault/${name}.c)

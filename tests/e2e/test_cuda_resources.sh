@@ -1,32 +1,22 @@
 #!/usr/bin/env bash
-# No CUDA kernel spills registers or keeps an array in local memory: what ptxas said of each (cuda_resources.txt beside
-# the binary). A table of registers and shared memory by kernel on stdout. Skipped where CUDA was not built. Timesteps may
-# have a stack: the reduction of large angles has one, and the kernel is no hot one.
-set -u
+# No CUDA kernel spills registers or keeps an array in local memory, by what ptxas said of each; and such a kernel would
+# be found. Skipped where CUDA was not built.
+set -eu
 report=$(dirname "$1")/cuda_resources.txt
 if [ ! -f "$report" ]; then
     echo "skipped: built without CUDA"
     exit 77
 fi
-c++filt <"$report" | awk '
-    /Compiling entry function/ {
-        kernel = $0
-        sub(/.*Compiling entry function ./, "", kernel)
-        arch = kernel
-        sub(/.* for .sm_/, "sm_", arch); sub(/.$/, "", arch)
-        sub(/. for .sm_.*/, "", kernel)
-        sub(/\(.*/, "", kernel); sub(/^void /, "", kernel)
-    }
-    /bytes stack frame/ { stack = $1; stores = $5; loads = $9 }
-    /Used [0-9]+ registers/ {
-        shared = 0
-        for (i = 1; i < NF; i++) if ($(i + 1) == "bytes" && $(i + 2) ~ /^smem/) shared = $i
-        for (i = 1; i < NF; i++) if ($i == "Used") registers = $(i + 1)
-        printf "%-70s %s %4d registers %6d bytes shared %4d stack %4d spilled\n", kernel, arch, registers, shared, stack, stores + loads
-        n++
-        if (stores + loads > 0 || (stack > 0 && kernel !~ /^timestep/)) bad++
-    }
-    END {
-        if (!n) { print "no kernel in the report"; exit 1 }
-        if (bad) { printf "%d of %d kernels spill or keep arrays in local memory\n", bad, n; exit 1 }
-    }'
+kernels/cuda/resources.sh table "$report"
+kernels/cuda/resources.sh check "$report"
+bad=$(mktemp)
+trap 'rm -f "$bad"' EXIT
+for sizes in "0 8 4" "16 0 0"; do
+    # shellcheck disable=SC2086
+    printf "ptxas info    : Compiling entry function '_Z1av' for 'sm_90'\n    %d bytes stack frame, %d bytes spill stores, %d \
+bytes spill loads\nptxas info    : Used 43 registers\n" $sizes >"$bad"
+    if kernels/cuda/resources.sh check "$bad"; then
+        echo "FAILED: nothing wrong was found in: $(cat "$bad")"
+        exit 1
+    fi
+done
