@@ -274,10 +274,13 @@ static void strict_streams(void **state) {
     OK(cudaStreamWaitEvent(communication, event, 0));
     OK(ncclAllReduce(p, q, COUNT, ncclFloat32, ncclSum, comm, communication));
     OK(cudaMemcpyAsync(y, q, sizeof y, cudaMemcpyDeviceToHost, compute));
+    OK(cudaStreamSynchronize(compute));
     for (int i = 0; i < COUNT; i++) assert_true(isnan(y[i]));
     OK(cudaEventRecord(event, communication));
     OK(cudaStreamWaitEvent(compute, event, 0));
     OK(cudaMemcpyAsync(y, q, sizeof y, cudaMemcpyDeviceToHost, compute));
+    assert_true(isnan(y[0])); /* not waited for */
+    OK(cudaStreamSynchronize(compute));
     assert_memory_equal(x, y, sizeof x);
     unsetenv("LENS_CUDA_STREAMS");
     OK(ncclCommDestroy(comm));
