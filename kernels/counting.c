@@ -210,6 +210,12 @@ static void do_linear_bwd_w(kernels_t *k, float *dw, float *db, const act_t *dy,
     COUNT(linear_bwd_w, R, n_out, n_in, db != NULL);
 }
 
+static void do_linear_bwd_w_first(kernels_t *k, float *dw, float *db, const act_t *dy, const act_t *x, int64_t R,
+                                  int64_t n_out, int64_t n_in) {
+    (void)dw, (void)dy, (void)x;
+    COUNT(linear_bwd_w_first, R, n_out, n_in, db != NULL);
+}
+
 static void do_lora_fwd(kernels_t *k, slice_t y, const act_t *xa, const act_t *b, float scale, int64_t R, int64_t n_out,
                         int64_t r) {
     (void)xa, (void)b, (void)scale;
@@ -406,8 +412,8 @@ static void do_judge(kernels_t *k, step_gate_t *gate, const double *sums, const 
 
 static void do_adamw(kernels_t *k, float *master, act_t *weights, float *m, float *v, const float *g,
                      const step_gate_t *gate, int64_t n, const adamw_t *o) {
-    (void)master, (void)weights, (void)m, (void)v, (void)g, (void)gate, (void)o;
-    COUNT(adamw, n);
+    (void)master, (void)weights, (void)m, (void)v, (void)g, (void)gate;
+    COUNT(adamw, n, o->average != NULL);
 }
 
 static void do_ema(kernels_t *k, float *average, const float *master, const step_gate_t *gate, int64_t n,
@@ -485,6 +491,7 @@ lens_status kernels_counting_new(kernels_t **out, size_t act_bytes) {
     *k = (kernels_t){.name = "counting",
                      .device = "counting",
                      .act_bytes = act_bytes,
+                     .token_multiple = 1,
                      .context = c,
                      .alloc = do_alloc,
                      .free = do_free,

@@ -8,7 +8,7 @@ typedef struct {
     const char *device;  /* as CUDA calls it */
     int n_sm;            /* multiprocessors */
     double peak_tflops;  /* bf16, dense */
-    double memory_gb;    /* of the card */
+    double memory_gb;    /* of the card, as the driver lists it: 81920, 81559 and 143771 MiB */
     double memory_tb_s;  /* its bandwidth */
     double node_gb_s;    /* a GPU's NVLink, each way, as collectives reach it: about 0.8 of the sheet's */
     double network_gb_s; /* a GPU's share of the network between nodes: 200 Gb/s beside A100, 400 beside H100 */

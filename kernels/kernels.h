@@ -45,10 +45,11 @@ enum { KERNELS_MAX_FETCHES = 8 };
 
 typedef struct kernels kernels_t;
 struct kernels {
-    const char *name;   /* "cpu", "cuda" */
-    const char *device; /* what its maker calls it, "NVIDIA H200"; "cpu" */
-    size_t act_bytes;   /* of one act element */
-    void *context;      /* of the implementation */
+    const char *name;       /* "cpu", "cuda" */
+    const char *device;     /* what its maker calls it, "NVIDIA H200"; "cpu" */
+    size_t act_bytes;       /* of one act element */
+    int64_t token_multiple; /* text is padded to such lengths: another length may cost seconds of preparation */
+    void *context;          /* of the implementation */
 
     /* ---- memory ---- */
     lens_status (*alloc)(kernels_t *k, void **out, size_t bytes, const char *what); /* zeroed, 64-byte aligned */
@@ -195,6 +196,12 @@ struct kernels {
     lens_status (*trace_replay_s)(kernels_t *k, double *out); /* seconds of the same products, nothing else */
     lens_status (*peak_gflops)(kernels_t *k, double *out);    /* of a large square product, measured now */
 };
+
+/* What the longest text of a batch is padded to, at most `most`; 0 stays 0. */
+static inline int64_t kernels_padded_tokens(const kernels_t *k, int64_t longest, int64_t most) {
+    int64_t padded = (longest + k->token_multiple - 1) / k->token_multiple * k->token_multiple;
+    return padded < most ? padded : most;
+}
 
 /* A slice of a matrix that is wholly the slice. */
 static inline slice_t slice_at(act_t *data, int64_t stride, int64_t column) {

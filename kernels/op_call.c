@@ -97,7 +97,8 @@ static void linears(list_t *l, const op_call_t *c) {
         add(l, IN, OP_ACT, n[3] ? n[1] : 0);
         break;
     case OP_linear_bwd_w:
-        add(l, BOTH, OP_F32, w);
+    case OP_linear_bwd_w_first:
+        add(l, c->row == OP_linear_bwd_w ? BOTH : OUT, OP_F32, w);
         add(l, BOTH, OP_F32, n[3] ? n[1] : 0);
         add(l, IN, OP_ACT, y);
         add(l, IN, OP_ACT, x);
@@ -274,6 +275,7 @@ static void optimisers(list_t *l, const op_call_t *c) {
         add(l, BOTH, OP_POSITIVE, n);
         add(l, IN, OP_F32, n);
         add(l, IN, OP_GATE, 1);
+        add(l, BOTH, OP_F32, c->n[1] ? n : 0);
         break;
     case OP_ema:
         add(l, BOTH, OP_F32, n);
@@ -371,6 +373,9 @@ static void make_linear(kernels_t *k, const op_call_t *c, void *const *p) {
         break;
     case OP_linear_bwd_w:
         k->linear_bwd_w(k, p[0], p[1], p[2], p[3], n[0], n[1], n[2]);
+        break;
+    case OP_linear_bwd_w_first:
+        k->linear_bwd_w_first(k, p[0], p[1], p[2], p[3], n[0], n[1], n[2]);
         break;
     case OP_lora_fwd:
         k->lora_fwd(k, slice_at(p[0], n[3], 0), p[1], p[2], 0.5f, n[0], n[1], n[2]);
@@ -497,7 +502,13 @@ static void make_flow(kernels_t *k, const op_call_t *c, void *const *p) {
 }
 
 static void make_optimiser(kernels_t *k, const op_call_t *c, void *const *p) {
-    const adamw_t o = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0.01f};
+    const adamw_t o = {.lr = 1e-4f,
+                       .beta1 = 0.9f,
+                       .beta2 = 0.999f,
+                       .eps = 1e-8f,
+                       .weight_decay = 0.01f,
+                       .average = c->row == OP_adamw ? p[6] : NULL,
+                       .average_decay = 0.999};
     const step_rule_t rule = {.max_norm = 1, .beta1 = 0.9f, .beta2 = 0.999f};
     int64_t n = c->n[0];
     switch (c->row) {

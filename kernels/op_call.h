@@ -4,7 +4,7 @@
  * A call has up to OP_MAX_SIZES sizes, named by `sizes` of its row: letters are those of kernels/kernels.h, and
  *   stride   elements from one row of a matrix to the next, of which the call's slices are D columns
  *   keys     the sum of valid keys over the batch
- *   bias, dx, dw, db  whether the operand is there: 0 or 1
+ *   bias, dx, dw, db, average  whether the operand is there: 0 or 1
  * Operands come in the order in which `op_make` takes them. */
 #ifndef LENS_KERNELS_OP_CALL_H
 #define LENS_KERNELS_OP_CALL_H
@@ -24,6 +24,7 @@
     X(linear_bwd_x, "R out in")                                                                                        \
     X(linear_bwd_x_add, "R out in")                                                                                    \
     X(linear_bwd_w, "R out in bias")                                                                                   \
+    X(linear_bwd_w_first, "R out in bias")                                                                             \
     X(lora_fwd, "R out r stride")                                                                                      \
     X(lora_bwd, "R out r stride db")                                                                                   \
     X(rms_mod_fwd, "B L D stride")                                                                                     \
@@ -55,7 +56,7 @@
     X(sum_squares, "n")                                                                                                \
     X(sum_losses, "n")                                                                                                 \
     X(judge, "")                                                                                                       \
-    X(adamw, "n")                                                                                                      \
+    X(adamw, "n average")                                                                                              \
     X(ema, "n")                                                                                                        \
     X(nesterov, "n")                                                                                                   \
     X(normalize, "n")                                                                                                  \

@@ -10,7 +10,7 @@ static double partials(int64_t samples, int64_t L, int64_t D, int sums) {
 
 /* A bias's gradient reads dy again: cuda_linear.cu. */
 static void bias_cost(op_cost_t *o, const int64_t *n, size_t act_bytes) {
-    int64_t rows = (n[0] + 63) / 64 > 64 ? (n[0] + 63) / 64 : 64, parts = (n[0] + rows - 1) / rows;
+    int64_t rows = (n[0] + 127) / 128 > 64 ? (n[0] + 127) / 128 : 64, parts = (n[0] + rows - 1) / rows;
     o->bytes += (double)(n[0] * n[1]) * (double)act_bytes + (double)(parts * n[1]) * 4 * 2;
     o->ops += (double)(n[0] * n[1]);
     o->launches += 2;
@@ -19,7 +19,7 @@ static void bias_cost(op_cost_t *o, const int64_t *n, size_t act_bytes) {
 static void linear_cost(op_cost_t *o, const op_call_t *c, size_t act_bytes) {
     const int64_t *n = c->n;
     o->flop = 2.0 * (double)n[0] * (double)n[1] * (double)n[2];
-    if (c->row == OP_linear_bwd_w && n[3]) bias_cost(o, n, act_bytes);
+    if ((c->row == OP_linear_bwd_w || c->row == OP_linear_bwd_w_first) && n[3]) bias_cost(o, n, act_bytes);
     if (c->row == OP_lora_bwd && n[4]) {
         o->flop *= 2;
         o->launches++;
@@ -135,6 +135,7 @@ static void optimiser_cost(op_cost_t *o, const op_call_t *c, size_t act_bytes) {
 op_cost_t op_cost(const op_call_t *c, size_t act_bytes) {
     op_cost_t o = {.least_bytes = op_least_bytes(c, act_bytes), .launches = 1};
     o.bytes = o.least_bytes;
+    if (c->row == OP_upload) o.bytes *= 3; /* into a mirror, and from there: cuda_kernels.cu */
     if (c->row <= OP_to_float)
         return o;
     else if (c->row <= OP_lora_bwd)

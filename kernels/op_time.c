@@ -46,16 +46,14 @@ static double attention_s(const op_call_t *c, const op_cost_t *cost, const gpu_t
 static double work_s(const op_call_t *c, const op_cost_t *cost, const gpu_t *gpu, const op_efficiency_t *e) {
     const int64_t *n = c->n;
     switch (c->row) {
-    case OP_upload:
-    case OP_download:
-        return cost->bytes / (e->host_gb_s * 1e9);
     case OP_linear_fwd:
     case OP_lora_fwd:
         return product_s(n[0], n[1], n[2], cost->bytes, gpu, e);
     case OP_linear_bwd_x:
     case OP_linear_bwd_x_add:
         return product_s(n[0], n[2], n[1], cost->bytes, gpu, e);
-    case OP_linear_bwd_w: /* what a bias needs beside comes after */
+    case OP_linear_bwd_w:
+    case OP_linear_bwd_w_first: /* what a bias needs beside comes after */
         return product_s(n[1], n[2], n[0], cost->least_bytes, gpu, e) +
                bytes_s(cost->bytes - cost->least_bytes, gpu, e);
     case OP_lora_bwd:

@@ -11,7 +11,6 @@ typedef struct {
     double attention_bwd;
     double copies;    /* of the memory's bandwidth */
     double launch_us; /* of the device from one kernel to the next */
-    double host_gb_s; /* of the link to the host */
 } op_efficiency_t;
 
 /* Seconds. A product has the fastest of several tiles, which go over the multiprocessors in whole waves, and of

@@ -119,6 +119,7 @@ lens_status text_encoder_forward(text_encoder_t *e, const act_t *table, const ch
         e->host_lengths[b] = (int32_t)(n < max ? n : max);
         if (e->host_lengths[b] > e->T) e->T = e->host_lengths[b];
     }
+    e->T = kernels_padded_tokens(k, e->T, e->config.max_tok);
     pad_ids(e);
     k->upload(k, e->ids, e->host_ids, sizeof(int32_t) * (size_t)(B * e->T * TEXT_IDS_PER_TOKEN));
     k->embed_fwd(k, e->features, table, e->ids, B * e->T, TEXT_IDS_PER_TOKEN, e->config.dim);

@@ -184,7 +184,7 @@ static void make_noisy(stepper_t *s, const micro_t *u) {
     k->flow_mix(k, s->x_t, s->data, s->noise, s->t, u->n, n);
 }
 
-/* Given features, layer by layer, padded to the longest text of the micro-batch only. */
+/* Given features, layer by layer, padded to little more than the longest text of the micro-batch. */
 static void upload_features(stepper_t *s, micro_t *u) {
     const text_config_t *t = &s->pipeline.text;
     int64_t layers = s->pipeline.mmdit.num_text_layers, e = t->dim;
@@ -192,6 +192,7 @@ static void upload_features(stepper_t *s, micro_t *u) {
     u->in.text_len = u->batch->n_tok + u->first;
     for (int64_t b = 0; b < u->n; b++)
         if (u->in.text_len[b] > u->in.T) u->in.T = u->in.text_len[b];
+    u->in.T = kernels_padded_tokens(k, u->in.T, t->max_tok);
     for (int64_t l = 0; l < layers; l++) {
         float *to = s->host_features;
         for (int64_t b = 0; b < u->n; b++)

@@ -134,6 +134,7 @@ lens_status kernels_cpu_new(kernels_t **out, int n_threads, int n_sharing) {
     *k = (kernels_t){.name = "cpu",
                      .device = "cpu",
                      .act_bytes = sizeof(float),
+                     .token_multiple = 1,
                      .context = c,
                      .alloc = cpu_alloc,
                      .free = cpu_free,

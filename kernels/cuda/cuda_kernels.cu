@@ -9,7 +9,10 @@ extern "C" {
 #include "base/backoff.h"
 }
 
-enum { NAP_LONGEST_US = 200 };
+enum {
+    NAP_LONGEST_US = 200,
+    TOKEN_MULTIPLE = 32, /* a plan of cuDNN's for attention takes a second or two, twice a length */
+};
 
 /* ---- errors ---- */
 
@@ -300,6 +303,7 @@ static lens_status read_f32(bool *f32) {
 static void fill_rows(kernels_t *k, bool f32) {
     k->name = "cuda";
     k->device = cuda_context(k)->name;
+    k->token_multiple = TOKEN_MULTIPLE;
     k->act_bytes = f32 ? sizeof(float) : sizeof(__nv_bfloat16);
     k->alloc = cuda_alloc;
     k->free = cuda_free;

@@ -48,6 +48,7 @@ static void test_costs_by_hand(void **state) {
     expect_cost((op_call_t){OP_linear_fwd, {10, 6, 4, 1}}, 480, 2 * (60 + 40 + 24 + 6), 0, 1);
     /* dw and db in four bytes, read and written; dy once more, and one partial sum of each column, both ways */
     expect_cost((op_call_t){OP_linear_bwd_w, {10, 6, 4, 1}}, 480, 8 * (24 + 6) + 2 * (60 + 40), 2 * 60 + 8 * 6, 3);
+    expect_cost((op_call_t){OP_linear_bwd_w_first, {10, 6, 4, 0}}, 480, 4 * 24 + 2 * (60 + 40), 0, 1);
     expect_cost((op_call_t){OP_linear_bwd_x_add, {10, 6, 4}}, 480, 2 * (2 * 40 + 60 + 24), 0, 1);
     expect_cost((op_call_t){OP_rms_mod_fwd, {2, 3, 8, 48}}, 0, 2 * (48 + 48 + 8 + 2 * 16) + 4 * 6, 0, 1);
     /* two sums of a piece a sample, both ways, and P [B, D] */
@@ -57,7 +58,8 @@ static void test_costs_by_hand(void **state) {
     /* one head of four columns, 5 queries on 3 + 2 keys in 5 rows: o, lse, q, k, v, lengths */
     expect_cost((op_call_t){OP_attention_fwd, {2, 1, 3, 2, 4, 5, 8}}, 4.0 * 5 * 8 * 4,
                 2 * (2 * 5 * 4 + 2 * 5 * 4 + 2 * 8 * 4) + 4 * 10 + 4 * 2, 0, 1);
-    expect_cost((op_call_t){OP_adamw, {100}}, 0, 30 * 100 + sizeof(step_gate_t), 0, 1);
+    expect_cost((op_call_t){OP_adamw, {100, 0}}, 0, 30 * 100 + sizeof(step_gate_t), 0, 1);
+    expect_cost((op_call_t){OP_adamw, {100, 1}}, 0, 38 * 100 + sizeof(step_gate_t), 0, 1);
     expect_cost((op_call_t){OP_ema, {100}}, 0, 1200 + sizeof(step_gate_t), 0, 1);
     expect_cost((op_call_t){OP_zero, {100}}, 0, 100, 0, 1);
 }
@@ -74,6 +76,8 @@ static const op_call_t every_call[] = {{OP_zero, {64}},
                                        {OP_linear_bwd_x_add, {2, 3, 4}},
                                        {OP_linear_bwd_w, {2, 3, 4, 1}},
                                        {OP_linear_bwd_w, {2, 3, 4, 0}},
+                                       {OP_linear_bwd_w_first, {2, 3, 4, 1}},
+                                       {OP_linear_bwd_w_first, {2, 3, 4, 0}},
                                        {OP_lora_fwd, {2, 3, 4, 9}},
                                        {OP_lora_bwd, {2, 3, 4, 9, 1}},
                                        {OP_lora_bwd, {2, 3, 4, 9, 0}},
@@ -111,7 +115,8 @@ static const op_call_t every_call[] = {{OP_zero, {64}},
                                        {OP_sum_squares, {5}},
                                        {OP_sum_losses, {5}},
                                        {OP_judge, {0}},
-                                       {OP_adamw, {5}},
+                                       {OP_adamw, {5, 0}},
+                                       {OP_adamw, {5, 1}},
                                        {OP_ema, {5}},
                                        {OP_nesterov, {5}},
                                        {OP_normalize, {5}},
@@ -230,7 +235,7 @@ static void test_released_model(void **state) {
     double linear = B * (f.linear + f.modulation + f.ends);
     double no_input = 2.0 * B * N * 128 * D + 2.0 * B * MMDIT_TIME_EMBED_DIM * D; /* img_in, time1 */
     assert_true(flop_of(&s, OP_linear_fwd) == linear);
-    assert_true(flop_of(&s, OP_linear_bwd_w) == linear);
+    assert_true(flop_of(&s, OP_linear_bwd_w_first) == linear && flop_of(&s, OP_linear_bwd_w) == 0);
     assert_true(flop_of(&s, OP_linear_bwd_x) + flop_of(&s, OP_linear_bwd_x_add) == linear - no_input);
     assert_true(flop_of(&s, OP_attention_fwd) == B * f.attention);
     assert_true(flop_of(&s, OP_attention_bwd) == 2.5 * B * f.attention);
@@ -297,8 +302,7 @@ static void test_bad_arguments(void **state) {
 static void test_time(void **state) {
     (void)state;
     const gpu_t *h200 = gpu_find("h200");
-    op_efficiency_t e = {
-        .products = 0.75, .attention_fwd = 0.65, .attention_bwd = 0.5, .copies = 0.85, .host_gb_s = 50};
+    op_efficiency_t e = {.products = 0.75, .attention_fwd = 0.65, .attention_bwd = 0.5, .copies = 0.85};
     op_call_t copy = {OP_copy, {1 << 30}}, whole = {OP_linear_fwd, {128 * 132, 256 * 8, 4096}},
               more = {OP_linear_fwd, {128 * 132 + 1, 256 * 8, 4096}}, thin = {OP_linear_fwd, {24, 9216, 1536}};
     double copy_s = op_time_s(&copy, 2, h200, &e), whole_s = op_time_s(&whole, 2, h200, &e);

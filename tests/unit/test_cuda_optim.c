@@ -61,7 +61,7 @@ static void adamw_case(pair_t *p, int64_t n) {
     }
     pair_near(p, "adamw master", master, 3, 0, 2);
     pair_near(p, "adamw weights", weights, 1, 0, 2);
-    pair_near(p, "adamw average", average, 3, 0, 1);
+    pair_near(p, "adamw average", average, 3, 0, 2);
     pair_near(p, "adamw m", m, 3, 0, 1);
     pair_near(p, "adamw v", v, 3, 0, 1);
     pair_end(p);
