@@ -10,6 +10,7 @@
  *
  * --log: one line a request: hash of the picture (XXH64 of its bytes, 16 digits), seed, how often the same was asked
  * before, name of the fault or "ok", finish_reason or "-". One thread. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ typedef struct {
     int64_t port, seed, latency_ms, jitter_ms, slow_ms, max_in_flight, retry_after_s, die_ms, die_every_ms;
     double error_rate, bad_rate, tokens_per_s;
     bool echo, any_seed, with_parent, help;
-    char *port_file, *key, *log, *faults, *model;
+    char *port_file, *key, *log, *bodies, *faults, *model;
 } settings_t;
 
 #define INT_ROW(text, field, initial_, max_, unit_, help_)                                                             \
@@ -73,6 +74,7 @@ static const option_t rows[] = {
     TEXT_ROW("key", key, NULL, "KEY", "401 for requests without it"),
     TEXT_ROW("model", model, "test-model", "NAME", "what GET /v1/models lists"),
     TEXT_ROW("log", log, NULL, "FILE", "a line for each request"),
+    TEXT_ROW("bodies", bodies, NULL, "FILE", "the requests' bodies, a line each"),
     INT_ROW("seed", seed, "1", 9e15, NULL, "of faults and jitter"),
     FLAG_ROW("with-parent", with_parent, "end when the process that started this ends"),
     FLAG_ROW("help", help, "show this and stop"),
@@ -84,7 +86,7 @@ typedef struct {
     chat_faults_t faults;
     chat_request_t request;
     http_server_t *http;
-    FILE *log;
+    FILE *log, *bodies;
     rng_t jitter;
     int64_t started_ns, changed_ns;
     int64_t n_in_flight, most_in_flight, n_requests, n_sent, n_by_fault[CHAT_N_FAULTS];
@@ -116,8 +118,17 @@ static void log_request(server_t *s, chat_fault fault, uint32_t times, const cha
     fflush(s->log);
 }
 
+static void keep_body(server_t *s, const http_request_t *request) {
+    if (!s->bodies) return;
+    for (size_t i = 0; i < request->n_bytes; i++) /* a line break stands between JSON's tokens alone */
+        putc(request->body[i] == '\n' || request->body[i] == '\r' ? ' ' : request->body[i], s->bodies);
+    putc('\n', s->bodies);
+    fflush(s->bodies);
+}
+
 static void complete(server_t *s, const http_request_t *request, http_answer_t *answer) {
     s->n_requests++;
+    keep_body(s, request);
     if (!chat_request_parse(&s->request, request->body, request->n_bytes)) {
         s->n_bad_requests++;
         chat_answer_error(answer, 400, "", "invalid_request_error", s->request.error);
@@ -273,13 +284,19 @@ static lens_status announce(const server_t *s) {
                                                           : LENS_OK;
 }
 
+static lens_status open_file(FILE **out, const char *path) {
+    if (path && !(*out = fopen(path, "a"))) return lens_fail(LENS_IO, "cannot open %s: %s", path, strerror(errno));
+    return LENS_OK;
+}
+
 static lens_status serve(server_t *s) {
     const pid_t parent = getppid();
     if (s->set.with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (s->set.with_parent && getppid() != parent) return LENS_OK;
     s->started_ns = s->changed_ns = http_clock_ns();
     s->jitter = rng_stream((uint64_t)s->set.seed, 2, 0, RNG_TEST);
-    if (s->set.log && !(s->log = fopen(s->set.log, "a"))) return lens_fail(LENS_IO, "cannot open %s", s->set.log);
+    LENS_TRY(open_file(&s->log, s->set.log));
+    LENS_TRY(open_file(&s->bodies, s->set.bodies));
     LENS_TRY(http_server_open(&s->http, (int)s->set.port,
                               &(http_handler_t){.context = s, .handle = handle, .finished = finished}));
     LENS_TRY(apply_settings(s));
@@ -313,5 +330,6 @@ int main(int argc, char **argv) {
     chat_faults_free(&s.faults);
     options_free(OPTION_TABLE(rows), &s.set);
     if (s.log) fclose(s.log);
+    if (s.bodies) fclose(s.bodies);
     return st == LENS_OK ? 0 : st == LENS_ARGUMENT ? 2 : 1;
 }
