@@ -11,7 +11,6 @@ static const char *phrase(int status) {
                    {400, "Bad Request"},
                    {401, "Unauthorized"},
                    {404, "Not Found"},
-                   {405, "Method Not Allowed"},
                    {413, "Content Too Large"},
                    {429, "Too Many Requests"},
                    {431, "Request Header Fields Too Large"},
