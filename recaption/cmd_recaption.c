@@ -118,13 +118,13 @@ static lens_status run(const void *values, int n_args, char **args) {
                              .quality = QUALITY_DEFAULTS};
     o.quality.min_words = v->min_words;
     o.quality.max_words = v->max_words;
-    captioner_options_t options = {
-        .kind = v->kind, .min_words = v->min_words, .max_words = v->max_words, .max_in_flight = 1};
+    const caption_kind_t kind = {.name = v->kind, .style = "", .min_words = v->min_words, .max_words = v->max_words};
+    captioner_options_t options = {.captioner = v->captioner, .kinds = &kind, .n_kinds = 1, .max_in_flight = 1};
     captioner_t *captioner = NULL;
     dataset_t *d = NULL;
     lens_status st = LENS_OK;
     recaption_result_t result;
-    LENS_GO(captioner_open(&captioner, v->captioner, &options));
+    LENS_GO(captioner_open(&captioner, &options));
     if (o.max_attempts == 0) o.max_attempts = captioner->type->attempts;
     LENS_GO(dataset_open_partial(&d, args[0]));
     if (v->out) {

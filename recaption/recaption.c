@@ -77,6 +77,7 @@ static quality_reason reason_of(caption_outcome outcome) {
     case CAPTION_REFUSED:
         return QUALITY_REFUSED;
     case CAPTION_FAILED:
+    case CAPTION_LATER:
         break;
     }
     return QUALITY_FAILED;
@@ -232,7 +233,7 @@ static lens_status write_layer(const round_t *r, int64_t shard, recaption_result
     str_t provenance = {0}, meta = {0};
     layer_writer_t *w = NULL;
     lens_status st = LENS_OK;
-    LENS_GO(captioner_provenance(r->captioner, &provenance));
+    LENS_GO(captioner_provenance(r->captioner, 0, &provenance));
     LENS_GO(layer_writer_open(&w, r->dataset, shard, r->options->dir, r->options->kind, str_text(&provenance)));
     for (int64_t i = 0; i < r->n; i++) {
         const record_t *record = &r->records[i];

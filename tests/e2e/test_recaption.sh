@@ -44,7 +44,7 @@ grep -o '"dense":"[^"]*' "$work/captions" >"$work/dense"
 awk '{ if (NF < 40 || NF > 120) { print NF ": " $0; bad = 1 } } END { exit bad }' "$work/dense" || fail "length"
 
 expect 2 "unknown captioner 'nobody'; there are: describe" $lens recaption "$work/set" --captioner nobody
-expect 2 "kind dense, not 'brief'" $lens recaption "$work/set" --kind brief
+expect 2 "detailed captions of kind dense, not .brief." $lens recaption "$work/set" --kind brief
 expect 2 "expected one DATASET" $lens recaption
 expect 2 "above --max-words" $lens recaption "$work/set" --min-words 90 --max-words 80
 expect 1 "$work/none" $lens recaption "$work/none"

@@ -12,8 +12,9 @@ static captioner_t *describer;
 
 static int set_up(void **state) {
     (void)state;
-    const captioner_options_t options = {.kind = "dense", .min_words = 40, .max_words = 120, .max_in_flight = 1};
-    return captioner_open(&describer, "describe", &options) == LENS_OK ? 0 : -1;
+    static const caption_kind_t dense = {.name = "dense", .style = "", .min_words = 40, .max_words = 120};
+    const captioner_options_t options = {.captioner = "describe", .kinds = &dense, .n_kinds = 1};
+    return captioner_open(&describer, &options) == LENS_OK ? 0 : -1;
 }
 
 static int tear_down(void **state) {
@@ -202,17 +203,19 @@ static void test_blank_pictures(void **state) {
 static void test_options_are_checked(void **state) {
     (void)state;
     captioner_t *c;
-    captioner_options_t o = {.kind = "dense", .min_words = 40, .max_words = 120, .max_in_flight = 1};
-    assert_int_equal(captioner_open(&c, "nobody", &o), LENS_ARGUMENT);
+    caption_kind_t kind = {.name = "dense", .style = "", .min_words = 40, .max_words = 120};
+    captioner_options_t o = {.captioner = "nobody", .kinds = &kind, .n_kinds = 1};
+    assert_int_equal(captioner_open(&c, &o), LENS_ARGUMENT);
     assert_null(c);
     assert_non_null(strstr(lens_error(), "describe"));
-    o.kind = "brief";
-    assert_int_equal(captioner_open(&c, "describe", &o), LENS_ARGUMENT);
-    o.kind = "dense";
-    o.min_words = 100;
-    assert_int_equal(captioner_open(&c, "describe", &o), LENS_ARGUMENT);
+    o.captioner = "describe";
+    kind.name = "brief";
+    assert_int_equal(captioner_open(&c, &o), LENS_ARGUMENT);
+    kind.name = "dense";
+    kind.min_words = 100;
+    assert_int_equal(captioner_open(&c, &o), LENS_ARGUMENT);
     str_t json = {0};
-    assert_int_equal(captioner_provenance(describer, &json), LENS_OK);
+    assert_int_equal(captioner_provenance(describer, 0, &json), LENS_OK);
     assert_non_null(strstr(json.s, "\"captioner\":\"describe\""));
     assert_non_null(strstr(json.s, "\"min_words\":40"));
     str_free(&json);

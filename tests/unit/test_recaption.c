@@ -90,9 +90,10 @@ static recaption_result_t recaption(const char *set, const char *layers, caption
 }
 
 static captioner_t *open_describer(void) {
-    const captioner_options_t options = {.kind = "dense", .min_words = 40, .max_words = 120, .max_in_flight = 1};
+    static const caption_kind_t dense = {.name = "dense", .style = "", .min_words = 40, .max_words = 120};
+    const captioner_options_t options = {.captioner = "describe", .kinds = &dense, .n_kinds = 1, .max_in_flight = 1};
     captioner_t *c;
-    assert_int_equal(captioner_open(&c, "describe", &options), LENS_OK);
+    assert_int_equal(captioner_open(&c, &options), LENS_OK);
     return c;
 }
 
@@ -254,8 +255,9 @@ static lens_status late_wait(captioner_t *c) {
     return LENS_OK;
 }
 
-static void late_settings(const captioner_t *c, str_t *json) {
+static void late_settings(const captioner_t *c, int kind, str_t *json) {
     (void)c;
+    (void)kind;
     str_add(json, "\"model\":\"test\"");
 }
 
