@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+/* Of a round's answers; fewer of them are a server's hiccups, and no reason not to grow. */
+#define TURNED_DOWN_FRAC 0.0625
+
 void concurrency_init(concurrency_t *c, int64_t most) {
     *c = (concurrency_t){
         .size = most < CONCURRENCY_START ? (double)most : CONCURRENCY_START, .most = (double)most, .is_doubling = true};
@@ -36,17 +39,13 @@ static void judge(concurrency_t *c, double now_s) {
     const bool keeps_up =
         c->rate == 0 || c->size <= c->rate_size || rate > 0.95 * c->rate * (1 + (c->size / c->rate_size - 1) / 3);
     const bool is_crowded = latency_s > 1.5 * c->base_s && !keeps_up;
-    const double size = c->size;
-    if (c->n_turned_down) {
-        c->is_doubling = false;
-        resize(c, size * (1 - 0.5 * (double)c->n_turned_down / n));
-    } else if (is_crowded) {
-        c->is_doubling = false;
-        resize(c, size * 0.85);
-    } else if (c->was_full) {
-        if (!keeps_up) c->is_doubling = false;
-        resize(c, c->is_doubling ? 2 * size : size + fmax(1, size / 16));
-    }
+    const double size = c->size, share = (double)c->n_turned_down / n;
+    const bool is_full = share > TURNED_DOWN_FRAC;
+    double next = size * (1 - 0.5 * share);
+    if (is_crowded) next *= 0.85;
+    if (is_crowded || is_full || (c->was_full && !keeps_up)) c->is_doubling = false;
+    if (!is_crowded && !is_full && c->was_full) next = c->is_doubling ? 2 * size : next + fmax(1, size / 16);
+    resize(c, next);
     c->rate = rate;
     c->rate_size = size;
     begin_round(c, now_s);

@@ -3,8 +3,9 @@
  *
  * The window doubles from CONCURRENCY_START as long as throughput keeps up with it, then grows by a sixteenth a round.
  * It shrinks where latency rose by half and throughput did not follow, and by half of the share of answers that turned
- * requests down (429, 503): a few in a hundred cost little, a server that is full halves it at once (the rule of DCTCP,
- * Alizadeh et al., SIGCOMM 2010). A round that did not fill the window says nothing about a larger one. */
+ * requests down (429, 503): a few in a hundred do not keep it from growing, a server that is full halves it at once
+ * (the rule of DCTCP, Alizadeh et al., SIGCOMM 2010). A round that did not fill the window says nothing about a larger
+ * one. */
 #ifndef LENS_RECAPTION_CONCURRENCY_H
 #define LENS_RECAPTION_CONCURRENCY_H
 
