@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "data/shard.h"
+#include "recaption/recaption_lock.h"
 #include "recaption/words.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 30)
@@ -155,7 +156,8 @@ static lens_status decide(const decision_t *r, const char *where, str_t *text, s
     } else {
         str_t chosen = {0};
         str_add(&chosen, caption);
-        if (r->decision == EDIT && text->len) json_object_set_new(record, "raw", json_string(str_text(text)));
+        if (r->decision == EDIT && text->len && strcmp(str_text(text), caption) != 0)
+            json_object_set_new(record, "raw", json_string(str_text(text)));
         if (r->decision == ACCEPT) json_object_del(record, "raw");
         json_object_del(record, "reason");
         json_object_del(record, "value");
@@ -243,7 +245,9 @@ static int64_t shard_of(const dataset_t *d, int64_t sample) {
 
 lens_status decisions_apply(const dataset_t *d, const char *dir, const char *path) {
     decisions_t all = {0};
+    int lock;
     lens_status st;
+    LENS_GO(recaption_lock(&lock, dir));
     LENS_GO(read_all(&all, d, path));
     LENS_GO(find_samples(&all, d, path));
     if (all.n) qsort(all.rows, all.n, sizeof *all.rows, by_place);
@@ -257,6 +261,7 @@ lens_status decisions_apply(const dataset_t *d, const char *dir, const char *pat
     printf("%s: %" PRId64 " accepted, %" PRId64 " rejected, %" PRId64 " edited\n", dir, all.n_done[ACCEPT],
            all.n_done[REJECT], all.n_done[EDIT]);
 done:
+    recaption_unlock(lock, dir);
     decisions_free(&all);
     return st;
 }

@@ -1,21 +1,17 @@
 #include "recaption/recaption.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "recaption/recaption_link.h"
+#include "recaption/recaption_lock.h"
 #include "recaption/recaption_shard.h"
 
 enum { OPEN_MAX_SHARDS = 256, OPEN_MAX_TASKS = 200000, THREADS_MAX = 256 };
@@ -542,55 +538,6 @@ static lens_status work_all(run_t *r) {
 
 /* ---- the whole ---- */
 
-/* Whether the file that is open still has this name: who ends last removes it. */
-static bool is_at(int fd, const char *path) {
-    struct stat open_file, named;
-    return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 && open_file.st_ino == named.st_ino;
-}
-
-static lens_status take_folder(int *lock, const recaption_options_t *o, const comm_t *comm) {
-    *lock = -1;
-    str_t path = {0};
-    str_addf(&path, "%s/.recaption", o->dir);
-    lens_status st = str_status(&path);
-    if (st == LENS_OK) st = dir_make(path.s);
-    str_add(&path, "/lock");
-    if (st == LENS_OK) st = str_status(&path);
-    if (st == LENS_OK && comm_rank(comm) == 0) {
-        *lock = open(path.s, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (*lock < 0)
-            st = lens_fail(file_error_kind(errno), "%s: cannot create: %s", path.s, strerror(errno));
-        else if (flock(*lock, LOCK_EX | LOCK_NB) != 0)
-            st = errno == EWOULDBLOCK ? lens_fail(LENS_STATE, "%s: another lens recaption is at work here", o->dir)
-                                      : lens_fail(LENS_IO, "%s: cannot lock: %s", path.s, strerror(errno));
-        else if (!is_at(*lock, path.s))
-            st = lens_fail(LENS_STATE, "%s: another lens recaption has just ended here; try again", o->dir);
-    }
-    str_free(&path);
-    return st;
-}
-
-/* The folder goes when nothing is left in it. */
-static void leave_folder(int lock, const recaption_options_t *o, bool done) {
-    str_t path = {0};
-    str_t folder = {0};
-    str_addf(&folder, "%s/.recaption", o->dir);
-    str_addf(&path, "%s/lock", str_text(&folder));
-    if (lock >= 0 && !folder.failed && !path.failed && done) {
-        for (int k = 0; k < o->n_kinds; k++) {
-            str_t aside = {0};
-            str_addf(&aside, "%s/%s", folder.s, o->kinds[k].name);
-            if (!aside.failed) (void)rmdir(aside.s);
-            str_free(&aside);
-        }
-        (void)unlink(path.s);
-        (void)rmdir(folder.s); /* what other kinds have begun may be in it */
-    }
-    str_free(&path);
-    str_free(&folder);
-    if (lock >= 0) close(lock);
-}
-
 lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captioner_t *c, const recaption_options_t *o,
                           comm_t *comm) {
     run_t r = {.dataset = d,
@@ -598,10 +545,10 @@ lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captio
                .options = o,
                .began_s = log_clock_s(),
                .link = {.comm = comm, .dataset = d, .options = o}};
-    int lock;
+    int lock = -1;
     *result = (recaption_result_t){0};
     r.last = &r.first;
-    lens_status st = comm_agree(comm, take_folder(&lock, o, comm), "set-up");
+    lens_status st = comm_agree(comm, comm_rank(comm) == 0 ? recaption_lock(&lock, o->dir) : LENS_OK, "set-up");
     if (st == LENS_OK) {
         pthread_mutex_init(&r.lock, NULL);
         pthread_mutex_init(&r.sync, NULL);
@@ -619,7 +566,7 @@ lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captio
         pthread_mutex_destroy(&r.sync);
         pthread_mutex_destroy(&r.lock);
     }
-    leave_folder(lock, o, st == LENS_OK && result->n_shards_left == 0);
+    recaption_unlock(lock, o->dir);
     str_free(&r.failure);
     str_free(&r.link.failure);
     result->seconds = log_clock_s() - r.began_s;

@@ -17,7 +17,7 @@ static void take_next(recaption_link_t *l, int64_t *shard) {
     while (!l->ended && l->next < dataset_n_shards(l->dataset) && *shard < 0) {
         if (recaption_shard_wanted(l->dataset, l->next, l->options))
             *shard = l->next;
-        else
+        else if (l->options->limit == 0 || dataset_shard_begin(l->dataset, l->next) < l->options->limit)
             l->total.n_shards_skipped++;
         l->next++;
     }
