@@ -17,7 +17,7 @@ void caption_set_free(caption_set_t *s) {
     *s = (caption_set_t){0};
 }
 
-static uint64_t hash_of(const char *text) {
+uint64_t caption_hash(const char *text) {
     uint64_t h = 0;
     size_t n;
     for (const char *w; (w = words_next(&text, &n));)
@@ -36,8 +36,8 @@ static struct caption_set_slot *slot_of(const caption_set_t *s, uint64_t hash) {
     return &s->slots[at];
 }
 
-int64_t caption_set_find(const caption_set_t *s, const char *text) {
-    return s->cap ? slot_of(s, hash_of(text))->sample - 1 : -1;
+int64_t caption_set_find(const caption_set_t *s, uint64_t hash) {
+    return s->cap ? slot_of(s, hash)->sample - 1 : -1;
 }
 
 static lens_status grow(caption_set_t *s) {
@@ -51,9 +51,8 @@ static lens_status grow(caption_set_t *s) {
     return LENS_OK;
 }
 
-lens_status caption_set_add(caption_set_t *s, const char *text, int64_t sample) {
+lens_status caption_set_add(caption_set_t *s, uint64_t hash, int64_t sample) {
     if (3 * (s->n + 1) > 2 * s->cap) LENS_TRY(grow(s));
-    uint64_t hash = hash_of(text);
     struct caption_set_slot *slot = slot_of(s, hash);
     if (slot->sample) return LENS_OK;
     *slot = (struct caption_set_slot){.hash = hash, .sample = sample + 1};

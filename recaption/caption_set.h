@@ -1,5 +1,5 @@
-/* What has been said in a set: from a caption to the sample that has it. 64-bit hashes of the normalised text (case and
- * white space ignored), 16 bytes a caption at most two thirds full. A clash of hashes costs one retry, never a
+/* What has been said in a shard: from a caption to the sample that has it. 64-bit hashes of the normalised text (case
+ * and white space ignored), 16 bytes a caption at most two thirds full. A clash of hashes costs one retry, never a
  * duplicate. One thread. */
 #ifndef LENS_RECAPTION_CAPTION_SET_H
 #define LENS_RECAPTION_CAPTION_SET_H
@@ -12,9 +12,10 @@ typedef struct {
 } caption_set_t;
 
 void caption_set_free(caption_set_t *s);
-/* The sample that has this caption, -1 where none has. */
-int64_t caption_set_find(const caption_set_t *s, const char *text);
+uint64_t caption_hash(const char *text);
+/* The sample that has the caption of this hash, -1 where none has. */
+int64_t caption_set_find(const caption_set_t *s, uint64_t hash);
 /* An equal caption that is there already keeps its sample. */
-LENS_CHECKED lens_status caption_set_add(caption_set_t *s, const char *text, int64_t sample);
+LENS_CHECKED lens_status caption_set_add(caption_set_t *s, uint64_t hash, int64_t sample);
 
 #endif

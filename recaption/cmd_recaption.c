@@ -1,153 +1,350 @@
-/* `lens recaption`: writes a caption layer for a dataset. */
+/* `lens recaption`: writes caption layers for a dataset. */
 #include "base/command.h"
-#include "base/file.h"
-#include "recaption/recaption.h"
 
 #include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/log.h"
+#include "recaption/decisions.h"
+#include "recaption/recaption.h"
+
 typedef struct {
-    int64_t min_words, max_words, threads, attempts;
-    char *captioner, *kind, *out;
-    bool json;
+    int64_t min_words, max_words, threads, attempts, limit;
+    char *captioner, *kinds, *out, *apply;
+    bool json, only_rejected, restart, dry_run;
 } values_t;
 
+#define AT(field) .offset = offsetof(values_t, field)
 static const option_t rows[] = {
     {.name = "captioner",
      .type = OPTION_STRING,
-     .offset = offsetof(values_t, captioner),
+     AT(captioner),
      .initial = "describe",
      .choices = "NAME",
      .help = "who writes: describe (built in, needs no model)"},
-    {.name = "kind",
+    {.name = "kinds",
      .type = OPTION_STRING,
-     .offset = offsetof(values_t, kind),
+     AT(kinds),
      .initial = "dense",
-     .choices = "KIND",
-     .help = "kind of caption, and name of the layer"},
+     .choices = "KIND[=STYLE],...",
+     .help = "layers to write, each with its style: detailed, brief, tags, or a prompt's file"},
     {.name = "out",
      .letter = 'o',
      .type = OPTION_STRING,
-     .offset = offsetof(values_t, out),
+     AT(out),
      .choices = "DIR",
-     .help = "folder that gets the layer (default: the dataset's own)"},
+     .help = "folder that gets the layers (default: the dataset's own)"},
     {.name = "min-words",
      .type = OPTION_INT,
-     .offset = offsetof(values_t, min_words),
-     .initial = "40",
-     .min = 1,
+     AT(min_words),
+     .initial = "0",
+     .min = 0,
      .max = 10000,
-     .help = "shorter captions are rejected"},
+     .help = "fewest words of a caption; 0: as the style has it (detailed: 40)"},
     {.name = "max-words",
      .type = OPTION_INT,
-     .offset = offsetof(values_t, max_words),
-     .initial = "120",
-     .min = 1,
+     AT(max_words),
+     .initial = "0",
+     .min = 0,
      .max = 10000,
-     .help = "longer captions are rejected"},
+     .help = "most words of a caption; 0: as the style has it (detailed: 120)"},
     {.name = "attempts",
      .type = OPTION_INT,
-     .offset = offsetof(values_t, attempts),
+     AT(attempts),
      .initial = "0",
+     .min = 0,
      .max = 1000,
-     .help = "times to ask for a sample before its caption is given up; 0: as the captioner advises"},
+     .help = "times one picture is asked for before it is rejected; 0: what suits the captioner"},
     {.name = "threads",
      .type = OPTION_INT,
-     .offset = offsetof(values_t, threads),
+     AT(threads),
      .initial = "0",
+     .min = 0,
      .max = 256,
-     .help = "threads that read and decode pictures; 0: one a core"},
-    {.name = "json", .type = OPTION_FLAG, .offset = offsetof(values_t, json), .help = "summary as one JSON object"},
+     .help = "threads that read pictures, of each process; 0: one a processor that it may use"},
+    {.name = "limit",
+     .type = OPTION_INT,
+     AT(limit),
+     .initial = "0",
+     .min = 0,
+     .max = 1e15,
+     .unit = "samples",
+     .help = "a trial: only the first so many; kept for the whole run; 0: all"},
+    {.name = "only-rejected",
+     .type = OPTION_FLAG,
+     AT(only_rejected),
+     .help = "ask again for what the layers have rejected, and write these layers anew"},
+    {.name = "apply",
+     .type = OPTION_STRING,
+     AT(apply),
+     .choices = "FILE",
+     .help = "JSON lines of decisions, as lens review exports them: changes layers, asks nobody"},
+    {.name = "restart", .type = OPTION_FLAG, AT(restart), .help = "drop what an earlier run began and did not finish"},
+    {.name = "dry-run", .type = OPTION_FLAG, AT(dry_run), .help = "tell what would be asked; write nothing"},
+    {.name = "json", .type = OPTION_FLAG, AT(json), .help = "summary as one JSON object"},
 };
+#undef AT
 
-static void print_json(const recaption_result_t *r, const char *dir, const char *kind) {
-    str_t s = {0};
-    int64_t accepted = r->n_by_reason[QUALITY_ACCEPTED];
-    str_add(&s, "{\"layer\":");
-    str_add_json(&s, kind, strlen(kind));
-    str_add(&s, ",\"dir\":");
-    str_add_json(&s, dir, strlen(dir));
-    str_addf(&s, ",\"shards_written\":%" PRId64 ",\"shards_skipped\":%" PRId64 ",\"samples\":%" PRId64,
-             r->n_shards_written, r->n_shards_skipped, r->n_samples);
-    str_addf(&s, ",\"captions\":%" PRId64 ",\"rejected\":{", accepted);
-    const char *comma = "";
-    for (int i = QUALITY_ACCEPTED + 1; i < QUALITY_N; i++) {
-        if (!r->n_by_reason[i]) continue;
-        str_addf(&s, "%s\"%s\":%" PRId64, comma, quality_name((quality_reason)i), r->n_by_reason[i]);
-        comma = ",";
+/* ---- kinds ---- */
+
+static const struct {
+    const char *style;
+    int64_t min_words, max_words;
+} styles[] = {{"detailed", 40, 120}, {"brief", 4, 40}, {"tags", 3, 80}};
+enum { N_STYLES = sizeof styles / sizeof styles[0] };
+
+static lens_status set_words(caption_kind_t *k, const values_t *v) {
+    int64_t min = styles[0].min_words, max = styles[0].max_words;
+    for (int i = 0; i < N_STYLES; i++) {
+        if (strcmp(styles[i].style, k->style) != 0) continue;
+        min = styles[i].min_words;
+        max = styles[i].max_words;
     }
-    str_addf(&s, "},\"retried\":%" PRId64 ",\"mean_words\":%.1f,\"seconds\":%.3f,\"captions_per_s\":%.1f}",
-             r->n_retried, accepted ? (double)r->n_words / (double)accepted : 0, r->seconds,
-             r->seconds > 0 ? (double)accepted / r->seconds : 0);
-    puts(str_text(&s));
-    str_free(&s);
+    k->min_words = v->min_words ? v->min_words : min;
+    k->max_words = v->max_words ? v->max_words : max;
+    if (k->min_words <= k->max_words) return LENS_OK;
+    return lens_fail(LENS_ARGUMENT, "kind %s: --min-words %" PRId64 " is above --max-words %" PRId64, k->name,
+                     k->min_words, k->max_words);
 }
 
-static void print_summary(const recaption_result_t *r, const char *dir, const char *kind) {
-    int64_t accepted = r->n_by_reason[QUALITY_ACCEPTED];
+/* The style of a kind that names none: its own name where that is a style. */
+static const char *style_of(const char *kind) {
+    for (int i = 0; i < N_STYLES; i++)
+        if (strcmp(styles[i].style, kind) == 0) return styles[i].style;
+    return styles[0].style;
+}
+
+/* Splits `list` in place; the kinds point into it. */
+static lens_status parse_kinds(caption_kind_t *kinds, int *n, char *list, const values_t *v) {
+    *n = 0;
+    for (char *at = list, *next; at; at = next) {
+        next = strchr(at, ',');
+        if (next) *next++ = '\0';
+        if (*n == CAPTION_MAX_KINDS) return lens_fail(LENS_ARGUMENT, "--kinds: more than %d kinds", CAPTION_MAX_KINDS);
+        char *equals = strchr(at, '=');
+        if (equals) *equals++ = '\0';
+        if (!*at || (equals && !*equals))
+            return lens_fail(LENS_ARGUMENT, "--kinds %s: expected KIND or KIND=STYLE, separated by commas", v->kinds);
+        for (int k = 0; k < *n; k++)
+            if (strcmp(kinds[k].name, at) == 0) return lens_fail(LENS_ARGUMENT, "--kinds: %s is there twice", at);
+        kinds[*n] = (caption_kind_t){.name = at, .style = equals ? equals : style_of(at)};
+        LENS_TRY(set_words(&kinds[(*n)++], v));
+    }
+    return LENS_OK;
+}
+
+/* ---- what is printed ---- */
+
+static void add_counts(str_t *s, const recaption_counts_t *c) {
+    const int64_t accepted = c->n_by_reason[QUALITY_ACCEPTED];
+    str_addf(s, "\"captions\":%" PRId64 ",\"rejected\":{", accepted);
+    const char *comma = "";
+    for (int i = QUALITY_ACCEPTED + 1; i < QUALITY_N; i++) {
+        if (!c->n_by_reason[i]) continue;
+        str_addf(s, "%s\"%s\":%" PRId64, comma, quality_name((quality_reason)i), c->n_by_reason[i]);
+        comma = ",";
+    }
+    str_addf(s, "},\"retried\":%" PRId64 ",\"mean_words\":%.1f", c->n_retried,
+             accepted ? (double)c->n_words / (double)accepted : 0);
+}
+
+static lens_status print_json(const recaption_result_t *r, const recaption_options_t *o) {
+    str_t s = {0};
+    str_add(&s, "{\"dir\":");
+    str_add_json(&s, o->dir, strlen(o->dir));
+    str_addf(&s,
+             ",\"shards_written\":%" PRId64 ",\"shards_skipped\":%" PRId64 ",\"shards_left\":%" PRId64
+             ",\"samples\":%" PRId64 ",\"answers\":%" PRId64 ",\"kinds\":{",
+             r->n_shards_written, r->n_shards_skipped, r->n_shards_left, r->n_samples, r->n_answers);
+    for (int k = 0; k < o->n_kinds; k++) {
+        str_addf(&s, "%s\"%s\":{", k ? "," : "", o->kinds[k].name);
+        add_counts(&s, &r->by_kind[k]);
+        str_add_char(&s, '}');
+    }
+    str_addf(&s, "},\"seconds\":%.3f,\"captions_per_s\":%.1f}", r->seconds,
+             r->seconds > 0 ? (double)r->n_answers / r->seconds : 0);
+    lens_status st = str_status(&s);
+    if (st == LENS_OK) puts(str_text(&s));
+    str_free(&s);
+    return st;
+}
+
+static void print_kind(const recaption_result_t *r, const recaption_counts_t *c, const char *dir, const char *kind) {
+    const int64_t accepted = c->n_by_reason[QUALITY_ACCEPTED];
     printf("%s/%s: %" PRId64 " captions in %" PRId64 " shards", dir, kind, accepted, r->n_shards_written);
     if (r->n_shards_skipped) printf(", %" PRId64 " shards were there already", r->n_shards_skipped);
     putchar('\n');
     for (int i = QUALITY_ACCEPTED + 1; i < QUALITY_N; i++)
-        if (r->n_by_reason[i])
-            printf("rejected: %" PRId64 " %s (%s)\n", r->n_by_reason[i], quality_name((quality_reason)i),
+        if (c->n_by_reason[i])
+            printf("rejected: %" PRId64 " %s (%s)\n", c->n_by_reason[i], quality_name((quality_reason)i),
                    quality_meaning((quality_reason)i));
     if (accepted)
-        printf("mean %.1f words, %.0f captions/s, %" PRId64 " asked for more than once\n",
-               (double)r->n_words / (double)accepted, (double)accepted / r->seconds, r->n_retried);
+        printf("mean %.1f words, %" PRId64 " asked for more than once\n", (double)c->n_words / (double)accepted,
+               c->n_retried);
 }
 
-static int n_threads(int64_t asked) {
-    long cores = asked ? (long)asked : sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores > 256 ? 256 : (int)cores;
+static void print_summary(const recaption_result_t *r, const recaption_options_t *o) {
+    for (int k = 0; k < o->n_kinds; k++) print_kind(r, &r->by_kind[k], o->dir, o->kinds[k].name);
+    if (r->n_shards_left)
+        printf("%" PRId64 " shards are begun: what was answered is in %s/.recaption\n", r->n_shards_left, o->dir);
+    printf("%" PRId64 " answers in %.1f s, %.0f/s\n", r->n_answers, r->seconds,
+           r->seconds > 0 ? (double)r->n_answers / r->seconds : 0);
+}
+
+/* ---- the command ---- */
+
+/* The processors that this process may use, shared with the ranks that may use the same. */
+static int default_threads(const comm_t *comm) {
+    cpu_set_t mine;
+    int n = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    n /= comm_core_ranks(comm);
+    return n < 1 ? 1 : n > 256 ? 256 : n;
+}
+
+static void on_signal(int number) {
+    (void)number;
+    recaption_stop();
+}
+
+/* A second signal kills, as signals usually do. */
+static void install_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static lens_status dry_run(const dataset_t *d, captioner_t *c, const recaption_options_t *o) {
+    int64_t n_open = 0, n_samples = dataset_n_samples(d);
+    for (int64_t s = 0; s < dataset_n_shards(d); s++)
+        for (int k = 0; k < o->n_kinds; k++)
+            if (layer_shard_exists(d, s, o->dir, o->kinds[k].name) == o->only_rejected)
+                n_open += dataset_shard_n_samples(d, s);
+    printf("%" PRId64 " samples, %d kinds: %s%" PRId64 " captions to be asked for\n", n_samples, o->n_kinds,
+           o->only_rejected ? "at most " : "", n_open);
+    str_t alt = {0}, meta = {0}, key = {0}, picture = {0}, text = {0};
+    lens_status st = LENS_OK;
+    if (n_samples == 0 || !c->type->show) return LENS_OK;
+    LENS_GO(dataset_caption(d, 0, "alt", &alt));
+    LENS_GO(dataset_meta(d, 0, &meta));
+    LENS_GO(dataset_key(d, 0, &key));
+    LENS_GO(dataset_image(d, 0, &picture));
+    for (int k = 0; k < o->n_kinds; k++) {
+        caption_shared_t shared = {0};
+        uint64_t content;
+        LENS_GO(dataset_image_hash(d, 0, &content));
+        const caption_request_t q = {.key = str_text(&key),
+                                     .kind = k,
+                                     .picture = &picture,
+                                     .content = content,
+                                     .seed = caption_seed(content, o->kinds[k].name, 0),
+                                     .alt = str_text(&alt),
+                                     .meta = str_text(&meta),
+                                     .shared = &shared};
+        str_clear(&text);
+        st = c->type->show(c, &q, &text);
+        if (shared.free) shared.free(shared.made);
+        LENS_GO(st);
+        printf("---- %s of %s ----\n%s\n", o->kinds[k].name, str_text(&key), str_text(&text));
+    }
+done:
+    str_free(&alt);
+    str_free(&meta);
+    str_free(&key);
+    str_free(&picture);
+    str_free(&text);
+    return st;
+}
+
+static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_options_t *o, comm_t *comm) {
+    const captioner_options_t options = {
+        .captioner = v->captioner, .kinds = o->kinds, .n_kinds = o->n_kinds, .max_in_flight = 256};
+    captioner_t *captioner = NULL;
+    recaption_result_t result = {0};
+    lens_status st = comm_agree(comm, captioner_open(&captioner, &options), "set-up");
+    if (st == LENS_OK && o->max_attempts == 0) o->max_attempts = captioner->type->attempts;
+    if (st == LENS_OK && v->dry_run) {
+        st = comm_rank(comm) == 0 ? dry_run(d, captioner, o) : LENS_OK;
+    } else if (st == LENS_OK) {
+        install_signals();
+        st = recaption_run(&result, d, captioner, o, comm);
+        if (st == LENS_OK && comm_rank(comm) == 0) {
+            if (v->json)
+                st = print_json(&result, o);
+            else
+                print_summary(&result, o);
+            if (st == LENS_OK && result.stopped)
+                st = lens_fail(LENS_STATE, "stopped; the same command goes on where this one ended");
+        }
+    }
+    captioner_close(captioner);
+    return st;
+}
+
+static lens_status open_set(dataset_t **out, const char *set, const values_t *v) {
+    LENS_TRY(dataset_open_partial(out, set));
+    if (!v->out) return LENS_OK;
+    LENS_TRY(dir_make(v->out));
+    return dataset_add_layers(*out, v->out);
+}
+
+static lens_status run_with(comm_t *comm, const values_t *v, const char *set) {
+    caption_kind_t kinds[CAPTION_MAX_KINDS];
+    char *list = strdup(v->kinds);
+    dataset_t *d = NULL;
+    lens_status st = LENS_OK;
+    recaption_options_t o = {.dir = v->out ? v->out : set,
+                             .kinds = kinds,
+                             .threads = v->threads ? (int)v->threads : default_threads(comm),
+                             .max_attempts = (int)v->attempts,
+                             .limit = v->limit,
+                             .only_rejected = v->only_rejected,
+                             .restart = v->restart,
+                             .quality = QUALITY_DEFAULTS};
+    if (!list) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for --kinds"));
+    LENS_GO(comm_agree(comm, parse_kinds(kinds, &o.n_kinds, list, v), "set-up"));
+    LENS_GO(comm_agree(comm, open_set(&d, set, v), "set-up"));
+    if (v->apply && comm_world(comm) > 1)
+        LENS_GO(lens_fail(LENS_ARGUMENT, "--apply is for one process, not %d ranks", comm_world(comm)));
+    if (v->apply)
+        LENS_GO(decisions_apply(d, o.dir, v->apply));
+    else
+        LENS_GO(ask_all(v, d, &o, comm));
+done:
+    dataset_close(d);
+    free(list);
+    return st;
 }
 
 static lens_status run(const void *values, int n_args, char **args) {
     const values_t *v = values;
     if (n_args != 1) return lens_fail(LENS_ARGUMENT, "expected one DATASET, got %d arguments", n_args);
-    if (v->min_words > v->max_words)
-        return lens_fail(LENS_ARGUMENT, "--min-words %" PRId64 " is above --max-words %" PRId64, v->min_words,
-                         v->max_words);
-    const char *dir = v->out ? v->out : args[0];
-    recaption_options_t o = {.dir = dir,
-                             .kind = v->kind,
-                             .threads = n_threads(v->threads),
-                             .max_attempts = (int)v->attempts,
-                             .quality = QUALITY_DEFAULTS};
-    o.quality.min_words = v->min_words;
-    o.quality.max_words = v->max_words;
-    const caption_kind_t kind = {.name = v->kind, .style = "", .min_words = v->min_words, .max_words = v->max_words};
-    captioner_options_t options = {.captioner = v->captioner, .kinds = &kind, .n_kinds = 1, .max_in_flight = 1};
-    captioner_t *captioner = NULL;
-    dataset_t *d = NULL;
-    lens_status st = LENS_OK;
-    recaption_result_t result;
-    LENS_GO(captioner_open(&captioner, &options));
-    if (o.max_attempts == 0) o.max_attempts = captioner->type->attempts;
-    LENS_GO(dataset_open_partial(&d, args[0]));
-    if (v->out) {
-        LENS_GO(dir_make(v->out));
-        LENS_GO(dataset_add_layers(d, v->out));
-    }
-    LENS_GO(recaption_run(&result, d, captioner, &o));
-    v->json ? print_json(&result, dir, v->kind) : print_summary(&result, dir, v->kind);
-done:
-    captioner_close(captioner);
-    dataset_close(d);
+    comm_t *comm;
+    LENS_TRY(comm_init(&comm));
+    log_init(comm_rank(comm), comm_world(comm));
+    lens_status st = run_with(comm, v, args[0]);
+    comm_free(comm);
     return st;
 }
 
 const command_t cmd_recaption = {
     .name = "recaption",
     .usage = "DATASET",
-    .summary = "write a caption layer for a dataset",
+    .summary = "write caption layers for a dataset",
     .details =
-        "For each shard without the layer, every picture is shown to the captioner and its answer passes a quality\n"
-        "gate. What is rejected is kept with its reason in the layer's metadata, and its text is empty. Shards\n"
-        "that have the layer are skipped, so a run that was cut short goes on where it stopped. Pictures are\n"
-        "read, never copied or changed.",
+        "For each shard without the layers, every picture is shown to the captioner and its answer passes a quality\n"
+        "gate. What is rejected is kept with its reason in the layer's metadata, and its text is empty. Pictures are\n"
+        "read, never copied or changed.\n"
+        "\n"
+        "Each answer is kept in DIR/.recaption at once; a run that was cut short goes on where it stopped when the\n"
+        "same command is given again. Under mpirun or srun the ranks share the shards. The result does not depend on\n"
+        "threads, ranks or interruptions. SIGINT and SIGTERM end the run after what is in flight, or 30 s.",
     .options = {rows, sizeof rows / sizeof rows[0]},
     .values_size = sizeof(values_t),
     .run = run,

@@ -1,72 +1,141 @@
 #include "recaption/recaption.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "recaption/recaption_link.h"
+#include "recaption/recaption_lock.h"
+#include "recaption/recaption_shard.h"
 
-/* A sample's state through the rounds of its shard. Written by one thread at a time: the one that reads its picture,
- * then the one that calls done(), then the shard's own between rounds. */
+enum { OPEN_MAX_SHARDS = 256, OPEN_MAX_TASKS = 200000, THREADS_MAX = 256 };
+#define SYNC_S 1.0
+#define STOP_S 30.0
+
+/* A shard in work. */
 typedef struct {
-    str_t text, details, message; /* latest answer; message: why there is none */
-    quality_t verdict;
-    int attempts;
-    bool settled; /* accepted, or given up */
-} record_t;
+    tasks_t tasks;
+    int64_t n_asked; /* samples and retries under way or queued */
+    bool taken;      /* a thread is about to end it */
+} open_shard_t;
 
-typedef struct job job_t;
+/* A task that goes back in. */
+typedef struct retry {
+    struct retry *next;
+    open_shard_t *shard;
+    int64_t within;
+    int kind, attempt, n_lost;
+} retry_t;
 
 typedef struct {
     const dataset_t *dataset;
     captioner_t *captioner;
     const recaption_options_t *options;
-    int64_t begin, n; /* samples of the shard */
-    record_t *records;
+    recaption_link_t link;
+    double began_s;
+    pthread_mutex_t sync; /* held while journals are synced, and while one goes */
 
-    pthread_mutex_t lock; /* guards what follows */
-    int64_t next;         /* sample to look at */
-    int64_t n_answered;
+    pthread_mutex_t lock; /* guards what follows, and the shards */
+    pthread_cond_t change;
+    open_shard_t *open[OPEN_MAX_SHARDS];
+    int n_open, n_threads; /* threads that are at work */
+    int64_t n_tasks;       /* of the open shards */
+    bool opening, all_given;
+    retry_t *first, **last;
+    int64_t n_in_flight;
+    bool stopping;
     lens_status status; /* first failure of any thread */
     str_t failure;      /* and its message: lens_error() is each thread's own */
-    double start_s;
-} round_t;
+    recaption_result_t result;
+} run_t;
 
-/* A request and all that it borrows; freed when it was answered. */
-struct job {
-    caption_request_t request;
-    round_t *round;
+/* A picture with its requests, one a kind: all share it. Freed when the last was answered. */
+typedef struct {
+    run_t *run;
+    open_shard_t *shard;
+    int64_t within;
+    atomic_int n_left;
+    bool decoded;
     image_t image;
-    str_t picture, alt, meta;
-};
+    str_t key, picture, alt, meta;
+    caption_shared_t shared;
+    struct {
+        caption_request_t request;
+        int n_lost; /* attempts without an answer */
+    } asked[CAPTION_MAX_KINDS];
+} picture_t;
 
-static void job_free(job_t *j) {
-    image_free(&j->image);
-    str_free(&j->picture);
-    str_free(&j->alt);
-    str_free(&j->meta);
-    free(j);
+static volatile sig_atomic_t stop_asked;
+
+void recaption_stop(void) {
+    stop_asked = 1;
 }
 
-static void stop(round_t *r, lens_status st) {
-    pthread_mutex_lock(&r->lock);
+/* Under the lock. */
+static void fail_locked(run_t *r, lens_status st) {
     if (r->status == LENS_OK) {
         r->status = st;
         str_add(&r->failure, lens_error());
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_cond_broadcast(&r->change);
 }
 
-static void count_answer(round_t *r) {
+static void fail(run_t *r, lens_status st) {
     pthread_mutex_lock(&r->lock);
-    int64_t answered = ++r->n_answered;
+    fail_locked(r, st);
     pthread_mutex_unlock(&r->lock);
-    double s = log_clock_s() - r->start_s;
-    log_progress("%s: %lld of %lld captions, %.0f/s", dataset_dir(r->dataset), (long long)(r->begin + answered),
-                 (long long)dataset_n_samples(r->dataset), s > 0 ? (double)answered / s : 0);
 }
 
-/* ---- one sample ---- */
+/* Nothing more is to be asked. Under the lock. */
+static bool ending(const run_t *r) {
+    return r->stopping || r->status != LENS_OK;
+}
+
+/* ---- a picture ---- */
+
+static void picture_release(picture_t *p) {
+    if (atomic_fetch_sub(&p->n_left, 1) > 1) return;
+    if (p->shared.free) p->shared.free(p->shared.made);
+    image_free(&p->image);
+    str_free(&p->key);
+    str_free(&p->picture);
+    str_free(&p->alt);
+    str_free(&p->meta);
+    free(p);
+}
+
+/* *damaged: the picture alone is at fault. The texts come first, for they show a shard that cannot be read at all. */
+static lens_status load(picture_t *p, const run_t *r, int64_t sample, bool *damaged) {
+    *damaged = false;
+    LENS_TRY(dataset_caption(r->dataset, sample, "alt", &p->alt));
+    LENS_TRY(dataset_meta(r->dataset, sample, &p->meta));
+    LENS_TRY(dataset_key(r->dataset, sample, &p->key));
+    lens_status st = dataset_image(r->dataset, sample, &p->picture);
+    if (st == LENS_OK && r->captioner->type->wants_pixels)
+        st = image_decode(&p->image, (const uint8_t *)p->picture.s, p->picture.len);
+    *damaged = st == LENS_FORMAT;
+    return st;
+}
+
+/* ---- answers ---- */
+
+/* One of a shard's tasks is no longer under way. Under the lock. */
+static void part_with(run_t *r, open_shard_t *s) {
+    s->n_asked--;
+    pthread_cond_broadcast(&r->change);
+}
+
+static lens_status record(run_t *r, open_shard_t *s, const task_answer_t *a) {
+    LENS_TRY(tasks_record(&s->tasks, a));
+    r->result.n_answers++;
+    return LENS_OK;
+}
 
 static quality_reason reason_of(caption_outcome outcome) {
     switch (outcome) {
@@ -83,243 +152,423 @@ static quality_reason reason_of(caption_outcome outcome) {
     return QUALITY_FAILED;
 }
 
-static void take_reply(const caption_request_t *request, const caption_reply_t *reply) {
-    job_t *j = request->context;
-    round_t *r = j->round;
-    record_t *record = &r->records[request->sample - r->begin];
-    str_clear(&record->text);
-    str_clear(&record->details);
-    str_clear(&record->message);
-    str_add(&record->text, reply->text);
-    str_add(&record->message, reply->reason);
-    if (reply->details) str_add(&record->details, reply->details);
-    record->attempts++;
-    record->verdict = (quality_t){.reason = reason_of(reply->outcome)};
-    lens_status st = str_status(&record->text);
-    if (st == LENS_OK && reply->outcome == CAPTION_TEXT)
-        st = quality_check(&record->verdict, &r->options->quality, str_text(&record->text));
-    if (st != LENS_OK) stop(r, st);
-    count_answer(r);
-    job_free(j);
+static lens_status judge(quality_t *out, const run_t *r, int kind, const caption_reply_t *reply) {
+    *out = (quality_t){.reason = reason_of(reply->outcome)};
+    if (reply->outcome != CAPTION_TEXT) return LENS_OK;
+    quality_options_t o = r->options->quality;
+    o.min_words = r->options->kinds[kind].min_words;
+    o.max_words = r->options->kinds[kind].max_words;
+    return quality_check(out, &o, reply->text);
 }
 
-/* *damaged: the picture alone is at fault. The texts come first, for they show a shard that cannot be read at all. */
-static lens_status load(job_t *j, const dataset_t *d, int64_t sample, bool *damaged) {
-    *damaged = false;
-    LENS_TRY(dataset_caption(d, sample, "alt", &j->alt));
-    LENS_TRY(dataset_meta(d, sample, &j->meta));
-    lens_status st = dataset_image(d, sample, &j->picture);
-    if (st == LENS_OK) st = image_decode(&j->image, (const uint8_t *)j->picture.s, j->picture.len);
-    *damaged = st == LENS_FORMAT;
+/* Under the lock. A lost answer is asked for again with the same seed, one turned down with the next. */
+static lens_status go_back(run_t *r, open_shard_t *s, const retry_t *again) {
+    retry_t *t = malloc(sizeof *t);
+    if (!t) return lens_fail(LENS_MEMORY, "out of memory for a request");
+    *t = *again;
+    t->next = NULL;
+    *r->last = t;
+    r->last = &t->next;
+    s->n_asked++;
+    return LENS_OK;
+}
+
+static lens_status settle(run_t *r, const picture_t *p, const caption_request_t *q, const caption_reply_t *reply,
+                          const quality_t *verdict) {
+    const bool lost = reply->outcome == CAPTION_FAILED;
+    task_t *task = tasks_at(&p->shard->tasks, p->within, q->kind);
+    if (reply->outcome == CAPTION_LATER || (lost && ending(r))) {
+        task->state = TASK_LATER;
+        return LENS_OK;
+    }
+    const int n_lost = p->asked[q->kind].n_lost + lost, attempt = q->attempt + !lost;
+    const bool is_last = attempt + n_lost - task->attempts_before >= r->options->max_attempts;
+    if (verdict->reason != QUALITY_ACCEPTED && !is_last)
+        return go_back(
+            r, p->shard,
+            &(retry_t){.shard = p->shard, .within = p->within, .kind = q->kind, .attempt = attempt, .n_lost = n_lost});
+    const task_answer_t a = {.within = p->within,
+                             .kind = q->kind,
+                             .attempts = lost ? attempt + n_lost : attempt,
+                             .verdict = *verdict,
+                             .text = reply->text,
+                             .message = reply->reason,
+                             .details = reply->details};
+    return record(r, p->shard, &a);
+}
+
+static void take_reply(const caption_request_t *q, const caption_reply_t *reply) {
+    picture_t *p = q->context;
+    run_t *r = p->run;
+    quality_t verdict;
+    lens_status st = judge(&verdict, r, q->kind, reply);
+    const recaption_watch_t *w = &r->options->watch;
+    if (st == LENS_OK && w->answered && reply->outcome != CAPTION_LATER)
+        w->answered(w->context, q->kind, verdict.reason, reply);
+    pthread_mutex_lock(&r->lock);
+    if (st == LENS_OK) st = settle(r, p, q, reply, &verdict);
+    if (st != LENS_OK) fail_locked(r, st);
+    r->n_in_flight--; /* the run may be over from here on */
+    part_with(r, p->shard);
+    pthread_mutex_unlock(&r->lock);
+    picture_release(p);
+}
+
+/* ---- asking ---- */
+
+typedef struct {
+    open_shard_t *shard;
+    int64_t within;
+    uint32_t kinds;
+    int attempt, n_lost; /* of a retry, which has one kind */
+    bool is_retry;
+} ask_t;
+
+static lens_status reject_damaged(run_t *r, const ask_t *a) {
+    lens_status st = LENS_OK;
+    str_t message = {0};
+    str_add(&message, lens_error());
+    pthread_mutex_lock(&r->lock);
+    for (int k = 0; k < r->options->n_kinds; k++) {
+        if (!(a->kinds >> k & 1)) continue;
+        const task_answer_t answer = {.within = a->within,
+                                      .kind = k,
+                                      .attempts = tasks_at(&a->shard->tasks, a->within, k)->attempts,
+                                      .verdict = {.reason = QUALITY_PICTURE},
+                                      .text = "",
+                                      .message = str_text(&message)};
+        if (st == LENS_OK) st = record(r, a->shard, &answer);
+    }
+    pthread_mutex_unlock(&r->lock);
+    str_free(&message);
+    return st;
+}
+
+static void make_request(picture_t *p, const ask_t *a, int kind) {
+    const task_t *task = tasks_at(&a->shard->tasks, a->within, kind);
+    const int attempt = a->is_retry ? a->attempt : task->attempts;
+    const uint64_t content = a->shard->tasks.content[a->within];
+    p->asked[kind].n_lost = a->n_lost;
+    p->asked[kind].request =
+        (caption_request_t){.sample = a->shard->tasks.begin + a->within,
+                            .key = str_text(&p->key),
+                            .kind = kind,
+                            .image = p->run->captioner->type->wants_pixels ? &p->image : NULL,
+                            .picture = &p->picture,
+                            .content = content,
+                            .seed = caption_seed(content, a->shard->tasks.kinds[kind].name, attempt),
+                            .alt = str_text(&p->alt),
+                            .meta = str_text(&p->meta),
+                            .attempt = attempt,
+                            .shared = &p->shared,
+                            .done = take_reply,
+                            .context = p};
+}
+
+static lens_status submit(run_t *r, picture_t *p, const ask_t *a, int kind) {
+    make_request(p, a, kind);
+    atomic_fetch_add(&p->n_left, 1);
+    pthread_mutex_lock(&r->lock);
+    a->shard->n_asked++;
+    r->n_in_flight++;
+    pthread_mutex_unlock(&r->lock);
+    lens_status st = r->captioner->type->submit(r->captioner, &p->asked[kind].request);
+    if (st == LENS_OK) return LENS_OK;
+    pthread_mutex_lock(&r->lock);
+    r->n_in_flight--;
+    part_with(r, a->shard);
+    if (r->stopping) st = LENS_OK; /* cancelled: its journal knows what is left */
+    pthread_mutex_unlock(&r->lock);
+    picture_release(p);
     return st;
 }
 
 /* A damaged picture is a rejected sample; a shard that is damaged or a disk that fails ends the work. */
-static lens_status ask(round_t *r, int64_t within) {
-    record_t *record = &r->records[within];
-    job_t *j = calloc(1, sizeof *j);
-    if (!j) return lens_fail(LENS_MEMORY, "out of memory for a request");
-    j->round = r;
+static lens_status ask(run_t *r, const ask_t *a) {
+    picture_t *p = calloc(1, sizeof *p);
+    if (!p) return lens_fail(LENS_MEMORY, "out of memory for a request");
+    p->run = r;
+    p->shard = a->shard;
+    p->within = a->within;
+    atomic_init(&p->n_left, 1);
     bool damaged;
-    lens_status st = load(j, r->dataset, r->begin + within, &damaged);
-    if (damaged) {
-        record->verdict = (quality_t){.reason = QUALITY_PICTURE};
-        record->settled = true;
-        str_add(&record->message, lens_error());
-        count_answer(r);
-        job_free(j);
-        return LENS_OK;
+    lens_status st = load(p, r, a->shard->tasks.begin + a->within, &damaged);
+    if (damaged) st = reject_damaged(r, a);
+    for (int k = 0; k < r->options->n_kinds && st == LENS_OK && !damaged; k++)
+        if (a->kinds >> k & 1) st = submit(r, p, a, k);
+    picture_release(p);
+    return st;
+}
+
+/* ---- shards ---- */
+
+static lens_status open_next(run_t *r) {
+    int64_t shard = -1;
+    open_shard_t *s = NULL;
+    lens_status st = recaption_link_next(&r->link, &shard);
+    if (st == LENS_OK && shard >= 0) {
+        s = calloc(1, sizeof *s);
+        st = s ? recaption_shard_open(&s->tasks, r->dataset, shard, r->captioner, r->options)
+               : lens_fail(LENS_MEMORY, "out of memory for a shard");
+        if (st != LENS_OK) free(s);
     }
-    if (st == LENS_OK) {
-        j->request = (caption_request_t){.sample = r->begin + within,
-                                         .image = &j->image,
-                                         .picture = &j->picture,
-                                         .alt = str_text(&j->alt),
-                                         .meta = str_text(&j->meta),
-                                         .attempt = record->attempts,
-                                         .done = take_reply,
-                                         .context = j};
-        st = r->captioner->type->submit(r->captioner, &j->request);
+    pthread_mutex_lock(&r->lock);
+    r->opening = false;
+    r->all_given |= shard < 0;
+    if (st == LENS_OK && s) {
+        r->open[r->n_open++] = s;
+        r->n_tasks += s->tasks.n * s->tasks.n_kinds;
     }
-    if (st != LENS_OK) job_free(j);
+    pthread_cond_broadcast(&r->change);
+    pthread_mutex_unlock(&r->lock);
+    return st;
+}
+
+/* Writes what is settled; leaves to its journal what is not. */
+static lens_status end_shard(run_t *r, open_shard_t *s) {
+    recaption_result_t result = {0};
+    const bool settled = tasks_settled(&s->tasks);
+    lens_status st = LENS_OK;
+    if (settled) {
+        st = recaption_shard_write(&s->tasks, r->captioner, r->options, &result);
+        st = lens_context(st, "%s", dataset_shard_name(r->dataset, s->tasks.shard));
+    } else {
+        st = journal_sync(s->tasks.journal);
+        result.n_shards_left = 1;
+    }
+    pthread_mutex_lock(&r->sync);
+    pthread_mutex_lock(&r->lock);
+    int at = 0;
+    while (r->open[at] != s) at++;
+    memmove(&r->open[at], &r->open[at + 1], (size_t)(--r->n_open - at) * sizeof *r->open);
+    r->n_tasks -= s->tasks.n * s->tasks.n_kinds;
+    pthread_cond_broadcast(&r->change);
+    recaption_sum(&r->result, &result);
+    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sync);
+    tasks_free(&s->tasks);
+    free(s);
+    return st;
+}
+
+/* ---- a thread ---- */
+
+typedef enum { DO_ASK, DO_OPEN, DO_END, DO_WAIT, DO_LEAVE } job_kind;
+
+static bool take_retry(run_t *r, ask_t *a) {
+    retry_t *t = r->first;
+    if (!t) return false;
+    r->first = t->next;
+    if (!r->first) r->last = &r->first;
+    *a = (ask_t){.shard = t->shard,
+                 .within = t->within,
+                 .kinds = 1u << t->kind,
+                 .attempt = t->attempt,
+                 .n_lost = t->n_lost,
+                 .is_retry = true};
+    free(t);
+    return true;
+}
+
+static bool take_sample(run_t *r, ask_t *a) {
+    for (int i = 0; i < r->n_open; i++) {
+        *a = (ask_t){.shard = r->open[i]};
+        if (r->open[i]->taken || !tasks_next(&r->open[i]->tasks, &a->within, &a->kinds)) continue;
+        a->shard->n_asked++;
+        return true;
+    }
+    return false;
+}
+
+/* A shard with nothing under way and nothing to be asked. */
+static bool take_ended(run_t *r, ask_t *a) {
+    for (int i = 0; i < r->n_open && r->status == LENS_OK; i++) {
+        open_shard_t *s = r->open[i];
+        if (s->taken || s->n_asked > 0 || (!tasks_settled(&s->tasks) && s->tasks.next < s->tasks.n)) continue;
+        s->taken = true;
+        a->shard = s;
+        return true;
+    }
+    return false;
+}
+
+/* Under the lock. Retries first, so that shards are settled soon. */
+static job_kind choose(run_t *r, ask_t *a) {
+    if (take_ended(r, a)) return DO_END;
+    if (ending(r)) return DO_LEAVE;
+    if (take_retry(r, a) || take_sample(r, a)) return DO_ASK;
+    if (take_ended(r, a)) return DO_END; /* take_sample has found that nothing is open */
+    if (!r->all_given && !r->opening && r->n_open < OPEN_MAX_SHARDS && (r->n_open < 2 || r->n_tasks < OPEN_MAX_TASKS)) {
+        r->opening = true;
+        return DO_OPEN;
+    }
+    return r->all_given && r->n_open == 0 ? DO_LEAVE : DO_WAIT;
+}
+
+static lens_status do_job(run_t *r, job_kind kind, const ask_t *a) {
+    if (kind == DO_OPEN) return open_next(r);
+    if (kind == DO_END) return end_shard(r, a->shard);
+    lens_status st = ask(r, a);
+    pthread_mutex_lock(&r->lock);
+    part_with(r, a->shard);
+    pthread_mutex_unlock(&r->lock);
     return st;
 }
 
 static void *work(void *argument) {
-    round_t *r = argument;
+    run_t *r = argument;
+    pthread_mutex_lock(&r->lock);
     for (;;) {
-        pthread_mutex_lock(&r->lock);
-        while (r->next < r->n && r->records[r->next].settled) r->next++;
-        int64_t within = r->status == LENS_OK && r->next < r->n ? r->next++ : -1;
+        ask_t a = {0};
+        const job_kind kind = choose(r, &a);
+        if (kind == DO_LEAVE) break;
+        if (kind == DO_WAIT) {
+            pthread_cond_wait(&r->change, &r->lock);
+            continue;
+        }
         pthread_mutex_unlock(&r->lock);
-        if (within < 0) return NULL;
-        lens_status st = ask(r, within);
-        if (st != LENS_OK) stop(r, st);
+        lens_status st = do_job(r, kind, &a);
+        if (st != LENS_OK) fail(r, st);
+        pthread_mutex_lock(&r->lock);
+    }
+    r->n_threads--;
+    pthread_cond_broadcast(&r->change);
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+/* ---- the main thread, while the others work ---- */
+
+static lens_status sync_all(run_t *r) {
+    lens_status st = LENS_OK;
+    pthread_mutex_lock(&r->sync);
+    pthread_mutex_lock(&r->lock);
+    open_shard_t *open[OPEN_MAX_SHARDS];
+    const int n = r->n_open;
+    memcpy(open, r->open, (size_t)n * sizeof *open);
+    pthread_mutex_unlock(&r->lock);
+    for (int i = 0; i < n && st == LENS_OK; i++) st = journal_sync(open[i]->tasks.journal);
+    pthread_mutex_unlock(&r->sync);
+    return st;
+}
+
+static void check_stop(run_t *r, double *stopped_s) {
+    const recaption_watch_t *w = &r->options->watch;
+    const bool asked = stop_asked || (w->enough && w->enough(w->context));
+    pthread_mutex_lock(&r->lock);
+    if (asked && !r->stopping) {
+        r->stopping = true;
+        pthread_cond_broadcast(&r->change);
+    }
+    if (ending(r) && *stopped_s == 0) *stopped_s = log_clock_s();
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Waits for a change, not longer than is good for others that ask. True when all is over. */
+static bool nap(run_t *r) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += comm_world(r->link.comm) > 1 ? 2000000 : 50000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&r->lock);
+    if (r->n_threads > 0 || r->n_in_flight > 0) pthread_cond_timedwait(&r->change, &r->lock, &until);
+    const bool over = r->n_threads == 0 && r->n_in_flight == 0;
+    const int64_t n_answers = r->result.n_answers;
+    pthread_mutex_unlock(&r->lock);
+    const double s = log_clock_s() - r->began_s;
+    log_progress("%s: %" PRId64 " captions, %.0f/s", dataset_dir(r->dataset), n_answers,
+                 s > 0 ? (double)n_answers / s : 0);
+    return over;
+}
+
+static void supervise(run_t *r) {
+    double synced_s = log_clock_s(), stopped_s = 0;
+    bool cancelled = false;
+    while (!nap(r)) {
+        lens_status st = comm_rank(r->link.comm) == 0 ? recaption_link_serve(&r->link) : LENS_OK;
+        if (st == LENS_OK && log_clock_s() - synced_s > SYNC_S) {
+            st = sync_all(r);
+            synced_s = log_clock_s();
+        }
+        if (st != LENS_OK) fail(r, st);
+        check_stop(r, &stopped_s);
+        if (stopped_s > 0 && !cancelled && log_clock_s() - stopped_s > STOP_S && r->captioner->type->cancel) {
+            r->captioner->type->cancel(r->captioner);
+            cancelled = true;
+        }
     }
 }
 
-/* ---- one round ---- */
+static void let_go(run_t *r) {
+    for (retry_t *t = r->first; t;) {
+        retry_t *next = t->next;
+        free(t);
+        t = next;
+    }
+    for (int i = 0; i < r->n_open; i++) {
+        lens_status st = journal_sync(r->open[i]->tasks.journal);
+        if (st != LENS_OK) fail(r, st);
+        tasks_free(&r->open[i]->tasks);
+        free(r->open[i]);
+        r->result.n_shards_left++;
+    }
+}
 
-static lens_status run_round(round_t *r) {
-    pthread_t threads[256];
-    int n = 0, wanted = r->options->threads < 256 ? r->options->threads : 256;
-    r->next = 0;
-    while (n < wanted - 1 && pthread_create(&threads[n], NULL, work, r) == 0) n++;
-    work(r); /* this thread works too; fewer threads than asked for are slower, not wrong */
+static lens_status work_all(run_t *r) {
+    pthread_t threads[THREADS_MAX];
+    const int wanted = r->options->threads < THREADS_MAX ? r->options->threads : THREADS_MAX;
+    int n = 0, error = 0;
+    r->n_threads = wanted;
+    while (n < wanted && (error = pthread_create(&threads[n], NULL, work, r)) == 0) n++;
+    pthread_mutex_lock(&r->lock);
+    r->n_threads -= wanted - n; /* fewer threads than asked for are slower, not wrong */
+    pthread_mutex_unlock(&r->lock);
+    if (n == 0) return lens_fail(LENS_MEMORY, "cannot start a thread: %s", strerror(error));
+    supervise(r);
     for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
     lens_status st = r->captioner->type->wait(r->captioner);
-    if (r->status != LENS_OK) return lens_fail(r->status, "%s", str_text(&r->failure));
-    return st;
-}
-
-static lens_status same_picture(bool *same, const dataset_t *d, int64_t a, int64_t b) {
-    str_t one = {0}, other = {0};
-    lens_status st = LENS_OK;
-    LENS_GO(dataset_image(d, a, &one));
-    LENS_GO(dataset_image(d, b, &other));
-    *same = one.len == other.len && memcmp(one.s, other.s, one.len) == 0;
-done:
-    str_free(&one);
-    str_free(&other);
-    return st;
-}
-
-/* In sample order: accepts what is new in the set, turns down what another picture has. Counts what is left to ask. */
-static lens_status compare(round_t *r, caption_set_t *said, int64_t *n_open) {
-    *n_open = 0;
-    for (int64_t i = 0; i < r->n; i++) {
-        record_t *record = &r->records[i];
-        if (record->settled) continue;
-        if (record->verdict.reason == QUALITY_ACCEPTED) {
-            const char *text = str_text(&record->text);
-            int64_t other = caption_set_find(said, text);
-            bool fits = other < 0;
-            if (!fits) LENS_TRY(same_picture(&fits, r->dataset, r->begin + i, other));
-            if (fits) {
-                LENS_TRY(caption_set_add(said, text, r->begin + i));
-                record->settled = true;
-                continue;
-            }
-            record->verdict.reason = QUALITY_DUPLICATE;
-            record->verdict.value = (double)other;
-        }
-        record->settled = record->attempts >= r->options->max_attempts;
-        *n_open += !record->settled;
-    }
-    return LENS_OK;
-}
-
-/* ---- the layer ---- */
-
-static void add_meta(str_t *json, const record_t *record) {
-    const char *raw = str_text(&record->text), *message = str_text(&record->message);
-    if (record->verdict.reason == QUALITY_ACCEPTED) {
-        str_addf(json, "{\"status\":\"accepted\",\"attempts\":%d,\"words\":%lld", record->attempts,
-                 (long long)record->verdict.n_words);
-    } else {
-        str_addf(json, "{\"status\":\"rejected\",\"reason\":\"%s\",\"value\":%.9g,\"attempts\":%d,\"raw\":",
-                 quality_name(record->verdict.reason), record->verdict.value, record->attempts);
-        str_add_json(json, raw, strlen(raw));
-    }
-    if (*message) {
-        str_add(json, ",\"message\":");
-        str_add_json(json, message, strlen(message));
-    }
-    if (record->details.len) str_addf(json, ",\"details\":%s", str_text(&record->details));
-    str_add_char(json, '}');
-}
-
-static lens_status write_layer(const round_t *r, int64_t shard, recaption_result_t *result) {
-    str_t provenance = {0}, meta = {0};
-    layer_writer_t *w = NULL;
-    lens_status st = LENS_OK;
-    LENS_GO(captioner_provenance(r->captioner, 0, &provenance));
-    LENS_GO(layer_writer_open(&w, r->dataset, shard, r->options->dir, r->options->kind, str_text(&provenance)));
-    for (int64_t i = 0; i < r->n; i++) {
-        const record_t *record = &r->records[i];
-        bool accepted = record->verdict.reason == QUALITY_ACCEPTED;
-        str_clear(&meta);
-        add_meta(&meta, record);
-        LENS_GO(str_status(&meta));
-        LENS_GO(layer_writer_add(w, accepted ? str_text(&record->text) : "", str_text(&meta)));
-        result->n_by_reason[record->verdict.reason]++;
-        result->n_words += accepted ? record->verdict.n_words : 0;
-        result->n_retried += record->attempts > 1;
-    }
-    layer_writer_t *closing = w;
-    w = NULL;
-    LENS_GO(layer_writer_close(closing));
-    result->n_shards_written++;
-    result->n_samples += r->n;
-done:
-    layer_writer_abort(w);
-    str_free(&provenance);
-    str_free(&meta);
-    return st;
-}
-
-lens_status recaption_shard(recaption_result_t *result, const dataset_t *d, int64_t shard, captioner_t *c,
-                            const recaption_options_t *o, caption_set_t *said) {
-    round_t r = {.dataset = d,
-                 .captioner = c,
-                 .options = o,
-                 .begin = dataset_shard_begin(d, shard),
-                 .n = dataset_shard_n_samples(d, shard),
-                 .start_s = log_clock_s()};
-    r.records = calloc(r.n > 0 ? (size_t)r.n : 1, sizeof *r.records);
-    if (!r.records) return lens_fail(LENS_MEMORY, "out of memory for %lld captions", (long long)r.n);
-    pthread_mutex_init(&r.lock, NULL);
-    lens_status st = LENS_OK;
-    for (int64_t n_open = r.n; n_open > 0;) {
-        r.n_answered = r.n - n_open;
-        LENS_GO(run_round(&r));
-        LENS_GO(compare(&r, said, &n_open));
-    }
-    LENS_GO(write_layer(&r, shard, result));
-done:
-    for (int64_t i = 0; i < r.n; i++) {
-        str_free(&r.records[i].text);
-        str_free(&r.records[i].details);
-        str_free(&r.records[i].message);
-    }
-    free(r.records);
-    str_free(&r.failure);
-    pthread_mutex_destroy(&r.lock);
-    return lens_context(st, "%s", dataset_shard_name(d, shard));
-}
-
-lens_status recaption_recall(caption_set_t *said, const dataset_t *d, int64_t shard, const char *kind) {
-    str_t text = {0};
-    lens_status st = LENS_OK;
-    int64_t begin = dataset_shard_begin(d, shard), end = begin + dataset_shard_n_samples(d, shard);
-    for (int64_t i = begin; i < end; i++) {
-        LENS_GO(dataset_caption(d, i, kind, &text));
-        if (text.len) LENS_GO(caption_set_add(said, str_text(&text), i));
-    }
-done:
-    str_free(&text);
-    return st;
-}
-
-lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captioner_t *c,
-                          const recaption_options_t *o) {
-    *result = (recaption_result_t){0};
-    double start_s = log_clock_s();
-    caption_set_t said = {0};
-    lens_status st = LENS_OK;
-    int64_t n_shards = dataset_n_shards(d);
-    for (int64_t s = 0; s < n_shards; s++) {
-        if (!layer_shard_exists(d, s, o->dir, o->kind)) continue;
-        LENS_GO(recaption_recall(&said, d, s, o->kind));
-        result->n_shards_skipped++;
-    }
-    for (int64_t s = 0; s < n_shards; s++) {
-        if (layer_shard_exists(d, s, o->dir, o->kind)) continue;
-        LENS_GO(recaption_shard(result, d, s, c, o, &said));
-    }
-done:
+    if (st != LENS_OK) fail(r, st);
+    let_go(r);
     log_progress_end();
-    result->seconds = log_clock_s() - start_s;
-    caption_set_free(&said);
+    r->result.stopped = r->stopping;
+    if (r->status != LENS_OK) lens_set_error("%s", str_text(&r->failure));
+    return r->status;
+}
+
+/* ---- the whole ---- */
+
+lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captioner_t *c, const recaption_options_t *o,
+                          comm_t *comm) {
+    run_t r = {.dataset = d,
+               .captioner = c,
+               .options = o,
+               .began_s = log_clock_s(),
+               .link = {.comm = comm, .dataset = d, .options = o}};
+    int lock = -1;
+    *result = (recaption_result_t){0};
+    r.last = &r.first;
+    lens_status st = comm_agree(comm, comm_rank(comm) == 0 ? recaption_lock(&lock, o->dir) : LENS_OK, "set-up");
+    if (st == LENS_OK) {
+        pthread_mutex_init(&r.lock, NULL);
+        pthread_mutex_init(&r.sync, NULL);
+        pthread_mutex_init(&r.link.lock, NULL);
+        pthread_cond_init(&r.change, NULL);
+        st = work_all(&r);
+        if (st != LENS_OK && comm_world(comm) > 1) {
+            log_error("%s", lens_error()); /* what the others have recorded stays too */
+            comm_abort(comm, 1);
+        }
+        st = recaption_link_leave(&r.link, st, &r.result);
+        *result = r.result;
+        pthread_cond_destroy(&r.change);
+        pthread_mutex_destroy(&r.link.lock);
+        pthread_mutex_destroy(&r.sync);
+        pthread_mutex_destroy(&r.lock);
+    }
+    recaption_unlock(lock, o->dir);
+    str_free(&r.failure);
+    str_free(&r.link.failure);
+    result->seconds = log_clock_s() - r.began_s;
     return st;
 }

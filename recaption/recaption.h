@@ -1,41 +1,63 @@
-/* Recaptioning: runs a captioner over a dataset's shards and writes what passes the gate as a layer.
+/* Recaptioning: shows a dataset's pictures to a captioner and writes what passes the gate as layers, one a kind.
  *
- * A shard is the unit of work: its samples are asked for in rounds. In the first every sample; in each later one, with
- * the attempt counted up, those whose answer the gate turned down or whose caption another picture has already. Rounds
- * end before captions are compared, in sample order, so the result does not depend on threads. The layer's file is
- * written when the shard is done: a run that is cut short loses the shards in work and nothing else. */
+ * Threads read pictures and submit them; replies come from any thread. An answer that the gate turns down goes back in
+ * at once with another seed, one that was lost with the same. Nothing waits for a shard's last answer: the next shards
+ * are under way meanwhile. What was answered is in DIR/.recaption/SHARD.journal, synced once a second (journal.h); a
+ * shard whose tasks are all settled (task.h) is written as layers. The result depends neither on threads, nor on ranks,
+ * nor on interruptions.
+ *
+ * Memory: pictures in flight and one a thread, 40 bytes for each task of the shards in work. */
 #ifndef LENS_RECAPTION_RECAPTION_H
 #define LENS_RECAPTION_RECAPTION_H
 
+#include "base/comm.h"
 #include "data/dataset.h"
-#include "recaption/caption_set.h"
 #include "recaption/captioner.h"
 #include "recaption/quality.h"
 
+/* Who counts along. Both from any thread, several at once. */
 typedef struct {
-    const char *dir;  /* where the layer goes */
-    const char *kind; /* its name */
-    int threads;      /* that read and decode pictures and submit them, >= 1 */
-    int max_attempts; /* >= 1 */
-    quality_options_t quality;
+    /* Every reply but LATER: judged is ACCEPTED, the reason of its being turned down, or why there is none. */
+    void (*answered)(void *context, int kind, quality_reason judged, const caption_reply_t *reply);
+    bool (*enough)(void *context); /* true: nothing more is asked, and the run stops as by recaption_stop */
+    void *context;
+} recaption_watch_t;
+
+typedef struct {
+    const char *dir;             /* where the layers go, and .recaption */
+    const caption_kind_t *kinds; /* [n_kinds] */
+    int n_kinds;
+    int threads;               /* that read pictures and submit them, >= 1 */
+    int max_attempts;          /* >= 1 */
+    int64_t limit;             /* only the first samples of the set; 0: all */
+    bool only_rejected;        /* of layers that are there: ask again what they have rejected */
+    bool restart;              /* drop what an earlier run began */
+    quality_options_t quality; /* words: of each kind */
+    recaption_watch_t watch;   /* members may be NULL */
 } recaption_options_t;
 
 typedef struct {
-    int64_t n_shards_written, n_shards_skipped; /* skipped: the layer had them already */
-    int64_t n_samples;                          /* of the shards written */
-    int64_t n_by_reason[QUALITY_N];             /* ACCEPTED counts the captions */
-    int64_t n_words;                            /* of accepted captions */
-    int64_t n_retried;                          /* samples that took more than one attempt */
+    int64_t n_by_reason[QUALITY_N]; /* ACCEPTED counts the captions */
+    int64_t n_words;                /* of accepted captions */
+    int64_t n_retried;              /* samples that took more than one attempt */
+} recaption_counts_t;
+
+typedef struct {
+    int64_t n_shards_written, n_shards_skipped;    /* skipped: nothing was to be done */
+    int64_t n_shards_left;                         /* begun, with tasks still open */
+    int64_t n_samples;                             /* of the shards written */
+    int64_t n_answers;                             /* recorded in this run */
+    recaption_counts_t by_kind[CAPTION_MAX_KINDS]; /* of the shards written */
+    bool stopped;
     double seconds;
 } recaption_result_t;
 
-/* `said` gathers the captions of the shard; those of shards that the layer has already come by recaption_recall(). */
-LENS_CHECKED lens_status recaption_shard(recaption_result_t *result, const dataset_t *d, int64_t shard, captioner_t *c,
-                                         const recaption_options_t *o, caption_set_t *said);
-/* Adds the captions of a shard whose layer `d` has open. */
-LENS_CHECKED lens_status recaption_recall(caption_set_t *said, const dataset_t *d, int64_t shard, const char *kind);
-/* Every shard without the layer, in order. *result is filled as far as the work went. */
+/* Collective. Every shard without a layer of the kinds; ranks take them from rank 0, whose *result is of all ranks.
+ * STATE where another process is at work in `dir`, or an earlier run there had other settings. What was recorded before
+ * a failure stays, and the next run goes on from there. */
 LENS_CHECKED lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captioner_t *c,
-                                       const recaption_options_t *o);
+                                       const recaption_options_t *o, comm_t *comm);
+/* From a signal's handler or any thread: submits nothing more; waits up to 30 s for what is in flight. */
+void recaption_stop(void);
 
 #endif

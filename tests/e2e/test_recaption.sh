@@ -24,7 +24,7 @@ $lens recaption "$work/set" --threads 1 >"$work/summary"
 grep -q "150 captions in 3 shards" "$work/summary" || fail "summary: $(cat "$work/summary")"
 grep -q rejected "$work/summary" && fail "the describer was rejected: $(cat "$work/summary")"
 $lens recaption "$work/set" -o "$work/other" --threads 4 --json >"$work/json"
-grep -q '"shards_written":3,"shards_skipped":0,"samples":150,"captions":150,"rejected":{}' "$work/json" ||
+grep -q '"shards_written":3,"shards_skipped":0,"shards_left":0,"samples":150,"answers":[0-9]*,"kinds":{"dense":{"captions":150,"rejected":{}' "$work/json" ||
     fail "json: $(cat "$work/json")"
 [ ! -e "$work/other/base" ] || fail "pictures were copied"
 diff -r "$work/set/dense" "$work/other/dense" || fail "four threads, other bytes"
@@ -44,7 +44,7 @@ grep -o '"dense":"[^"]*' "$work/captions" >"$work/dense"
 awk '{ if (NF < 40 || NF > 120) { print NF ": " $0; bad = 1 } } END { exit bad }' "$work/dense" || fail "length"
 
 expect 2 "unknown captioner 'nobody'; there are: describe" $lens recaption "$work/set" --captioner nobody
-expect 2 "detailed captions of kind dense, not .brief." $lens recaption "$work/set" --kind brief
+expect 2 "detailed captions of kind dense, not .brief." $lens recaption "$work/set" --kinds brief
 expect 2 "expected one DATASET" $lens recaption
 expect 2 "above --max-words" $lens recaption "$work/set" --min-words 90 --max-words 80
 expect 1 "$work/none" $lens recaption "$work/none"

@@ -9,11 +9,14 @@
 
 #include "base/file.h"
 #include "data/shard.h"
+#include "recaption/caption_set.h"
 #include "recaption/recaption.h"
 #include "recaption/words.h"
 
 enum { N_SAMPLES = 240, PER_SHARD = 60 };
 
+static const caption_kind_t dense = {.name = "dense", .style = "detailed", .min_words = 40, .max_words = 120};
+static comm_t *comm; /* of one process */
 static char folder[] = "/tmp/lens-test-recaption-XXXXXX";
 
 static const char *path_of(const char *name, char out[256]) {
@@ -65,32 +68,36 @@ static void make_dataset(const char *dir, int damaged) {
 static int set_up(void **state) {
     (void)state;
     char path[256];
-    if (!mkdtemp(folder)) return -1;
+    if (!mkdtemp(folder) || comm_init(&comm) != LENS_OK) return -1;
     make_dataset(path_of("set", path), -1);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
+    comm_free(comm);
     return dir_remove(folder) == LENS_OK ? 0 : -1;
 }
 
 static recaption_result_t recaption(const char *set, const char *layers, captioner_t *c, int threads, int attempts) {
-    recaption_options_t o = {
-        .dir = layers, .kind = "dense", .threads = threads, .max_attempts = attempts, .quality = QUALITY_DEFAULTS};
+    const recaption_options_t o = {.dir = layers,
+                                   .kinds = &dense,
+                                   .n_kinds = 1,
+                                   .threads = threads,
+                                   .max_attempts = attempts,
+                                   .quality = QUALITY_DEFAULTS};
     recaption_result_t result;
     dataset_t *d;
     assert_int_equal(dir_make(layers), LENS_OK);
     assert_int_equal(dataset_open_partial(&d, set), LENS_OK);
     assert_int_equal(dataset_add_layers(d, layers), LENS_OK);
-    lens_status st = recaption_run(&result, d, c, &o);
+    lens_status st = recaption_run(&result, d, c, &o, comm);
     if (st != LENS_OK) fail_msg("%s", lens_error());
     dataset_close(d);
     return result;
 }
 
 static captioner_t *open_describer(void) {
-    static const caption_kind_t dense = {.name = "dense", .style = "", .min_words = 40, .max_words = 120};
     const captioner_options_t options = {.captioner = "describe", .kinds = &dense, .n_kinds = 1, .max_in_flight = 1};
     captioner_t *c;
     assert_int_equal(captioner_open(&c, &options), LENS_OK);
@@ -115,21 +122,22 @@ static void assert_same_captions(const dataset_t *a, const dataset_t *b) {
     str_free(&other);
 }
 
-/* Captions are told apart by the picture's bytes: equal pictures alone may share one. */
+/* Within a shard captions are told apart by the picture's bytes: equal pictures alone may share one. */
 static void assert_unique(const dataset_t *d) {
     caption_set_t said = {0};
     str_t text = {0}, one = {0}, other = {0};
     for (int64_t i = 0; i < dataset_n_samples(d); i++) {
+        if (i % PER_SHARD == 0) caption_set_free(&said);
         assert_int_equal(dataset_caption(d, i, "dense", &text), LENS_OK);
         assert_in_range(words_count(str_text(&text)), 40, 120);
-        int64_t before = caption_set_find(&said, str_text(&text));
+        int64_t before = caption_set_find(&said, caption_hash(str_text(&text)));
         if (before >= 0) {
             assert_int_equal(dataset_image(d, i, &one), LENS_OK);
             assert_int_equal(dataset_image(d, before, &other), LENS_OK);
             assert_int_equal(one.len, other.len);
             assert_memory_equal(one.s, other.s, one.len);
         }
-        assert_int_equal(caption_set_add(&said, str_text(&text), i), LENS_OK);
+        assert_int_equal(caption_set_add(&said, caption_hash(str_text(&text)), i), LENS_OK);
     }
     caption_set_free(&said);
     str_free(&text);
@@ -143,10 +151,10 @@ static void test_unique_and_independent_of_threads(void **state) {
     path_of("set", set);
     captioner_t *c = open_describer();
     recaption_result_t r = recaption(set, path_of("one", one), c, 1, 64);
-    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED], N_SAMPLES);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_ACCEPTED], N_SAMPLES);
     assert_int_equal(r.n_shards_written, N_SAMPLES / PER_SHARD);
     r = recaption(set, path_of("four", four), c, 4, 64);
-    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED], N_SAMPLES);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_ACCEPTED], N_SAMPLES);
     captioner_close(c);
     dataset_t *a = open_with(set, one), *b = open_with(set, four);
     assert_unique(a);
@@ -184,6 +192,9 @@ static void test_resumes(void **state) {
 typedef struct {
     captioner_t base;
     pthread_mutex_t lock;
+    pthread_cond_t change;
+    pthread_t thread;
+    bool ends;
     const caption_request_t *held[16];
     int n_held;
     int64_t n_asked;
@@ -225,33 +236,59 @@ static void answer_one(late_t *l, const caption_request_t *q) {
     q->done(q, &reply);
 }
 
+/* Answers what is held when nothing more comes, or 16 are. */
 static void *answer_held(void *argument) {
     late_t *l = argument;
-    while (l->n_held > 0) answer_one(l, l->held[--l->n_held]);
+    pthread_mutex_lock(&l->lock);
+    while (!l->ends || l->n_held > 0) {
+        const int before = l->n_held;
+        pthread_mutex_unlock(&l->lock);
+        sched_yield();
+        pthread_mutex_lock(&l->lock);
+        if (l->n_held == 0 || (l->n_held != before && l->n_held < 16)) continue;
+        const caption_request_t *last = l->held[--l->n_held];
+        pthread_mutex_unlock(&l->lock);
+        answer_one(l, last);
+        pthread_mutex_lock(&l->lock);
+        pthread_cond_broadcast(&l->change);
+    }
+    pthread_mutex_unlock(&l->lock);
     return NULL;
 }
 
-static void flush(late_t *l) {
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, answer_held, l), 0);
-    pthread_join(thread, NULL);
+static void late_start(late_t *l, int64_t breaks_after) {
+    l->ends = false;
+    l->n_asked = 0;
+    l->breaks_after = breaks_after;
+    assert_int_equal(pthread_create(&l->thread, NULL, answer_held, l), 0);
+}
+
+static void late_end(late_t *l) {
+    pthread_mutex_lock(&l->lock);
+    l->ends = true;
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->thread, NULL);
 }
 
 static lens_status late_submit(captioner_t *c, const caption_request_t *request) {
     late_t *l = (late_t *)c;
     lens_status st = LENS_OK;
     pthread_mutex_lock(&l->lock);
-    if (l->n_asked++ == l->breaks_after)
+    while (l->n_held == 16) pthread_cond_wait(&l->change, &l->lock);
+    if (l->breaks_after >= 0 && l->n_asked >= l->breaks_after)
         st = lens_fail(LENS_IO, "service is gone");
     else
         l->held[l->n_held++] = request;
-    if (l->n_held == 16) flush(l);
+    l->n_asked++;
     pthread_mutex_unlock(&l->lock);
     return st;
 }
 
 static lens_status late_wait(captioner_t *c) {
-    flush((late_t *)c);
+    late_t *l = (late_t *)c;
+    pthread_mutex_lock(&l->lock);
+    while (l->n_held > 0) pthread_cond_wait(&l->change, &l->lock);
+    pthread_mutex_unlock(&l->lock);
     return LENS_OK;
 }
 
@@ -261,8 +298,13 @@ static void late_settings(const captioner_t *c, int kind, str_t *json) {
     str_add(json, "\"model\":\"test\"");
 }
 
-static const captioner_type_t late_type = {
-    .name = "late", .version = "1", .attempts = 3, .submit = late_submit, .wait = late_wait, .settings = late_settings};
+static const captioner_type_t late_type = {.name = "late",
+                                           .version = "1",
+                                           .attempts = 3,
+                                           .unique = true,
+                                           .submit = late_submit,
+                                           .wait = late_wait,
+                                           .settings = late_settings};
 
 /* What the layer keeps of each sample of its first shard. */
 static void check_meta(const char *layers) {
@@ -295,16 +337,19 @@ static void check_meta(const char *layers) {
 static void test_late_and_bad_answers(void **state) {
     (void)state;
     char set[256], layers[256];
-    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .breaks_after = -1};
+    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+    late_start(&l, -1);
     path_of("set", set);
     recaption_result_t r = recaption(set, path_of("late", layers), &l.base, 3, 3);
+    late_end(&l);
     enum { EACH = N_SAMPLES / 8 };
-    assert_int_equal(r.n_by_reason[QUALITY_FAILED], EACH);
-    assert_int_equal(r.n_by_reason[QUALITY_SHORT], EACH);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_FAILED], EACH);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_SHORT], EACH);
     /* One of the captions that are all alike stands, and those of the same picture may share it. */
-    assert_true(r.n_by_reason[QUALITY_DUPLICATE] > EACH / 2);
-    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED] + r.n_by_reason[QUALITY_DUPLICATE], 6 * EACH);
-    assert_true(r.n_retried >= 4 * EACH);
+    assert_true(r.by_kind[0].n_by_reason[QUALITY_DUPLICATE] > EACH / 2);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_ACCEPTED] + r.by_kind[0].n_by_reason[QUALITY_DUPLICATE],
+                     6 * EACH);
+    assert_true(r.by_kind[0].n_retried >= 4 * EACH);
     check_meta(layers);
     dataset_t *d = open_with(set, layers);
     str_t text = {0};
@@ -318,27 +363,34 @@ static void test_late_and_bad_answers(void **state) {
     dataset_close(d);
 }
 
-/* A captioner that breaks ends the work with its message; shards that were done stay, and the next run goes on. */
+/* A captioner that breaks ends the work with its message; what it answered stays, and the next run asks for the rest.
+ */
 static void test_broken_captioner(void **state) {
     (void)state;
     char set[256], layers[256];
-    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .breaks_after = 3 * PER_SHARD};
+    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+    late_start(&l, 3 * PER_SHARD);
     recaption_options_t o = {.dir = path_of("broken", layers),
-                             .kind = "dense",
+                             .kinds = &dense,
+                             .n_kinds = 1,
                              .threads = 2,
                              .max_attempts = 1,
                              .quality = QUALITY_DEFAULTS};
     recaption_result_t r;
     dataset_t *d;
     assert_int_equal(dataset_open(&d, path_of("set", set)), LENS_OK);
-    assert_int_equal(recaption_run(&r, d, &l.base, &o), LENS_IO);
+    assert_int_equal(recaption_run(&r, d, &l.base, &o, comm), LENS_IO);
     assert_non_null(strstr(lens_error(), "service is gone"));
-    assert_int_equal(r.n_shards_written, 3);
+    late_end(&l);
     dataset_close(d);
-    l.breaks_after = -1;
+    const int64_t n_kept = r.n_answers, n_written = r.n_shards_written;
+    assert_in_range(n_kept, 3 * PER_SHARD - 16, 3 * PER_SHARD); /* the run ends before lost answers are asked again */
+    late_start(&l, -1);
     r = recaption(set, layers, &l.base, 2, 1);
-    assert_int_equal(r.n_shards_skipped, 3);
-    assert_int_equal(r.n_shards_written, 1);
+    late_end(&l);
+    assert_int_equal(r.n_shards_skipped, n_written);
+    assert_int_equal(r.n_answers, N_SAMPLES - n_kept);
+    assert_int_equal(r.n_shards_written, N_SAMPLES / PER_SHARD - n_written);
 }
 
 /* A picture that does not decode is a rejected sample, not the end. */
@@ -349,8 +401,8 @@ static void test_damaged_picture(void **state) {
     captioner_t *c = open_describer();
     recaption_result_t r = recaption(set, set, c, 2, 64);
     captioner_close(c);
-    assert_int_equal(r.n_by_reason[QUALITY_PICTURE], 1);
-    assert_int_equal(r.n_by_reason[QUALITY_ACCEPTED], N_SAMPLES - 1);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_PICTURE], 1);
+    assert_int_equal(r.by_kind[0].n_by_reason[QUALITY_ACCEPTED], N_SAMPLES - 1);
 }
 
 int main(void) {
