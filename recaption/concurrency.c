@@ -4,6 +4,8 @@
 
 /* Of a round's answers; fewer of them are a server's hiccups, and no reason not to grow. */
 #define TURNED_DOWN_FRAC 0.0625
+/* A window that grew by less says nothing of throughput: answers come too unevenly. */
+#define GROWN 1.5
 
 void concurrency_init(concurrency_t *c, int64_t most) {
     *c = (concurrency_t){
@@ -30,25 +32,43 @@ static void resize(concurrency_t *c, double size) {
     c->size = fmin(fmax(size, 1), c->most);
 }
 
+static void anchor(concurrency_t *c, double rate, double latency_s) {
+    c->anchor_size = c->size;
+    c->anchor_rate = rate;
+    c->anchor_latency_s = latency_s;
+}
+
+/* Against the anchor: has the window grown so far that it can be told whether throughput grew with it, or has latency
+ * doubled under a window that did not? Both go back, and are measured anew from there. */
+static bool is_crowded(concurrency_t *c, double rate, double latency_s) {
+    if (c->anchor_rate == 0 || c->size < c->anchor_size) {
+        anchor(c, rate, latency_s);
+        return false;
+    }
+    const double grown = c->size / c->anchor_size;
+    if (grown < GROWN) return latency_s > 2 * c->anchor_latency_s;
+    if (rate < c->anchor_rate * (1 + (grown - 1) / 3)) return true;
+    anchor(c, rate, latency_s);
+    return false;
+}
+
 static void judge(concurrency_t *c, double now_s) {
-    const double seconds = now_s - c->since_s, n = (double)(c->n_answered + c->n_turned_down);
+    const double seconds = now_s - c->since_s, n = (double)(c->n_answered + c->n_turned_down), size = c->size;
     const double rate = seconds > 0 ? (double)c->n_answered / seconds : 0;
     const double latency_s = c->n_answered ? c->latency_s / (double)c->n_answered : 0;
-    if (latency_s > 0) c->base_s = c->base_s > 0 ? fmin(c->base_s * 1.005, latency_s) : latency_s;
-    /* At least a third of what the window grew by is to be seen in the rate. */
-    const bool keeps_up =
-        c->rate == 0 || c->size <= c->rate_size || rate > 0.95 * c->rate * (1 + (c->size / c->rate_size - 1) / 3);
-    const bool is_crowded = latency_s > 1.5 * c->base_s && !keeps_up;
-    const double size = c->size, share = (double)c->n_turned_down / n;
-    const bool is_full = share > TURNED_DOWN_FRAC;
-    double next = size * (1 - 0.5 * share);
-    if (is_crowded) next *= 0.85;
-    if (is_crowded || is_full || (c->was_full && !keeps_up)) c->is_doubling = false;
-    if (!is_crowded && !is_full && c->was_full) next = c->is_doubling ? 2 * size : next + fmax(1, size / 16);
-    resize(c, next);
-    c->rate = rate;
-    c->rate_size = size;
+    const double share = (double)c->n_turned_down / n;
+    const bool was_full = c->was_full, was_filled = share > TURNED_DOWN_FRAC;
     begin_round(c, now_s);
+    if (was_full && latency_s > 0 && is_crowded(c, rate, latency_s)) {
+        c->is_doubling = false;
+        resize(c, fmin(c->anchor_size, size * 0.85));
+        c->anchor_rate = 0;
+        return;
+    }
+    double next = size * (1 - 0.5 * share);
+    c->is_doubling = c->is_doubling && !was_filled;
+    if (!was_filled && was_full) next = c->is_doubling ? 2 * size : next + fmax(1, size / 16);
+    resize(c, next);
 }
 
 /* A round is a window's worth of answers, and never so few that their time is noise. */
@@ -70,5 +90,5 @@ void concurrency_turned_down(concurrency_t *c, double now_s) {
 
 void concurrency_restart(concurrency_t *c) {
     resize(c, c->size / 2);
-    c->rate = c->rate_size = c->since_s = 0;
+    c->anchor_rate = c->since_s = 0;
 }

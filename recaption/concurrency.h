@@ -1,11 +1,12 @@
 /* How many requests one endpoint is given at once, found by trying: additive increase, multiplicative decrease, judged
  * once for each window's worth of answers (a round). No clock of its own; one thread.
  *
- * The window doubles from CONCURRENCY_START as long as throughput keeps up with it, then grows by a sixteenth a round.
- * It shrinks where latency rose by half and throughput did not follow, and by half of the share of answers that turned
- * requests down (429, 503): a few in a hundred do not keep it from growing, a server that is full halves it at once
- * (the rule of DCTCP, Alizadeh et al., SIGCOMM 2010). A round that did not fill the window says nothing about a larger
- * one. */
+ * The window doubles from CONCURRENCY_START, later it grows by a sixteenth a round. Each time that it is half as large
+ * again as where throughput was last measured, throughput must have grown by a third of that, or it goes back there: by
+ * Little's law the rest was waiting. So it does where latency doubled under a window that stayed. Answers that turn
+ * requests down (429, 503) shrink it by half of their share: a few in a hundred do not keep it from growing, a server
+ * that is full halves it at once (the rule of DCTCP, Alizadeh et al., SIGCOMM 2010). A round that did not fill the
+ * window says nothing about a larger one. */
 #ifndef LENS_RECAPTION_CONCURRENCY_H
 #define LENS_RECAPTION_CONCURRENCY_H
 
@@ -18,9 +19,7 @@ typedef struct {
     double size; /* requests in flight allowed, 1 to most */
     double most;
     bool is_doubling;
-    double base_s;    /* latency of an endpoint that is not crowded: the least of all rounds, slowly forgotten */
-    double rate;      /* answers a second of the last judged round, 0 before */
-    double rate_size; /* the window it had */
+    double anchor_size, anchor_rate, anchor_latency_s; /* what was measured last; rate 0: nothing */
     /* the round */
     double since_s, latency_s; /* its begin; sum over answers */
     int64_t n_answered, n_turned_down;

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# lens recaption --captioner http://...: captions of a server, the same under faults, hostile alt-texts, the key's secrecy,
+# and the errors that end a run.
+set -u
+lens=$(realpath "$1")
+# shellcheck source-path=SCRIPTDIR source=server.sh
+. tests/e2e/server.sh
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+fail() {
+    echo "FAILED: $*"
+    tail -3 err server.err 2>/dev/null
+    exit 1
+}
+ask() { # OUT [OPTION]...
+    local out=$1
+    shift
+    "$lens" recaption set -o "$out" --model test-model --min-words 1 --max-words 1000 --threads 2 "$@" >out 2>err
+}
+"$lens" scenes -n 60 --seed 5 --shard-samples 25 -o set >/dev/null || fail scenes
+export OPENAI_API_KEY=sk-Open/Sesame-0123456789
+
+# Two kinds, a key, and what a run without faults writes.
+server_start server --key "$OPENAI_API_KEY" --bodies bodies || exit 1
+ask plain --captioner "$server_url" --kinds dense=detailed,tags=tags --logprobs --json || fail "plain: $?"
+[ "$(server_stat "$server_port" bad_requests_total)" = 0 ] || fail "bad requests"
+grep -q '"dense":{"captions":60,' out || fail "captions: $(cat out)"
+[ "$(wc -l <bodies)" -ge 120 ] || fail "bodies: $(wc -l <bodies)"
+grep -q '"logprobs":true' bodies || fail "no log-probabilities were asked for"
+server_stop "$server_pid" || fail "the server's end"
+
+# The same through faults, on two endpoints of which one dies and returns.
+server_start server --key "$OPENAI_API_KEY" --error-rate 0.2 --slow-ms 100 --retry-after-s 1 || exit 1
+first=$server_pid first_url=$server_url
+server_start second --key "$OPENAI_API_KEY" --error-rate 0.1 --slow-ms 100 --die-ms 200 --die-every-ms 400 || exit 1
+ask chaos --captioner "$first_url,$server_url" --kinds dense=detailed,tags=tags --logprobs --json || fail "chaos: $?"
+server_stop "$first" || fail "the first server's end"
+server_stop "$server_pid" || fail "the second server's end"
+diff -r plain chaos || fail "faults changed what was written"
+
+# The key: in no file, no output.
+if grep -rqF "Sesame" plain chaos out err bodies server.err; then fail "the key was written: $(grep -rlF Sesame .)"; fi
+
+# A server that refuses the key ends the run at once, in its own words, without the key.
+server_start server --key other || exit 1
+ask none --captioner "$server_url" && fail "a wrong key was taken"
+grep -q "HTTP 401" err || fail "no 401: $(cat err)"
+grep -rqF Sesame err out && fail "the key is in the message"
+server_stop "$server_pid"
+
+# The key's file.
+echo sk-from-file >key && chmod 644 key
+ask none --captioner http://127.0.0.1:1/v1 --key-file key && fail "a key that all may read"
+grep -q "chmod 600" err || fail "mode: $(cat err)"
+chmod 600 key
+server_start server --key sk-from-file || exit 1
+ask file --captioner "$server_url" --key-file key --limit 5 || fail "key file"
+server_stop "$server_pid"
+
+# Nobody there: gives up, and says who and why.
+ask none --captioner http://127.0.0.1:1/v1 --give-up 1 && fail "nobody answered"
+grep -q "no endpoint has answered for .*127.0.0.1:1/v1" err || fail "give up: $(cat err)"
+"$lens" recaption set -o none --captioner http://127.0.0.1:1/v1 2>err && fail "without a model"
+grep -q -- "--model" err || fail "model: $(cat err)"
+ask none --captioner http://127.0.0.1:1/v1 --extra '{"stream":true}' && fail "stream"
+grep -q '"stream" cannot be set' err || fail "extra: $(cat err)"
+exit 0
