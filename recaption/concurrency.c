@@ -16,15 +16,13 @@ int64_t concurrency_window(const concurrency_t *c) {
     return (int64_t)c->size;
 }
 
-static void begin_round(concurrency_t *c, double now_s) {
-    c->since_s = now_s;
+static void begin_round(concurrency_t *c) {
     c->latency_s = 0;
     c->n_answered = c->n_turned_down = 0;
     c->was_full = false;
 }
 
-void concurrency_sent(concurrency_t *c, int64_t n_in_flight, double now_s) {
-    if (c->since_s == 0) begin_round(c, now_s);
+void concurrency_sent(concurrency_t *c, int64_t n_in_flight) {
     if (n_in_flight >= concurrency_window(c)) c->was_full = true;
 }
 
@@ -52,13 +50,14 @@ static bool is_crowded(concurrency_t *c, double rate, double latency_s) {
     return false;
 }
 
-static void judge(concurrency_t *c, double now_s) {
-    const double seconds = now_s - c->since_s, n = (double)(c->n_answered + c->n_turned_down), size = c->size;
-    const double rate = seconds > 0 ? (double)c->n_answered / seconds : 0;
+static void judge(concurrency_t *c) {
+    const double n = (double)(c->n_answered + c->n_turned_down), size = c->size;
     const double latency_s = c->n_answered ? c->latency_s / (double)c->n_answered : 0;
+    /* By Little's law, so that neither a pause of this process nor a round that was not full all the time counts. */
+    const double rate = latency_s > 0 ? size / latency_s : 0;
     const double share = (double)c->n_turned_down / n;
     const bool was_full = c->was_full, was_filled = share > TURNED_DOWN_FRAC;
-    begin_round(c, now_s);
+    begin_round(c);
     if (was_full && latency_s > 0 && is_crowded(c, rate, latency_s)) {
         c->is_doubling = false;
         resize(c, fmin(c->anchor_size, size * 0.85));
@@ -72,23 +71,24 @@ static void judge(concurrency_t *c, double now_s) {
 }
 
 /* A round is a window's worth of answers, and never so few that their time is noise. */
-static void count(concurrency_t *c, double now_s) {
+static void count(concurrency_t *c) {
     const int64_t n = c->n_answered + c->n_turned_down;
-    if (n >= concurrency_window(c) && n >= CONCURRENCY_START) judge(c, now_s);
+    if (n >= concurrency_window(c) && n >= CONCURRENCY_START) judge(c);
 }
 
-void concurrency_answered(concurrency_t *c, double latency_s, double now_s) {
+void concurrency_answered(concurrency_t *c, double latency_s) {
     c->n_answered++;
     c->latency_s += latency_s;
-    count(c, now_s);
+    count(c);
 }
 
-void concurrency_turned_down(concurrency_t *c, double now_s) {
+void concurrency_turned_down(concurrency_t *c) {
     c->n_turned_down++;
-    count(c, now_s);
+    count(c);
 }
 
 void concurrency_restart(concurrency_t *c) {
     resize(c, c->size / 2);
-    c->anchor_rate = c->since_s = 0;
+    c->anchor_rate = 0;
+    begin_round(c);
 }

@@ -21,7 +21,7 @@ typedef struct {
     bool is_doubling;
     double anchor_size, anchor_rate, anchor_latency_s; /* what was measured last; rate 0: nothing */
     /* the round */
-    double since_s, latency_s; /* its begin; sum over answers */
+    double latency_s; /* sum over answers */
     int64_t n_answered, n_turned_down;
     bool was_full;
 } concurrency_t;
@@ -29,9 +29,9 @@ typedef struct {
 void concurrency_init(concurrency_t *c, int64_t most);
 int64_t concurrency_window(const concurrency_t *c); /* >= 1 */
 /* A request was sent and n are in flight now. */
-void concurrency_sent(concurrency_t *c, int64_t n_in_flight, double now_s);
-void concurrency_answered(concurrency_t *c, double latency_s, double now_s);
-void concurrency_turned_down(concurrency_t *c, double now_s); /* 429, 503 */
+void concurrency_sent(concurrency_t *c, int64_t n_in_flight);
+void concurrency_answered(concurrency_t *c, double latency_s);
+void concurrency_turned_down(concurrency_t *c); /* 429, 503 */
 /* After a rest: half of what it had, and no memory of how fast it was. */
 void concurrency_restart(concurrency_t *c);
 

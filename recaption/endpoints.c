@@ -144,7 +144,7 @@ int endpoints_send(endpoints_t *e, int avoid, double now_s) {
     }
     if (best < 0) return -1;
     endpoint_t *p = &e->endpoints[best];
-    concurrency_sent(&p->window, ++p->n_in_flight, now_s);
+    concurrency_sent(&p->window, ++p->n_in_flight);
     return best;
 }
 
@@ -165,7 +165,7 @@ static void measure(endpoints_t *e, endpoint_t *p, double latency_s, double now_
     p->n_failures = p->n_rests = 0;
     p->rested_until_s = 0;
     e->failing_since_s = 0;
-    concurrency_answered(&p->window, latency_s, now_s);
+    concurrency_answered(&p->window, latency_s);
 }
 
 void endpoints_finish(endpoints_t *e, int which, endpoint_outcome outcome, double latency_s, double retry_after_s,
@@ -179,7 +179,7 @@ void endpoints_finish(endpoints_t *e, int which, endpoint_outcome outcome, doubl
     p->n_failed++;
     if (e->failing_since_s == 0) e->failing_since_s = now_s;
     p->n_failures++;
-    if (outcome == ENDPOINT_TURNED_DOWN) concurrency_turned_down(&p->window, now_s);
+    if (outcome == ENDPOINT_TURNED_DOWN) concurrency_turned_down(&p->window);
     const bool was_probe = p->rested_until_s > 0;
     if (outcome == ENDPOINT_GONE || was_probe || p->n_failures >= ENDPOINT_FAILURES) rest(e, p, retry_after_s, now_s);
 }

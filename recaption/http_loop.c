@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -250,8 +251,25 @@ bool http_loop_is_mine(const http_loop_t *l) {
 /* ---- opening and closing ---- */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* libcurl builds a request's head, with the key in it, in memory of its own: wiped when it is freed. */
+static void wiping_free(void *p) {
+    if (!p) return;
+    explicit_bzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *wiping_realloc(void *p, size_t n) {
+    void *larger = malloc(n);
+    if (!larger || !p) return larger;
+    const size_t had = malloc_usable_size(p);
+    memcpy(larger, p, had < n ? had : n);
+    wiping_free(p);
+    return larger;
+}
+
 static void init_curl(void) {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
 }
 
 static lens_status set_up(http_loop_t *l, int64_t most, char *authorization) {

@@ -57,7 +57,7 @@ static lens_status check(secret_t *s, const char *where) {
 
 lens_status secret_from_env(secret_t **out, const char *name) {
     *out = NULL;
-    const char *value = getenv(name);
+    char *value = getenv(name);
     if (!value || !*value) return LENS_OK;
     const size_t n = strlen(value);
     if (n > SECRET_MAX_BYTES)
@@ -65,7 +65,11 @@ lens_status secret_from_env(secret_t **out, const char *name) {
     LENS_TRY(make_page(out));
     memcpy((*out)->header + sizeof scheme - 1, value, n);
     lens_status st = check(*out, name);
-    if (st == LENS_OK) return LENS_OK;
+    if (st == LENS_OK) {
+        explicit_bzero(value, n); /* the environment is part of a core dump, and of what child processes get */
+        unsetenv(name);
+        return LENS_OK;
+    }
     secret_free(*out);
     *out = NULL;
     return st;

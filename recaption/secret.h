@@ -11,7 +11,8 @@ enum { SECRET_MIN_BYTES = 4, SECRET_MAX_BYTES = 4000 };
 
 typedef struct secret secret_t;
 
-/* The variable's value; *out is NULL where it is not set or empty. ARGUMENT: not printable ASCII, too short or long. */
+/* The variable's value, which is wiped from the environment: before other threads read that, and once. *out is NULL
+ * where it is not set or empty. ARGUMENT: not printable ASCII, too short or long. */
 LENS_CHECKED lens_status secret_from_env(secret_t **out, const char *name);
 /* The file's first line. ARGUMENT: others than its owner and group may read it, more than one line, as above. */
 LENS_CHECKED lens_status secret_from_file(secret_t **out, const char *path);

@@ -58,6 +58,47 @@ server_start server --key sk-from-file || exit 1
 ask file --captioner "$server_url" --key-file key --limit 5 || fail "key file"
 server_stop "$server_pid"
 
+# Nor in what a core dump would hold: all memory but that which is marked DONTDUMP ("dd").
+python=${LENS_PYTHON:-/usr/bin/python3}
+if command -v "$python" >/dev/null; then
+    server_start server --latency-ms 60000 || exit 1
+    OPENAI_API_KEY=sk-find-me-in-$$ "$lens" recaption set -o hang --model m --captioner "$server_url" >out 2>err &
+    lens_pid=$!
+    for ((i = 0; i < 500; i++)); do
+        [ "$(server_stat "$server_port" requests_total)" = 0 ] || break
+        read -rt 0.02 <> <(:) || true
+    done
+    "$python" - $lens_pid "sk-find-me-in-$$" <<'PY' || fail "the key is in memory that core dumps hold"
+import re, sys
+pid, key = sys.argv[1], sys.argv[2].encode()
+found, kept_out, where = 0, 0, None
+try:
+    memory = open(f"/proc/{pid}/mem", "rb", 0)
+except PermissionError:
+    sys.exit(0)  # no right to look
+for line in open(f"/proc/{pid}/smaps"):
+    head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (r)\S+ .*?(\S*)$", line)
+    if head:
+        where = [int(head[1], 16), int(head[2], 16), head[4]]
+    elif line.startswith("VmFlags:") and where:
+        try:
+            memory.seek(where[0])
+            n = memory.read(where[1] - where[0]).count(key)
+        except (OSError, ValueError, OverflowError):
+            n = 0
+        if n and " dd" in line:
+            kept_out += n
+        elif n:
+            found += n
+            print("in", where[2] or "anonymous memory", n)
+        where = None
+sys.exit(found != 0 or kept_out != 1)
+PY
+    kill $lens_pid
+    wait $lens_pid
+    server_stop "$server_pid"
+fi
+
 # Nobody there: gives up, and says who and why.
 ask none --captioner http://127.0.0.1:1/v1 --give-up 1 && fail "nobody answered"
 grep -q "no endpoint has answered for .*127.0.0.1:1/v1" err || fail "give up: $(cat err)"
