@@ -158,7 +158,7 @@ static void rest(endpoints_t *e, endpoint_t *p, double retry_after_s, double now
     concurrency_restart(&p->window);
 }
 
-static void measure(endpoints_t *e, endpoint_t *p, double latency_s, double now_s) {
+static void measure(endpoints_t *e, endpoint_t *p, double latency_s) {
     p->latencies_s[p->n_answered++ % ENDPOINT_LATENCIES] = (float)latency_s;
     p->latency_sum_s += latency_s;
     p->speed_s += (latency_s - p->speed_s) / fmin((double)p->n_answered, 64);
@@ -173,7 +173,7 @@ void endpoints_finish(endpoints_t *e, int which, endpoint_outcome outcome, doubl
     endpoint_t *p = &e->endpoints[which];
     p->n_in_flight--;
     if (outcome == ENDPOINT_ANSWERED) {
-        measure(e, p, latency_s, now_s);
+        measure(e, p, latency_s);
         return;
     }
     p->n_failed++;

@@ -94,8 +94,8 @@ for line in open(f"/proc/{pid}/smaps"):
         where = None
 sys.exit(found != 0 or kept_out != 1)
 PY
-    kill $lens_pid
-    wait $lens_pid
+    kill -KILL $lens_pid # not TERM, which lets what is in flight be answered
+    wait $lens_pid 2>/dev/null
     server_stop "$server_pid"
 fi
 
