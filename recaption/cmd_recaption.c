@@ -193,7 +193,7 @@ static void print_summary(const recaption_result_t *r, const recaption_options_t
     for (int k = 0; k < o->n_kinds; k++) print_kind(r, &r->by_kind[k], o->dir, o->kinds[k].name);
     if (r->n_shards_left)
         printf("%" PRId64 " shards are begun: what was answered is in %s/.recaption\n", r->n_shards_left, o->dir);
-    printf("%" PRId64 " answers in %.1f s, %.0f/s\n", r->n_answers, r->seconds,
+    printf("%" PRId64 " answers in %.1f s, %.0f captions/s\n", r->n_answers, r->seconds,
            r->seconds > 0 ? (double)r->n_answers / r->seconds : 0);
 }
 
