@@ -23,6 +23,7 @@ lens_packages=(
     "libarchive-dev          pkg:libarchive"
     "libyaml-dev             pkg:yaml-0.1"
     "libjansson-dev          pkg:jansson"
+    "libcurl4-openssl-dev    pkg:libcurl"
     "libxxhash-dev           pkg:libxxhash"
     "libcmocka-dev           pkg:cmocka"
     "clang                   cmd:clang"

@@ -4,13 +4,15 @@
 #include <xxhash.h>
 
 #include "recaption/describe.h"
+#include "recaption/openai.h"
 
-static const captioner_type_t *const types[] = {&captioner_describe};
+static const captioner_type_t *const types[] = {&captioner_describe, &captioner_openai};
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
 lens_status captioner_open(captioner_t **out, const captioner_options_t *options) {
     *out = NULL;
     const char *name = options->captioner;
+    if (str_starts_with(name, "http://") || str_starts_with(name, "https://") || *name == '@') name = "openai";
     str_t known = {0};
     for (int i = 0; i < N_TYPES; i++) {
         if (strcmp(types[i]->name, name) == 0) {

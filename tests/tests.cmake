@@ -39,6 +39,9 @@ file(GLOB server_sources CONFIGURE_DEPENDS tests/server/*.c)
 add_executable(caption-server ${server_sources}) # the endpoint that tests of captioners ask
 target_link_libraries(caption-server lens_base)
 set_target_properties(caption-server PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+add_executable(ask-captioner tests/bench/ask_captioner.c) # for tests/bench/recaption_http.sh
+target_link_libraries(ask-captioner lens_recaption)
+set_target_properties(ask-captioner PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 add_test(NAME check_tree COMMAND tests/check_tree.sh WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 foreach(name io_fault alloc_fault slow_link) # libraries for LD_PRELOAD; the fault tests look for them beside the binary
   add_library(${name} MODULE tests/fault/${name}.c)
