@@ -12,12 +12,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "recaption/decisions.h"
+#include "recaption/openai.h"
 #include "recaption/recaption.h"
 
 typedef struct {
     int64_t min_words, max_words, threads, attempts, limit;
     char *captioner, *kinds, *out, *apply;
     bool json, only_rejected, restart, dry_run;
+    openai_values_t openai;
 } values_t;
 
 #define AT(field) .offset = offsetof(values_t, field)
@@ -27,7 +29,7 @@ static const option_t rows[] = {
      AT(captioner),
      .initial = "describe",
      .choices = "NAME",
-     .help = "who writes: describe (built in, needs no model)"},
+     .help = "who writes: describe (built in, needs no model), or servers: URL[,URL...], @FILE of URLs"},
     {.name = "kinds",
      .type = OPTION_STRING,
      AT(kinds),
@@ -88,6 +90,7 @@ static const option_t rows[] = {
     {.name = "restart", .type = OPTION_FLAG, AT(restart), .help = "drop what an earlier run began and did not finish"},
     {.name = "dry-run", .type = OPTION_FLAG, AT(dry_run), .help = "tell what would be asked; write nothing"},
     {.name = "json", .type = OPTION_FLAG, AT(json), .help = "summary as one JSON object"},
+    OPENAI_OPTIONS(offsetof(values_t, openai)),
 };
 #undef AT
 
@@ -263,8 +266,11 @@ done:
 }
 
 static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_options_t *o, comm_t *comm) {
-    const captioner_options_t options = {
-        .captioner = v->captioner, .kinds = o->kinds, .n_kinds = o->n_kinds, .max_in_flight = 256};
+    const captioner_options_t options = {.captioner = v->captioner,
+                                         .kinds = o->kinds,
+                                         .n_kinds = o->n_kinds,
+                                         .max_in_flight = v->openai.concurrency,
+                                         .own = &v->openai};
     captioner_t *captioner = NULL;
     recaption_result_t result = {0};
     lens_status st = comm_agree(comm, captioner_open(&captioner, &options), "set-up");

@@ -205,6 +205,24 @@ lens_status journal_open(journal_t **out, const char *path, const char *settings
     return LENS_OK;
 }
 
+lens_status journal_check(const char *path, const char *settings) {
+    if (!file_exists(path)) return LENS_OK;
+    journal_t j = {.path = (char *)path, .fd = -1};
+    str_t frame = {0};
+    const char *payload;
+    size_t n;
+    uint64_t size;
+    lens_status st;
+    LENS_GO(file_open(&j.fd, path));
+    LENS_GO(file_size(&size, path));
+    LENS_GO(read_frame(&j, sizeof magic, size, &frame, &payload, &n));
+    if (payload) st = lens_context(compare_settings(payload, n, settings), "%s", path);
+done:
+    if (j.fd >= 0) close(j.fd);
+    str_free(&frame);
+    return st;
+}
+
 void journal_close(journal_t *j) {
     if (!j) return;
     if (j->fd >= 0) close(j->fd);

@@ -71,6 +71,7 @@ same anew
 mkdir -p locked/.recaption
 (
     flock 9
+    failures=0
     expect 1 'another lens recaption is at work here' "$lens" recaption set -o locked
     [ "$failures" = 0 ]
 ) 9>locked/.recaption/lock || fail 'the lock'
