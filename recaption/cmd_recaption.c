@@ -29,7 +29,7 @@ static const option_t rows[] = {
      AT(captioner),
      .initial = "describe",
      .choices = "NAME",
-     .help = "who writes: describe (built in, needs no model), or a server: http://HOST:8000/v1[,URL...], @FILE"},
+     .help = "who writes: describe (built in, needs no model), or servers: URL[,URL...], @FILE of URLs"},
     {.name = "kinds",
      .type = OPTION_STRING,
      AT(kinds),
@@ -196,7 +196,7 @@ static void print_summary(const recaption_result_t *r, const recaption_options_t
     for (int k = 0; k < o->n_kinds; k++) print_kind(r, &r->by_kind[k], o->dir, o->kinds[k].name);
     if (r->n_shards_left)
         printf("%" PRId64 " shards are begun: what was answered is in %s/.recaption\n", r->n_shards_left, o->dir);
-    printf("%" PRId64 " answers in %.1f s, %.0f/s\n", r->n_answers, r->seconds,
+    printf("%" PRId64 " answers in %.1f s, %.0f captions/s\n", r->n_answers, r->seconds,
            r->seconds > 0 ? (double)r->n_answers / r->seconds : 0);
 }
 
@@ -266,8 +266,11 @@ done:
 }
 
 static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_options_t *o, comm_t *comm) {
-    const captioner_options_t options = {
-        .captioner = v->captioner, .kinds = o->kinds, .n_kinds = o->n_kinds, .max_in_flight = 256, .own = &v->openai};
+    const captioner_options_t options = {.captioner = v->captioner,
+                                         .kinds = o->kinds,
+                                         .n_kinds = o->n_kinds,
+                                         .max_in_flight = v->openai.concurrency,
+                                         .own = &v->openai};
     captioner_t *captioner = NULL;
     recaption_result_t result = {0};
     lens_status st = comm_agree(comm, captioner_open(&captioner, &options), "set-up");

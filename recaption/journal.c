@@ -145,6 +145,12 @@ static lens_status cut_tail(journal_t *j, uint64_t size) {
     return LENS_OK;
 }
 
+static bool synced(int fd, int (*sync)(int fd)) {
+    int failed;
+    while ((failed = sync(fd)) != 0 && errno == EINTR) continue;
+    return !failed;
+}
+
 static lens_status sync_folder(const char *path) {
     str_t dir = {0};
     int fd = -1;
@@ -152,7 +158,7 @@ static lens_status sync_folder(const char *path) {
     str_add_n(&dir, slash ? path : ".", slash ? (size_t)(slash - path) : 1);
     lens_status st = str_status(&dir);
     if (st == LENS_OK) st = file_open(&fd, dir.s);
-    if (st == LENS_OK && fsync(fd) != 0) st = lens_fail(LENS_IO, "%s: cannot sync: %s", dir.s, strerror(errno));
+    if (st == LENS_OK && !synced(fd, fsync)) st = lens_fail(LENS_IO, "%s: cannot sync: %s", dir.s, strerror(errno));
     if (fd >= 0) close(fd);
     str_free(&dir);
     return st;
@@ -197,6 +203,24 @@ lens_status journal_open(journal_t **out, const char *path, const char *settings
     }
     *out = j;
     return LENS_OK;
+}
+
+lens_status journal_check(const char *path, const char *settings) {
+    if (!file_exists(path)) return LENS_OK;
+    journal_t j = {.path = (char *)path, .fd = -1};
+    str_t frame = {0};
+    const char *payload;
+    size_t n;
+    uint64_t size;
+    lens_status st;
+    LENS_GO(file_open(&j.fd, path));
+    LENS_GO(file_size(&size, path));
+    LENS_GO(read_frame(&j, sizeof magic, size, &frame, &payload, &n));
+    if (payload) st = lens_context(compare_settings(payload, n, settings), "%s", path);
+done:
+    if (j.fd >= 0) close(j.fd);
+    str_free(&frame);
+    return st;
 }
 
 void journal_close(journal_t *j) {
@@ -249,7 +273,7 @@ lens_status journal_sync(journal_t *j) {
     const bool wanted = j->unsynced;
     j->unsynced = false;
     pthread_mutex_unlock(&j->lock);
-    if (wanted && fdatasync(j->fd) != 0) return lens_fail(LENS_IO, "%s: cannot sync: %s", j->path, strerror(errno));
+    if (wanted && !synced(j->fd, fdatasync)) return lens_fail(LENS_IO, "%s: cannot sync: %s", j->path, strerror(errno));
     return LENS_OK;
 }
 

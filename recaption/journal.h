@@ -22,6 +22,8 @@ typedef lens_status (*journal_visit)(void *context, const char *payload, size_t 
  * names the first that differs. *out is owned by the caller. */
 LENS_CHECKED lens_status journal_open(journal_t **out, const char *path, const char *settings, journal_visit visit,
                                       void *context);
+/* Only whether journal_open would refuse a journal that is there for its settings; none is fine. */
+LENS_CHECKED lens_status journal_check(const char *path, const char *settings);
 void journal_close(journal_t *j); /* NULL is allowed; does not sync */
 /* *offset: for journal_read. What could not be written whole is taken back: the journal stays as it was. */
 LENS_CHECKED lens_status journal_append(journal_t *j, const char *payload, size_t n, uint64_t *offset);

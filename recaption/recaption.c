@@ -538,6 +538,16 @@ static lens_status work_all(run_t *r) {
 
 /* ---- the whole ---- */
 
+/* Rank 0: takes the folder, and refuses settings that are not those of what was begun in it. */
+static lens_status set_up(int *lock, const run_t *r) {
+    if (comm_rank(r->link.comm) != 0) return LENS_OK;
+    LENS_TRY(recaption_lock(lock, r->options->dir));
+    for (int64_t s = 0; s < dataset_n_shards(r->dataset) && !r->options->restart; s++)
+        if (recaption_shard_wanted(r->dataset, s, r->options))
+            LENS_TRY(recaption_shard_check(r->dataset, s, r->captioner, r->options));
+    return LENS_OK;
+}
+
 lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captioner_t *c, const recaption_options_t *o,
                           comm_t *comm) {
     run_t r = {.dataset = d,
@@ -548,7 +558,7 @@ lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captio
     int lock = -1;
     *result = (recaption_result_t){0};
     r.last = &r.first;
-    lens_status st = comm_agree(comm, comm_rank(comm) == 0 ? recaption_lock(&lock, o->dir) : LENS_OK, "set-up");
+    lens_status st = comm_agree(comm, set_up(&lock, &r), "set-up");
     if (st == LENS_OK) {
         pthread_mutex_init(&r.lock, NULL);
         pthread_mutex_init(&r.sync, NULL);

@@ -127,14 +127,16 @@ static lens_status choose(tasks_t *t, const captioner_t *c, const recaption_opti
 
 /* ---- the journal's settings ---- */
 
-static lens_status settings_of(str_t *out, const tasks_t *t, const captioner_t *c, const recaption_options_t *o) {
+static lens_status settings_of(str_t *out, const dataset_t *d, int64_t shard, const captioner_t *c,
+                               const recaption_options_t *o) {
     str_addf(out, "{\"shard\":\"%s\",\"base\":\"%016" PRIx64 "\",\"samples\":%" PRId64 ",\"attempts\":%d",
-             dataset_shard_name(t->dataset, t->shard), dataset_shard_hash(t->dataset, t->shard), t->n, o->max_attempts);
+             dataset_shard_name(d, shard), dataset_shard_hash(d, shard), dataset_shard_n_samples(d, shard),
+             o->max_attempts);
     str_addf(out, ",\"only_rejected\":%s,\"gate\":{\"max_repeated_frac\":%.9g},\"kinds\":{",
              o->only_rejected ? "true" : "false", o->quality.max_repeated_frac);
-    for (int k = 0; k < t->n_kinds; k++) {
+    for (int k = 0; k < o->n_kinds; k++) {
         str_addf(out, "%s\"%s\":{\"min_words\":%" PRId64 ",\"max_words\":%" PRId64 ",\"by\":", k ? "," : "",
-                 t->kinds[k].name, t->kinds[k].min_words, t->kinds[k].max_words);
+                 o->kinds[k].name, o->kinds[k].min_words, o->kinds[k].max_words);
         LENS_TRY(captioner_provenance(c, k, out));
         str_add_char(out, '}');
     }
@@ -142,8 +144,19 @@ static lens_status settings_of(str_t *out, const tasks_t *t, const captioner_t *
     return str_status(out);
 }
 
-static lens_status journal_path_of(str_t *out, const tasks_t *t, const recaption_options_t *o) {
-    return path_in(out, o->dir, ".recaption", dataset_shard_name(t->dataset, t->shard), "journal");
+static lens_status journal_path_of(str_t *out, const dataset_t *d, int64_t shard, const recaption_options_t *o) {
+    return path_in(out, o->dir, ".recaption", dataset_shard_name(d, shard), "journal");
+}
+
+lens_status recaption_shard_check(const dataset_t *d, int64_t shard, const captioner_t *c,
+                                  const recaption_options_t *o) {
+    str_t path = {0}, settings = {0};
+    lens_status st = journal_path_of(&path, d, shard, o);
+    if (st == LENS_OK && file_exists(path.s)) st = settings_of(&settings, d, shard, c, o);
+    if (st == LENS_OK && settings.len) st = journal_check(path.s, settings.s);
+    str_free(&path);
+    str_free(&settings);
+    return st;
 }
 
 lens_status recaption_shard_open(tasks_t *out, const dataset_t *d, int64_t shard, const captioner_t *c,
@@ -152,8 +165,8 @@ lens_status recaption_shard_open(tasks_t *out, const dataset_t *d, int64_t shard
     LENS_TRY(tasks_init(out, d, shard, o->kinds, o->n_kinds, c->type->unique, o->max_attempts));
     lens_status st;
     LENS_GO(choose(out, c, o));
-    LENS_GO(settings_of(&settings, out, c, o));
-    LENS_GO(journal_path_of(&path, out, o));
+    LENS_GO(settings_of(&settings, d, shard, c, o));
+    LENS_GO(journal_path_of(&path, d, shard, o));
     if (o->restart) LENS_GO(remove_file(path.s));
     LENS_GO(tasks_open_journal(out, path.s, settings.s));
 done:
@@ -269,7 +282,7 @@ lens_status recaption_shard_write(tasks_t *t, const captioner_t *c, const recapt
     result->n_shards_skipped += !any;
     result->n_samples += any ? t->n : 0;
     str_t path = {0};
-    lens_status st = journal_path_of(&path, t, o);
+    lens_status st = journal_path_of(&path, t->dataset, t->shard, o);
     if (st == LENS_OK) st = remove_file(path.s);
     str_free(&path);
     return st;

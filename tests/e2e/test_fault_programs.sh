@@ -71,12 +71,14 @@ recaption plainly
 digest layers >wanted.layers
 unchanged recaption layers wanted.layers
 table recaption layers wanted.layers <<'TABLE'
-open:EROFS:path=*/layers/*                     layers/dense/.*: Read-only file system
-write:ENOSPC:path=*/layers/*                   layers/dense/.*: No space left on device
-write:EDQUOT:after=6000:path=*/layers/*        layers/dense/.*: Disk quota exceeded
-fsync:EIO:nth=3:path=*/layers/*                layers/dense.*: Input/output error
+open:EROFS:path=*/layers/*                     layers/.recaption/lock: .*Read-only file system
+write:ENOSPC:path=*/layers/*                   layers/.recaption/shard-0000[0-9].journal: .*No space
+write:ENOSPC:path=*/layers/dense/*             layers/dense/.*: No space left on device
+write:EDQUOT:after=6000:path=*/layers/*        layers/.*: Disk quota exceeded
+fsync:EIO:nth=3:path=*/layers/*                layers/.*: .*Input/output error
 rename:EIO:path=*/layers/dense/shard-00002.h5  layers/dense/.*: Input/output error
-read:EIO:path=*/layers/dense/*                 layers/dense/.*: Input/output error
+read:EIO:path=*/layers/dense/*                 layers/dense/.*: Input
+read:EIO:path=*/layers/.recaption/*            layers/.recaption/.*: .*Input/output error
 open:ESTALE:path=*/set/base/*-00001.h5         set/base/shard-00001.h5: .*Stale file handle
 read:EIO:path=*/set/base/*-00001.h5            set/base/shard-00001.h5: .*Input/output error
 read:EIO:after=30000:path=*/set/base/*-00001.h5 set/base/shard-00001.h5: .*Input/output error
