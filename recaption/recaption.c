@@ -93,10 +93,13 @@ static void take_reply(const caption_request_t *request, const caption_reply_t *
     str_add(&record->message, reply->reason);
     if (reply->details) str_add(&record->details, reply->details);
     record->attempts++;
-    record->verdict = (quality_t){.reason = reason_of(reply->outcome)};
+    quality_free(&record->verdict);
+    record->verdict.reason = reason_of(reply->outcome);
     lens_status st = str_status(&record->text);
-    if (st == LENS_OK && reply->outcome == CAPTION_TEXT)
-        st = quality_check(&record->verdict, &r->options->quality, str_text(&record->text));
+    bool has_text = reply->outcome == CAPTION_TEXT || reply->outcome == CAPTION_TRUNCATED;
+    quality_input_t input = {
+        .text = str_text(&record->text), .alt = request->alt, .truncated = reply->outcome == CAPTION_TRUNCATED};
+    if (st == LENS_OK && has_text) st = quality_check(&record->verdict, &r->options->quality, &input);
     if (st != LENS_OK) stop(r, st);
     count_answer(r);
     job_free(j);
@@ -190,7 +193,7 @@ static lens_status compare(round_t *r, caption_set_t *said, int64_t *n_open) {
         record_t *record = &r->records[i];
         if (record->settled) continue;
         if (record->verdict.reason == QUALITY_ACCEPTED) {
-            const char *text = str_text(&record->text);
+            const char *text = str_text(&record->verdict.text);
             int64_t other = caption_set_find(said, text);
             bool fits = other < 0;
             if (!fits) LENS_TRY(same_picture(&fits, r->dataset, r->begin + i, other));
@@ -215,6 +218,7 @@ static void add_meta(str_t *json, const record_t *record) {
     if (record->verdict.reason == QUALITY_ACCEPTED) {
         str_addf(json, "{\"status\":\"accepted\",\"attempts\":%d,\"words\":%lld", record->attempts,
                  (long long)record->verdict.n_words);
+        quality_add_json(json, &record->verdict);
     } else {
         str_addf(json, "{\"status\":\"rejected\",\"reason\":\"%s\",\"value\":%.9g,\"attempts\":%d,\"raw\":",
                  quality_name(record->verdict.reason), record->verdict.value, record->attempts);
@@ -240,7 +244,7 @@ static lens_status write_layer(const round_t *r, int64_t shard, recaption_result
         str_clear(&meta);
         add_meta(&meta, record);
         LENS_GO(str_status(&meta));
-        LENS_GO(layer_writer_add(w, accepted ? str_text(&record->text) : "", str_text(&meta)));
+        LENS_GO(layer_writer_add(w, accepted ? str_text(&record->verdict.text) : "", str_text(&meta)));
         result->n_by_reason[record->verdict.reason]++;
         result->n_words += accepted ? record->verdict.n_words : 0;
         result->n_retried += record->attempts > 1;
@@ -278,6 +282,7 @@ lens_status recaption_shard(recaption_result_t *result, const dataset_t *d, int6
 done:
     for (int64_t i = 0; i < r.n; i++) {
         str_free(&r.records[i].text);
+        quality_free(&r.records[i].verdict);
         str_free(&r.records[i].details);
         str_free(&r.records[i].message);
     }
