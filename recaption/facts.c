@@ -120,7 +120,8 @@ static bool denies_dominance(const facts_t *f, const quality_text_t *t, int32_t 
     static const char *const leads[] = {"predominantly", "mostly", "mainly", "almost entirely", "entirely", NULL};
     uint64_t claimed = colour_word(t, i);
     if (!claimed || (claimed & f->large)) return false;
-    bool dominated = i >= 2 && quality_text_is(t, i - 1, "by") && quality_text_is(t, i - 2, "dominated");
+    bool dominated = i >= 2 && ((quality_text_is(t, i - 1, "by") && quality_text_is(t, i - 2, "dominated")) ||
+                                (quality_text_is(t, i - 1, "with") && quality_text_is(t, i - 2, "filled")));
     /* "a mostly white cat" speaks of the cat: only where the picture holds nothing of it */
     bool mostly = i >= 1 && quality_text_match_any(t, i - 1, leads) == 1 && !(claimed & f->colours);
     return dominated || mostly;

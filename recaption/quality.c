@@ -11,14 +11,20 @@ static double contradiction(const quality_case_t *c) {
     return c->input->facts ? facts_contradictions(c->input->facts, c->text) : 0;
 }
 
-/* Characters count for scripts that put no space between words: two make about a word. */
+/* Of scripts that put no space between words two characters make about a word. */
+static int64_t count_words(const char *text) {
+    int64_t n_wide = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) n_wide += *p >= 0xE3 && *p <= 0xE9 && p[1];
+    return words_count(text) + n_wide / 2;
+}
+
 static double short_by(const quality_case_t *c) {
-    int64_t n = words_count(c->text->text);
+    int64_t n = count_words(c->text->text);
     return n < c->options->min_words ? (double)n : -1;
 }
 
 static double long_by(const quality_case_t *c) {
-    int64_t n = words_count(c->text->text);
+    int64_t n = count_words(c->text->text);
     return n > c->options->max_words ? (double)n : -1;
 }
 
@@ -120,7 +126,7 @@ lens_status quality_check(quality_t *out, const quality_options_t *o, const qual
     const char *answer = or_empty(in->text);
     str_add(&out->text, answer);
     LENS_GO(str_status(&out->text));
-    out->n_words = words_count(answer);
+    out->n_words = count_words(answer);
     if (out->n_words == 0 || out->text.len > QUALITY_TEXT_MAX_BYTES) {
         reject(out, out->n_words ? QUALITY_LONG : QUALITY_EMPTY, (double)out->n_words);
         out->fired = 1u << out->reason;
@@ -129,7 +135,7 @@ lens_status quality_check(quality_t *out, const quality_options_t *o, const qual
     LENS_GO(read_others(&alt, &prompt, in));
     LENS_GO(quality_text_read(&text, out->text.s));
     LENS_GO(apply(out, o, &c, &text));
-    out->n_words = words_count(out->text.s);
+    out->n_words = count_words(out->text.s);
 done:
     quality_text_free(&text);
     quality_text_free(&alt);

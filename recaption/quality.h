@@ -22,9 +22,9 @@
     X(EMPTY, "empty", FIXED, 0, "no words")                                                                            \
     X(ENCODING, "encoding", REJECT, 0, "bytes that are no UTF-8, and control characters")                              \
     X(REFUSED, "refused", REJECT, 0, "the captioner would not answer; phrases of refusal")                             \
+    X(PROMPT, "prompt", REJECT, 6, "longest run of words that the prompt holds too; 1000: tokens of a chat")           \
     X(MARKUP, "markup", STRIP, 0, "signs of markdown, lists, JSON and line breaks")                                    \
     X(BOILERPLATE, "boilerplate", STRIP, 0, "opens with talk about the picture: \"the image shows\"; such words")      \
-    X(PROMPT, "prompt", REJECT, 7, "longest run of words that the prompt holds too; 1000: tokens of a chat")           \
     X(LOOP, "loop", REJECT, 0.2, "repeats itself; the share of repeated words, sentences or 4-word runs")              \
     X(LANGUAGE, "language", REJECT, 0.15, "share of letters or of small words of another language")                    \
     X(ABSENT, "absent", STRIP, 0, "mentions of what is not in the picture")                                            \
@@ -99,8 +99,8 @@ const char *quality_meaning(quality_reason r);
 /* ,"flags":["names",...],"stripped":[...] for a sample's record; nothing where neither is. */
 void quality_add_json(str_t *json, const quality_t *q);
 
-/* A YAML file of `language:` and, under a rule's name, `action:` and `limit:`. ARGUMENT with file and line. What it
- * leaves out stays as it is in *o. */
+/* A YAML file of `caption-language:` and, under a rule's name, `action:` and `limit:`. ARGUMENT with file and line.
+ * What it leaves out stays as it is in *o. */
 LENS_CHECKED lens_status quality_options_load(quality_options_t *o, const char *path);
 /* The same file, whole, with what each rule means: --gate-list. Its hash belongs to a caption's provenance. */
 LENS_CHECKED lens_status quality_options_write(str_t *yaml, const quality_options_t *o);

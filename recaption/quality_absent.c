@@ -71,7 +71,9 @@ static const char *const denials[] = {
     "aren't any",
     "isn't any",
     "not have any",
-    "neither",
+    "absence of",
+    "the absence of",
+    "free from",
     "devoid of",
     "free of",
     "lacks any",
@@ -96,16 +98,20 @@ static int32_t denial_at(const quality_text_t *t, int32_t i) {
 
 /* "Text is absent", "people are not visible" */
 static int32_t absence_at(const quality_text_t *t, int32_t i) {
-    static const char *const lacks[] = {"is absent",       "are absent",     "is not visible",
-                                        "are not visible", "is not present", "are not present",
-                                        "cannot be seen",  "can't be seen",  NULL};
+    static const char *const lacks[] = {
+        "nothing else",   "is absent",       "are absent",     "is not visible", "are not visible",
+        "is not present", "are not present", "cannot be seen", "can't be seen",  NULL};
     return quality_text_match_any(t, i, lacks);
 }
 
 static int32_t missing_at(const quality_text_t *t, int32_t i) {
     if (t->words[i].quoted) return 0;
     int32_t n = denial_at(t, i);
-    return n ? n : absence_at(t, i);
+    if (!n) n = absence_at(t, i);
+    if (n || !quality_text_is(t, i, "neither")) return n;
+    for (int32_t k = i + 2; k < i + 5 && k < t->n_words && t->words[k].sentence == t->words[i].sentence; k++)
+        if (quality_text_is(t, k, "nor")) return k - i;
+    return 0;
 }
 
 double quality_absent(const quality_case_t *c) {

@@ -148,8 +148,11 @@ double quality_names(const quality_case_t *c) {
     if (c->is_tags) return 0;
     bool title = is_title(c->alt);
     int n = 0, lost = 0;
+    static const char *const credits[] = {"photo by", "image by", "picture by", "photograph by", "credit", NULL};
+    bool credit = false;
     for (int32_t i = 0; i < c->alt->n_words; i++) {
-        if (!is_name(c->alt, i, title)) continue;
+        credit |= quality_text_match_any(c->alt, i, credits) > 0; /* who made it is not to be seen in it */
+        if (credit || !is_name(c->alt, i, title)) continue;
         n++;
         lost += !is_kept(c->text, c->alt, &c->alt->words[i]);
     }

@@ -49,9 +49,10 @@ static uint32_t inline_sign(const quality_text_t *t, uint32_t i) {
     return 0;
 }
 
-static bool is_json(const quality_text_t *t) {
+/* Of these no prose can be made: JSON, code, links. */
+static bool is_data(const quality_text_t *t) {
     const char *p = t->text + strspn(t->text, " \t\r\n");
-    if (strstr(p, "```")) return true;
+    if (strstr(p, "```") || strstr(p, "](")) return true;
     return (*p == '{' && strchr(p, ':') && strchr(p, '"')) || strncmp(p, "[\"", 2) == 0 || strncmp(p, "[{", 2) == 0;
 }
 
@@ -63,6 +64,11 @@ static bool is_wrapped(const quality_text_t *t, uint32_t *begin, uint32_t *end) 
     *end = to;
     if (to - from < 8) return false;
     const char *open = t->text + from;
+    if (*open == '[' && t->text[to - 1] == ']') {
+        ++*begin;
+        --*end;
+        return true;
+    }
     uint32_t mark = *open == '"' && t->text[to - 1] == '"'                                ? 1
                     : strncmp(open, "“", 3) == 0 && memcmp(t->text + to - 3, "”", 3) == 0 ? 3
                                                                                           : 0;
@@ -114,11 +120,11 @@ static int walk_markup(str_t *out, const quality_text_t *t) {
 }
 
 double quality_markup(const quality_case_t *c) {
-    return is_json(c->text) ? 1 : walk_markup(NULL, c->text);
+    return is_data(c->text) ? 1 : walk_markup(NULL, c->text);
 }
 
 bool quality_strip_markup(str_t *out, const quality_case_t *c) {
-    if (is_json(c->text)) return false;
+    if (is_data(c->text)) return false;
     str_t flat = {0};
     walk_markup(&flat, c->text);
     while (flat.len && flat.s[flat.len - 1] == ' ') flat.s[--flat.len] = '\0';
@@ -151,9 +157,17 @@ double quality_truncated(const quality_case_t *c) {
     return c->input->truncated;
 }
 
+/* "beside it stands a pot of." */
+static bool is_dangling(const quality_text_t *t) {
+    static const char *const list[] = {"of", "and", "the", "a", "an", "with", "or", "but", "which", "from", NULL};
+    int32_t last = t->n_words - 1;
+    return last >= 0 && !t->words[last].quoted && quality_text_match_any(t, last, list) == 1;
+}
+
 /* What stopped at a limit is the other rule's. */
 double quality_unfinished(const quality_case_t *c) {
-    return !c->is_tags && !c->input->truncated && !is_finished(c->text->text, c->text->n_bytes);
+    if (c->is_tags || c->input->truncated) return 0;
+    return !is_finished(c->text->text, c->text->n_bytes) || is_dangling(c->text);
 }
 
 bool quality_strip_tail(str_t *out, const quality_case_t *c) {

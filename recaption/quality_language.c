@@ -8,17 +8,20 @@
 typedef enum { SCRIPT_LATIN, SCRIPT_CYRILLIC, SCRIPT_CJK, SCRIPT_HANGUL, SCRIPT_OTHER, SCRIPTS } script_t;
 
 /* A letter of these scripts says as much as several of an alphabet. */
-enum { IDEOGRAPH_WEIGHT = 3, SMALL_WORDS_MIN = 2 };
+enum { IDEOGRAPH_WEIGHT = 3, SMALL_WORDS_MIN = 2, PROSE_WORDS = 12 };
+
+/* Prose has a third of small words; less than this share of the listed ones is another language, known or not. */
+static const double least_small_frac = 0.08;
 
 /* Small words that languages share ("in", "die", "a") are left out where they would mislead. */
 static const struct {
     const char *code;
     script_t script;
-    const char *small[28];
+    const char *small[32];
 } languages[] = {
-    {"en", SCRIPT_LATIN, {"the",  "of",    "and",  "with", "is",      "are",  "its",    "their",  "from",
-                          "at",   "by",    "into", "an",   "under",   "over", "behind", "beside", "which",
-                          "each", "while", "to",   "for",  "between", "as",   "his",    "her"}},
+    {"en", SCRIPT_LATIN, {"the", "of",   "and",     "with",  "is",   "are",    "its",    "their", "from", "at",
+                          "by",  "into", "an",      "under", "over", "behind", "beside", "which", "each", "while",
+                          "to",  "for",  "between", "as",    "his",  "her",    "a",      "in",    "on",   "two"}},
     {"de", SCRIPT_LATIN, {"der",   "das",   "und", "ein",  "eine",  "einem", "einer", "einen",
                           "mit",   "auf",   "dem", "den",  "ist",   "sind",  "von",   "vor",
                           "neben", "unter", "im",  "zwei", "steht", "liegt", "über"}},
@@ -86,6 +89,7 @@ static double foreign_words(const quality_text_t *t, int own) {
     }
     for (int l = 0; l < LANGUAGES; l++)
         if (l != own && count[l] > most) most = count[l];
+    if (n >= PROSE_WORDS && count[own] < least_small_frac * n) return 1 - (double)count[own] / n;
     return most >= SMALL_WORDS_MIN && most > count[own] ? (double)most / n : 0;
 }
 

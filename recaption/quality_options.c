@@ -40,7 +40,7 @@ static bool has_limit(int r) {
 /* Rows start from *o, so that a file may leave rules out. */
 static void make_table(table_t *t, const quality_options_t *o) {
     *t = (table_t){0};
-    t->rows[t->n++] = (option_t){.name = "language",
+    t->rows[t->n++] = (option_t){.name = "caption-language",
                                  .type = OPTION_STRING,
                                  .offset = offsetof(values_t, language),
                                  .initial = o->language,
@@ -73,7 +73,7 @@ static quality_action action_of(const char *name) {
 static lens_status take(quality_options_t *o, const values_t *v, const char *path) {
     if (!quality_language_known(v->language))
         return lens_fail(LENS_ARGUMENT,
-                         "%s: language: expected en, de, fr, es, it, pt, nl, ru, zh, ja, ko or any, got "
+                         "%s: caption-language: expected en, de, fr, es, it, pt, nl, ru, zh, ja, ko or any, got "
                          "\"%s\"",
                          path, v->language);
     snprintf(o->language, sizeof o->language, "%s", v->language); /* the longest known one fits */
@@ -100,7 +100,7 @@ done:
 }
 
 lens_status quality_options_write(str_t *yaml, const quality_options_t *o) {
-    str_addf(yaml, "language: %s\n", o->language);
+    str_addf(yaml, "caption-language: %s\n", o->language);
     for (int r = 0; r < QUALITY_N; r++) {
         if (o->rules[r].action == QUALITY_FIXED) continue;
         str_addf(yaml, "# %s\n%s:\n  action: %s\n", quality_meaning((quality_reason)r), quality_name((quality_reason)r),

@@ -33,11 +33,12 @@ static bool has_chat_token(const quality_text_t *t) {
 
 /* "ASSISTANT:" where a turn may begin: at a sentence's start. */
 static bool has_role(const quality_text_t *t) {
-    static const char *const roles[] = {"assistant", "user", "human", "system", NULL};
+    static const char *const roles[] = {"assistant", "user", "human", "system", "alt text", NULL};
     for (int32_t k = 0; k < t->n_sentences; k++) {
         int32_t i = t->sentences[k].first;
-        if (t->sentences[k].n == 0 || t->words[i].quoted || !quality_text_match_any(t, i, roles)) continue;
-        if (t->text[t->words[i].end] == ':') return true;
+        if (t->sentences[k].n == 0 || t->words[i].quoted) continue;
+        int32_t n = quality_text_match_any(t, i, roles);
+        if (n && t->text[t->words[i + n - 1].end] == ':') return true;
     }
     return false;
 }

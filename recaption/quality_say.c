@@ -71,6 +71,19 @@ static const char *const refusals[] = {
     "safety guidelines",
     "against my guidelines",
     "let me know if",
+    "i'd rather not",
+    "i would rather not",
+    "could you provide",
+    "could you share",
+    "can you send",
+    "can you share",
+    "can you upload",
+    "could you upload",
+    "blank or corrupted",
+    "i'm afraid i",
+    "i am afraid i",
+    "respect their privacy",
+    "i'll have to pass",
     "tut mir leid",
     "lo siento",
     "je suis désolé",
@@ -150,10 +163,48 @@ static const char *const shows[] = {
     "is a close up of",
     "is a depiction of",
     "showing",
+    "that shows",
+    "that depicts",
+    "which shows",
     "depicting",
     "of",
     "featuring",
     "capturing",
+    NULL,
+};
+
+/* Openers that hold the verb themselves. */
+static const char *const whole[] = {
+    "depicted in this image is",
+    "depicted in the image is",
+    "shown in this image is",
+    "shown in the image is",
+    "depicted here is",
+    "pictured here is",
+    "shown here is",
+    "seen here is",
+    "what we see here is",
+    "what we see is",
+    "the scene depicts",
+    "the scene shows",
+    "this scene depicts",
+    "this scene shows",
+    "the scene captures",
+    "this scene captures",
+    "the main subject of the image is",
+    "the main subject of this image is",
+    "the main subject of the picture is",
+    "the subject of the image is",
+    "the main subject of the photo is",
+    "the focus of the image is",
+    "at the center of the image is",
+    "at the centre of the image is",
+    "we can see",
+    "we see",
+    "you can see",
+    "one can see",
+    "i see",
+    "i can see",
     NULL,
 };
 
@@ -179,7 +230,6 @@ static const char *const greetings[] = {
     "image caption",
     "detailed description",
     "detailed caption",
-    "alt text",
     "answer",
     "output",
     "response",
@@ -231,12 +281,11 @@ static int32_t picture_words(const quality_text_t *t, int32_t i) {
 
 /* Words of all that stands before the caption's own; *n_openers of them. */
 static int32_t opening_words(const quality_text_t *t, int *n_openers) {
-    static const char *const see[] = {"we can see", "we see", "you can see", "one can see", "i see", "i can see", NULL};
     int32_t at = 0;
     for (*n_openers = 0; *n_openers < OPENERS_MAX && at < t->n_words && !t->words[at].quoted; ++*n_openers) {
         int32_t n = greeting_words(t, at);
         if (!n) n = picture_words(t, at);
-        if (!n) n = quality_text_match_any(t, at, see);
+        if (!n) n = quality_text_match_any(t, at, whole);
         if (!n) break;
         at += n;
     }
@@ -276,10 +325,27 @@ bool quality_strip_boilerplate(str_t *out, const quality_case_t *c) {
 
 double quality_watermark(const quality_case_t *c) {
     static const char *const marks[] = {
-        "watermark",        "watermarks",     "watermarked", "watermarking", "shutterstock",
-        "getty images",     "gettyimages",    "istock",      "istockphoto",  "alamy",
-        "dreamstime",       "depositphotos",  "adobe stock", "123rf",        "stock photo logo",
-        "copyright notice", "copyright mark", NULL,
+        "watermark",
+        "watermarks",
+        "watermarked",
+        "watermarking",
+        "shutterstock",
+        "getty images",
+        "gettyimages",
+        "istock",
+        "istockphoto",
+        "alamy",
+        "dreamstime",
+        "depositphotos",
+        "adobe stock",
+        "123rf",
+        "stock photo logo",
+        "photo agency",
+        "picture agency",
+        "image agency",
+        "copyright notice",
+        "copyright mark",
+        NULL,
     };
     int n = 0;
     for (int32_t i = 0; i < c->text->n_words; i++)
