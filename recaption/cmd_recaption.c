@@ -10,8 +10,8 @@
 
 typedef struct {
     int64_t min_words, max_words, threads, attempts;
-    char *captioner, *kind, *out;
-    bool json;
+    char *captioner, *kind, *out, *gate;
+    bool json, gate_list;
 } values_t;
 
 static const option_t rows[] = {
@@ -59,6 +59,15 @@ static const option_t rows[] = {
      .initial = "0",
      .max = 256,
      .help = "threads that read and decode pictures; 0: one a core"},
+    {.name = "gate",
+     .type = OPTION_STRING,
+     .offset = offsetof(values_t, gate),
+     .choices = "FILE.yaml",
+     .help = "rules of the quality gate; what it leaves out is as --gate-list prints"},
+    {.name = "gate-list",
+     .type = OPTION_FLAG,
+     .offset = offsetof(values_t, gate_list),
+     .help = "print the gate's rules as such a file, and end"},
     {.name = "json", .type = OPTION_FLAG, .offset = offsetof(values_t, json), .help = "summary as one JSON object"},
 };
 
@@ -104,8 +113,19 @@ static int n_threads(int64_t asked) {
     return cores < 1 ? 1 : cores > 256 ? 256 : (int)cores;
 }
 
+static lens_status print_gate(const quality_options_t *o) {
+    str_t yaml = {0};
+    lens_status st = quality_options_write(&yaml, o);
+    if (st == LENS_OK) fputs(str_text(&yaml), stdout);
+    str_free(&yaml);
+    return st;
+}
+
 static lens_status run(const void *values, int n_args, char **args) {
     const values_t *v = values;
+    quality_options_t gate = QUALITY_DEFAULTS;
+    if (v->gate) LENS_TRY(quality_options_load(&gate, v->gate));
+    if (v->gate_list) return print_gate(&gate);
     if (n_args != 1) return lens_fail(LENS_ARGUMENT, "expected one DATASET, got %d arguments", n_args);
     if (v->min_words > v->max_words)
         return lens_fail(LENS_ARGUMENT, "--min-words %" PRId64 " is above --max-words %" PRId64, v->min_words,
@@ -115,7 +135,7 @@ static lens_status run(const void *values, int n_args, char **args) {
                              .kind = v->kind,
                              .threads = n_threads(v->threads),
                              .max_attempts = (int)v->attempts,
-                             .quality = QUALITY_DEFAULTS};
+                             .quality = gate};
     o.quality.min_words = v->min_words;
     o.quality.max_words = v->max_words;
     captioner_options_t options = {

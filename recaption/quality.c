@@ -91,6 +91,11 @@ static lens_status strip(quality_t *q, quality_reason r, const quality_case_t *c
     return quality_text_read(text, q->text.s);
 }
 
+static void note(quality_t *q, quality_reason r, double value) {
+    q->fired |= 1u << r;
+    q->values[r] = value;
+}
+
 static lens_status apply(quality_t *q, const quality_options_t *o, const quality_case_t *c, quality_text_t *text) {
     for (int r = 0; r < QUALITY_N; r++) {
         quality_action action = o->rules[r].action;
@@ -98,13 +103,21 @@ static lens_status apply(quality_t *q, const quality_options_t *o, const quality
         double value = rules[r].measure(c);
         bool by_length = r == QUALITY_SHORT || r == QUALITY_LONG;
         if (by_length ? value < 0 : value <= o->rules[r].limit) continue;
-        q->fired |= 1u << r;
-        q->values[r] = value;
+        note(q, (quality_reason)r, value);
         bool done = action == QUALITY_FLAG;
         if (action == QUALITY_STRIP) LENS_TRY(strip(q, (quality_reason)r, c, text, &done));
         if (!done) reject(q, (quality_reason)r, value);
     }
     return LENS_OK;
+}
+
+/* A tail that was cut off may leave too little. */
+static void check_rest(quality_t *q, const quality_options_t *o, const quality_case_t *c) {
+    double n_words = short_by(c);
+    quality_action action = o->rules[QUALITY_SHORT].action;
+    if (n_words < 0 || action == QUALITY_OFF || (q->fired >> QUALITY_SHORT & 1)) return;
+    note(q, QUALITY_SHORT, n_words);
+    if (action == QUALITY_REJECT) reject(q, QUALITY_SHORT, n_words);
 }
 
 static const char *or_empty(const char *text) {
@@ -135,6 +148,7 @@ lens_status quality_check(quality_t *out, const quality_options_t *o, const qual
     LENS_GO(read_others(&alt, &prompt, in));
     LENS_GO(quality_text_read(&text, out->text.s));
     LENS_GO(apply(out, o, &c, &text));
+    check_rest(out, o, &c);
     out->n_words = count_words(out->text.s);
 done:
     quality_text_free(&text);

@@ -28,6 +28,8 @@
     X(LOOP, "loop", REJECT, 0.2, "repeats itself; the share of repeated words, sentences or 4-word runs")              \
     X(LANGUAGE, "language", REJECT, 0.15, "share of letters or of small words of another language")                    \
     X(ABSENT, "absent", STRIP, 0, "mentions of what is not in the picture")                                            \
+    X(SHORT, "short", REJECT, 0, "fewer words than the least; their number")                                           \
+    X(LONG, "long", REJECT, 0, "more words than the most, or more than 64 KiB; their number")                          \
     X(TRUNCATED, "truncated", REJECT, 0, "the captioner stopped at a length limit")                                    \
     X(UNFINISHED, "unfinished", REJECT, 0, "does not end as a sentence does")                                          \
     X(CONTRADICTION, "contradiction", REJECT, 0, "colours and counts that the pixels exclude")                         \
@@ -35,8 +37,6 @@
     X(JUNK, "junk", REJECT, 0, "addresses, prices, article numbers and file names taken from the alt-text")            \
     X(NAMES, "names", FLAG, 0.75, "share of the alt-text's names, numbers and quoted words that were lost")            \
     X(WATERMARK, "watermark", FLAG, 0, "mentions of watermarks and picture agencies")                                  \
-    X(SHORT, "short", REJECT, 0, "fewer words than the least; their number")                                           \
-    X(LONG, "long", REJECT, 0, "more words than the most, or more than 64 KiB; their number")                          \
     X(DUPLICATE, "duplicate", FIXED, 0, "another picture has the same caption; that sample's number")
 
 typedef enum {
