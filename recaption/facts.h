@@ -17,7 +17,7 @@ typedef struct {
     int32_t n_objects;   /* of a flat picture */
 } facts_t;
 
-/* About 2 ms a picture, on a copy of 160 px a side; nothing but MEMORY and an empty picture fails. */
+/* On every n-th pixel, at most 128 a side. Nothing but MEMORY and an empty picture (ARGUMENT) fails. */
 LENS_CHECKED lens_status facts_measure(facts_t *out, const colour_table_t *colours, const image_t *image);
 /* How many statements of the text the facts exclude; quotations are left alone. */
 int32_t facts_contradictions(const facts_t *f, const quality_text_t *t);

@@ -72,7 +72,7 @@ static void test_cleaning(void **state) {
 static void test_values(void **state) {
     (void)state;
     quality_t q = check("Two words");
-    assert_int_equal(q.reason, QUALITY_UNFINISHED);
+    assert_int_equal(q.reason, QUALITY_SHORT);
     assert_true(q.fired == (1u << QUALITY_UNFINISHED | 1u << QUALITY_SHORT));
     assert_int_equal(q.n_words, 2);
     assert_true(q.values[QUALITY_SHORT] == 2);
@@ -106,6 +106,12 @@ static void test_truncated(void **state) {
     assert_int_equal(quality_check(&q, &o, &in), LENS_OK);
     assert_int_equal(q.reason, QUALITY_ACCEPTED);
     assert_string_equal(str_text(&q.text), "A dog runs on grass.");
+    quality_t less;
+    o.min_words = 6;
+    assert_int_equal(quality_check(&less, &o, &in), LENS_OK);
+    assert_int_equal(less.reason, QUALITY_SHORT);
+    assert_true(less.value == 5);
+    quality_free(&less);
     str_t json = {0};
     quality_add_json(&json, &q);
     assert_string_equal(str_text(&json), ",\"stripped\":[\"truncated\"]");

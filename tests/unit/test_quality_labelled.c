@@ -236,6 +236,23 @@ static void test_floors(void **state) {
 
 /* ---- speed ---- */
 
+/* ms to measure the facts of a picture of 512 px a side */
+static double facts_ms(void) {
+    colour_table_t *colours = malloc(sizeof *colours);
+    assert_non_null(colours);
+    colour_table_init(colours);
+    image_t im = {0};
+    draw_new(&im, 512, 512, 0x208030);
+    for (int i = 0; i < 9; i++) draw_ellipse(&im, 100 + i % 3 * 150, 100 + i / 3 * 150, 50, 50, 0, 0xf0e020);
+    facts_t facts;
+    clock_t start = clock();
+    for (int i = 0; i < 100; i++) assert_int_equal(facts_measure(&facts, colours, &im), LENS_OK);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    image_free(&im);
+    free(colours);
+    return seconds * 10;
+}
+
 static int speed(void) {
     char *text = NULL;
     size_t n = 0;
@@ -266,6 +283,7 @@ static int speed(void) {
     }
     printf("%.0f captions a second of one core, good ones of the style detailed (%.1f s in all)\n",
            (double)done / seconds, (double)(clock() - begin) / CLOCKS_PER_SEC);
+    printf("%.2f ms to measure the facts of a picture of 512 x 512 px\n", facts_ms());
     caption_free(&c);
     free(text);
     return 0;
