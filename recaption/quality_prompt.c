@@ -1,5 +1,4 @@
 /* Leaks: the prompt's own words in the answer, and the tokens that part the turns of a chat. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "recaption/quality_rules.h"
