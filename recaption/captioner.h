@@ -117,6 +117,8 @@ typedef struct {
     /* Adds the members of a JSON object, without braces, for the provenance of that kind's layer: model, prompt. Only
      * what may change an answer: a run goes on where the same settings are given again. */
     void (*settings)(const captioner_t *c, int kind, str_t *json);
+    /* The prompt's own words, without what it quotes of a sample, for the gate; borrowed. NULL: there is no prompt. */
+    const char *(*prompt)(const captioner_t *c, int kind);
     /* Adds what would be sent for the request, for people to read (--dry-run). NULL: there is nothing to show. */
     lens_status (*show)(captioner_t *c, const caption_request_t *request, str_t *out);
     void (*stats)(captioner_t *c, captioner_stats_t *out); /* any thread; NULL: it has no endpoints */

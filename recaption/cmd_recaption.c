@@ -17,8 +17,8 @@
 
 typedef struct {
     int64_t min_words, max_words, threads, attempts, limit;
-    char *captioner, *kinds, *out, *apply;
-    bool json, only_rejected, restart, dry_run;
+    char *captioner, *kinds, *out, *apply, *gate;
+    bool json, only_rejected, restart, dry_run, gate_list;
     openai_values_t openai;
 } values_t;
 
@@ -89,6 +89,12 @@ static const option_t rows[] = {
      .help = "JSON lines of decisions, as lens review exports them: changes layers, asks nobody"},
     {.name = "restart", .type = OPTION_FLAG, AT(restart), .help = "drop what an earlier run began and did not finish"},
     {.name = "dry-run", .type = OPTION_FLAG, AT(dry_run), .help = "tell what would be asked; write nothing"},
+    {.name = "gate",
+     .type = OPTION_STRING,
+     AT(gate),
+     .choices = "FILE.yaml",
+     .help = "rules of the quality gate; what it leaves out is as --gate-list prints"},
+    {.name = "gate-list", .type = OPTION_FLAG, AT(gate_list), .help = "print the gate's rules as such a file, and end"},
     {.name = "json", .type = OPTION_FLAG, AT(json), .help = "summary as one JSON object"},
     OPENAI_OPTIONS(offsetof(values_t, openai)),
 };
@@ -293,6 +299,21 @@ static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_opti
     return st;
 }
 
+static lens_status load_gate(quality_options_t *o, const values_t *v) {
+    *o = QUALITY_DEFAULTS;
+    return v->gate ? quality_options_load(o, v->gate) : LENS_OK;
+}
+
+static lens_status print_gate(const values_t *v) {
+    quality_options_t o;
+    str_t yaml = {0};
+    LENS_TRY(load_gate(&o, v));
+    lens_status st = quality_options_write(&yaml, &o);
+    if (st == LENS_OK) fputs(str_text(&yaml), stdout);
+    str_free(&yaml);
+    return st;
+}
+
 static lens_status open_set(dataset_t **out, const char *set, const values_t *v) {
     LENS_TRY(dataset_open_partial(out, set));
     if (!v->out) return LENS_OK;
@@ -311,10 +332,10 @@ static lens_status run_with(comm_t *comm, const values_t *v, const char *set) {
                              .max_attempts = (int)v->attempts,
                              .limit = v->limit,
                              .only_rejected = v->only_rejected,
-                             .restart = v->restart,
-                             .quality = QUALITY_DEFAULTS};
+                             .restart = v->restart};
     if (!list) LENS_GO(lens_fail(LENS_MEMORY, "out of memory for --kinds"));
     LENS_GO(comm_agree(comm, parse_kinds(kinds, &o.n_kinds, list, v), "set-up"));
+    LENS_GO(comm_agree(comm, load_gate(&o.quality, v), "set-up"));
     LENS_GO(comm_agree(comm, open_set(&d, set, v), "set-up"));
     if (v->apply && comm_world(comm) > 1)
         LENS_GO(lens_fail(LENS_ARGUMENT, "--apply is for one process, not %d ranks", comm_world(comm)));
@@ -330,6 +351,7 @@ done:
 
 static lens_status run(const void *values, int n_args, char **args) {
     const values_t *v = values;
+    if (v->gate_list) return print_gate(v);
     if (n_args != 1) return lens_fail(LENS_ARGUMENT, "expected one DATASET, got %d arguments", n_args);
     comm_t *comm;
     LENS_TRY(comm_init(&comm));

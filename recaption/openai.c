@@ -174,6 +174,10 @@ static void settings(const captioner_t *c, int kind, str_t *json) {
              r->picture.longest_px, (int)r->picture.format, r->tail.len ? str_text(&r->tail) + 1 : "");
 }
 
+static const char *prompt(const captioner_t *c, int kind) {
+    return prompt_words(((const openai_t *)c)->request.prompts[kind]);
+}
+
 static void stats(captioner_t *c, captioner_stats_t *out) {
     openai_t *o = (openai_t *)c;
     pthread_mutex_lock(&o->lock);
@@ -191,6 +195,7 @@ const captioner_type_t captioner_openai = {
     .wait = wait_openai,
     .cancel = cancel,
     .settings = settings,
+    .prompt = prompt,
     .stats = stats,
     .close = close_openai,
 };

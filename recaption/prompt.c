@@ -22,6 +22,7 @@ enum { N_STYLES = sizeof styles / sizeof styles[0], PROMPT_MAX_BYTES = 1 << 20 }
 struct prompt {
     char *text;       /* owned: the template as it was read */
     str_t system;     /* owned */
+    str_t words;      /* owned */
     const char *user; /* within text */
 };
 
@@ -79,6 +80,12 @@ static lens_status parse(prompt_t *p, const char *where) {
     return str_status(&p->system);
 }
 
+static lens_status make_words(prompt_t *p) {
+    str_addf(&p->words, "%s\n", str_text(&p->system));
+    prompt_fill(p, &(prompt_fields_t){.alt = "", .keywords = ""}, &p->words);
+    return str_status(&p->words);
+}
+
 static lens_status read_template(char **text, const char *style) {
     str_t known = {0};
     for (int i = 0; i < N_STYLES; i++) {
@@ -105,6 +112,7 @@ lens_status prompt_open(prompt_t **out, const char *style) {
     if (!p) return lens_fail(LENS_MEMORY, "out of memory for a prompt");
     lens_status st = read_template(&p->text, style);
     if (st == LENS_OK) st = parse(p, style);
+    if (st == LENS_OK) st = make_words(p);
     if (st == LENS_OK)
         *out = p;
     else
@@ -116,6 +124,7 @@ void prompt_free(prompt_t *p) {
     if (!p) return;
     free(p->text);
     str_free(&p->system);
+    str_free(&p->words);
     free(p);
 }
 
@@ -125,6 +134,10 @@ const char *prompt_text(const prompt_t *p) {
 
 const char *prompt_system(const prompt_t *p) {
     return str_text(&p->system);
+}
+
+const char *prompt_words(const prompt_t *p) {
+    return str_text(&p->words);
 }
 
 /* ---- alt-text as data ---- */

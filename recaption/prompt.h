@@ -33,6 +33,7 @@ LENS_CHECKED lens_status prompt_open(prompt_t **out, const char *style);
 void prompt_free(prompt_t *p);              /* NULL is allowed */
 const char *prompt_text(const prompt_t *p); /* the whole template, for provenance; borrowed */
 const char *prompt_system(const prompt_t *p);
+const char *prompt_words(const prompt_t *p); /* both messages as they are where all fields are empty; borrowed */
 /* Appends the user message. */
 void prompt_fill(const prompt_t *p, const prompt_fields_t *fields, str_t *user);
 

@@ -1,75 +1,18 @@
 #include "recaption/recaption.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "recaption/recaption_link.h"
 #include "recaption/recaption_lock.h"
-#include "recaption/recaption_shard.h"
+#include "recaption/recaption_private.h"
 
-enum { OPEN_MAX_SHARDS = 256, OPEN_MAX_TASKS = 200000, THREADS_MAX = 256 };
 #define SYNC_S 1.0
 #define STOP_S 30.0
-
-/* A shard in work. */
-typedef struct {
-    tasks_t tasks;
-    int64_t n_asked; /* samples and retries under way or queued */
-    bool taken;      /* a thread is about to end it */
-} open_shard_t;
-
-/* A task that goes back in. */
-typedef struct retry {
-    struct retry *next;
-    open_shard_t *shard;
-    int64_t within;
-    int kind, attempt, n_lost;
-} retry_t;
-
-typedef struct {
-    const dataset_t *dataset;
-    captioner_t *captioner;
-    const recaption_options_t *options;
-    recaption_link_t link;
-    double began_s;
-    pthread_mutex_t sync; /* held while journals are synced, and while one goes */
-
-    pthread_mutex_t lock; /* guards what follows, and the shards */
-    pthread_cond_t change;
-    open_shard_t *open[OPEN_MAX_SHARDS];
-    int n_open, n_threads; /* threads that are at work */
-    int64_t n_tasks;       /* of the open shards */
-    bool opening, all_given;
-    retry_t *first, **last;
-    int64_t n_in_flight;
-    bool stopping;
-    lens_status status; /* first failure of any thread */
-    str_t failure;      /* and its message: lens_error() is each thread's own */
-    recaption_result_t result;
-} run_t;
-
-/* A picture with its requests, one a kind: all share it. Freed when the last was answered. */
-typedef struct {
-    run_t *run;
-    open_shard_t *shard;
-    int64_t within;
-    atomic_int n_left;
-    bool decoded;
-    image_t image;
-    str_t key, picture, alt, meta;
-    caption_shared_t shared;
-    struct {
-        caption_request_t request;
-        int n_lost; /* attempts without an answer */
-    } asked[CAPTION_MAX_KINDS];
-} picture_t;
 
 static volatile sig_atomic_t stop_asked;
 
@@ -77,8 +20,7 @@ void recaption_stop(void) {
     stop_asked = 1;
 }
 
-/* Under the lock. */
-static void fail_locked(run_t *r, lens_status st) {
+void run_fail_locked(run_t *r, lens_status st) {
     if (r->status == LENS_OK) {
         r->status = st;
         str_add(&r->failure, lens_error());
@@ -86,218 +28,19 @@ static void fail_locked(run_t *r, lens_status st) {
     pthread_cond_broadcast(&r->change);
 }
 
-static void fail(run_t *r, lens_status st) {
+void run_fail(run_t *r, lens_status st) {
     pthread_mutex_lock(&r->lock);
-    fail_locked(r, st);
+    run_fail_locked(r, st);
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Nothing more is to be asked. Under the lock. */
-static bool ending(const run_t *r) {
+bool run_ending(const run_t *r) {
     return r->stopping || r->status != LENS_OK;
 }
 
-/* ---- a picture ---- */
-
-static void picture_release(picture_t *p) {
-    if (atomic_fetch_sub(&p->n_left, 1) > 1) return;
-    if (p->shared.free) p->shared.free(p->shared.made);
-    image_free(&p->image);
-    str_free(&p->key);
-    str_free(&p->picture);
-    str_free(&p->alt);
-    str_free(&p->meta);
-    free(p);
-}
-
-/* *damaged: the picture alone is at fault. The texts come first, for they show a shard that cannot be read at all. */
-static lens_status load(picture_t *p, const run_t *r, int64_t sample, bool *damaged) {
-    *damaged = false;
-    LENS_TRY(dataset_caption(r->dataset, sample, "alt", &p->alt));
-    LENS_TRY(dataset_meta(r->dataset, sample, &p->meta));
-    LENS_TRY(dataset_key(r->dataset, sample, &p->key));
-    lens_status st = dataset_image(r->dataset, sample, &p->picture);
-    if (st == LENS_OK && r->captioner->type->wants_pixels)
-        st = image_decode(&p->image, (const uint8_t *)p->picture.s, p->picture.len);
-    *damaged = st == LENS_FORMAT;
-    return st;
-}
-
-/* ---- answers ---- */
-
-/* One of a shard's tasks is no longer under way. Under the lock. */
-static void part_with(run_t *r, open_shard_t *s) {
+void run_part_with(run_t *r, open_shard_t *s) {
     s->n_asked--;
     pthread_cond_broadcast(&r->change);
-}
-
-static lens_status record(run_t *r, open_shard_t *s, const task_answer_t *a) {
-    LENS_TRY(tasks_record(&s->tasks, a));
-    r->result.n_answers++;
-    return LENS_OK;
-}
-
-static quality_reason reason_of(caption_outcome outcome) {
-    switch (outcome) {
-    case CAPTION_TEXT:
-        return QUALITY_ACCEPTED;
-    case CAPTION_TRUNCATED:
-        return QUALITY_TRUNCATED;
-    case CAPTION_REFUSED:
-        return QUALITY_REFUSED;
-    case CAPTION_FAILED:
-    case CAPTION_LATER:
-        break;
-    }
-    return QUALITY_FAILED;
-}
-
-static lens_status judge(quality_t *out, const run_t *r, int kind, const caption_reply_t *reply) {
-    *out = (quality_t){.reason = reason_of(reply->outcome)};
-    if (reply->outcome != CAPTION_TEXT) return LENS_OK;
-    quality_options_t o = r->options->quality;
-    o.min_words = r->options->kinds[kind].min_words;
-    o.max_words = r->options->kinds[kind].max_words;
-    return quality_check(out, &o, reply->text);
-}
-
-/* Under the lock. A lost answer is asked for again with the same seed, one turned down with the next. */
-static lens_status go_back(run_t *r, open_shard_t *s, const retry_t *again) {
-    retry_t *t = malloc(sizeof *t);
-    if (!t) return lens_fail(LENS_MEMORY, "out of memory for a request");
-    *t = *again;
-    t->next = NULL;
-    *r->last = t;
-    r->last = &t->next;
-    s->n_asked++;
-    return LENS_OK;
-}
-
-static lens_status settle(run_t *r, const picture_t *p, const caption_request_t *q, const caption_reply_t *reply,
-                          const quality_t *verdict) {
-    const bool lost = reply->outcome == CAPTION_FAILED;
-    task_t *task = tasks_at(&p->shard->tasks, p->within, q->kind);
-    if (reply->outcome == CAPTION_LATER || (lost && ending(r))) {
-        task->state = TASK_LATER;
-        return LENS_OK;
-    }
-    const int n_lost = p->asked[q->kind].n_lost + lost, attempt = q->attempt + !lost;
-    const bool is_last = attempt + n_lost - task->attempts_before >= r->options->max_attempts;
-    if (verdict->reason != QUALITY_ACCEPTED && !is_last)
-        return go_back(
-            r, p->shard,
-            &(retry_t){.shard = p->shard, .within = p->within, .kind = q->kind, .attempt = attempt, .n_lost = n_lost});
-    const task_answer_t a = {.within = p->within,
-                             .kind = q->kind,
-                             .attempts = lost ? attempt + n_lost : attempt,
-                             .verdict = *verdict,
-                             .text = reply->text,
-                             .message = reply->reason,
-                             .details = reply->details};
-    return record(r, p->shard, &a);
-}
-
-static void take_reply(const caption_request_t *q, const caption_reply_t *reply) {
-    picture_t *p = q->context;
-    run_t *r = p->run;
-    quality_t verdict;
-    lens_status st = judge(&verdict, r, q->kind, reply);
-    const recaption_watch_t *w = &r->options->watch;
-    if (st == LENS_OK && w->answered && reply->outcome != CAPTION_LATER)
-        w->answered(w->context, q->kind, verdict.reason, reply);
-    pthread_mutex_lock(&r->lock);
-    if (st == LENS_OK) st = settle(r, p, q, reply, &verdict);
-    if (st != LENS_OK) fail_locked(r, st);
-    r->n_in_flight--; /* the run may be over from here on */
-    part_with(r, p->shard);
-    pthread_mutex_unlock(&r->lock);
-    picture_release(p);
-}
-
-/* ---- asking ---- */
-
-typedef struct {
-    open_shard_t *shard;
-    int64_t within;
-    uint32_t kinds;
-    int attempt, n_lost; /* of a retry, which has one kind */
-    bool is_retry;
-} ask_t;
-
-static lens_status reject_damaged(run_t *r, const ask_t *a) {
-    lens_status st = LENS_OK;
-    str_t message = {0};
-    str_add(&message, lens_error());
-    pthread_mutex_lock(&r->lock);
-    for (int k = 0; k < r->options->n_kinds; k++) {
-        if (!(a->kinds >> k & 1)) continue;
-        const task_answer_t answer = {.within = a->within,
-                                      .kind = k,
-                                      .attempts = tasks_at(&a->shard->tasks, a->within, k)->attempts,
-                                      .verdict = {.reason = QUALITY_PICTURE},
-                                      .text = "",
-                                      .message = str_text(&message)};
-        if (st == LENS_OK) st = record(r, a->shard, &answer);
-    }
-    pthread_mutex_unlock(&r->lock);
-    str_free(&message);
-    return st;
-}
-
-static void make_request(picture_t *p, const ask_t *a, int kind) {
-    const task_t *task = tasks_at(&a->shard->tasks, a->within, kind);
-    const int attempt = a->is_retry ? a->attempt : task->attempts;
-    const uint64_t content = a->shard->tasks.content[a->within];
-    p->asked[kind].n_lost = a->n_lost;
-    p->asked[kind].request =
-        (caption_request_t){.sample = a->shard->tasks.begin + a->within,
-                            .key = str_text(&p->key),
-                            .kind = kind,
-                            .image = p->run->captioner->type->wants_pixels ? &p->image : NULL,
-                            .picture = &p->picture,
-                            .content = content,
-                            .seed = caption_seed(content, a->shard->tasks.kinds[kind].name, attempt),
-                            .alt = str_text(&p->alt),
-                            .meta = str_text(&p->meta),
-                            .attempt = attempt,
-                            .shared = &p->shared,
-                            .done = take_reply,
-                            .context = p};
-}
-
-static lens_status submit(run_t *r, picture_t *p, const ask_t *a, int kind) {
-    make_request(p, a, kind);
-    atomic_fetch_add(&p->n_left, 1);
-    pthread_mutex_lock(&r->lock);
-    a->shard->n_asked++;
-    r->n_in_flight++;
-    pthread_mutex_unlock(&r->lock);
-    lens_status st = r->captioner->type->submit(r->captioner, &p->asked[kind].request);
-    if (st == LENS_OK) return LENS_OK;
-    pthread_mutex_lock(&r->lock);
-    r->n_in_flight--;
-    part_with(r, a->shard);
-    if (r->stopping) st = LENS_OK; /* cancelled: its journal knows what is left */
-    pthread_mutex_unlock(&r->lock);
-    picture_release(p);
-    return st;
-}
-
-/* A damaged picture is a rejected sample; a shard that is damaged or a disk that fails ends the work. */
-static lens_status ask(run_t *r, const ask_t *a) {
-    picture_t *p = calloc(1, sizeof *p);
-    if (!p) return lens_fail(LENS_MEMORY, "out of memory for a request");
-    p->run = r;
-    p->shard = a->shard;
-    p->within = a->within;
-    atomic_init(&p->n_left, 1);
-    bool damaged;
-    lens_status st = load(p, r, a->shard->tasks.begin + a->within, &damaged);
-    if (damaged) st = reject_damaged(r, a);
-    for (int k = 0; k < r->options->n_kinds && st == LENS_OK && !damaged; k++)
-        if (a->kinds >> k & 1) st = submit(r, p, a, k);
-    picture_release(p);
-    return st;
 }
 
 /* ---- shards ---- */
@@ -395,7 +138,7 @@ static bool take_ended(run_t *r, ask_t *a) {
 /* Under the lock. Retries first, so that shards are settled soon. */
 static job_kind choose(run_t *r, ask_t *a) {
     if (take_ended(r, a)) return DO_END;
-    if (ending(r)) return DO_LEAVE;
+    if (run_ending(r)) return DO_LEAVE;
     if (take_retry(r, a) || take_sample(r, a)) return DO_ASK;
     if (take_ended(r, a)) return DO_END; /* take_sample has found that nothing is open */
     if (!r->all_given && !r->opening && r->n_open < OPEN_MAX_SHARDS && (r->n_open < 2 || r->n_tasks < OPEN_MAX_TASKS)) {
@@ -408,9 +151,9 @@ static job_kind choose(run_t *r, ask_t *a) {
 static lens_status do_job(run_t *r, job_kind kind, const ask_t *a) {
     if (kind == DO_OPEN) return open_next(r);
     if (kind == DO_END) return end_shard(r, a->shard);
-    lens_status st = ask(r, a);
+    lens_status st = run_ask(r, a);
     pthread_mutex_lock(&r->lock);
-    part_with(r, a->shard);
+    run_part_with(r, a->shard);
     pthread_mutex_unlock(&r->lock);
     return st;
 }
@@ -428,7 +171,7 @@ static void *work(void *argument) {
         }
         pthread_mutex_unlock(&r->lock);
         lens_status st = do_job(r, kind, &a);
-        if (st != LENS_OK) fail(r, st);
+        if (st != LENS_OK) run_fail(r, st);
         pthread_mutex_lock(&r->lock);
     }
     r->n_threads--;
@@ -460,7 +203,7 @@ static void check_stop(run_t *r, double *stopped_s) {
         r->stopping = true;
         pthread_cond_broadcast(&r->change);
     }
-    if (ending(r) && *stopped_s == 0) *stopped_s = log_clock_s();
+    if (run_ending(r) && *stopped_s == 0) *stopped_s = log_clock_s();
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -491,7 +234,7 @@ static void supervise(run_t *r) {
             st = sync_all(r);
             synced_s = log_clock_s();
         }
-        if (st != LENS_OK) fail(r, st);
+        if (st != LENS_OK) run_fail(r, st);
         check_stop(r, &stopped_s);
         if (stopped_s > 0 && !cancelled && log_clock_s() - stopped_s > STOP_S && r->captioner->type->cancel) {
             r->captioner->type->cancel(r->captioner);
@@ -508,7 +251,7 @@ static void let_go(run_t *r) {
     }
     for (int i = 0; i < r->n_open; i++) {
         lens_status st = journal_sync(r->open[i]->tasks.journal);
-        if (st != LENS_OK) fail(r, st);
+        if (st != LENS_OK) run_fail(r, st);
         tasks_free(&r->open[i]->tasks);
         free(r->open[i]);
         r->result.n_shards_left++;
@@ -528,7 +271,7 @@ static lens_status work_all(run_t *r) {
     supervise(r);
     for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
     lens_status st = r->captioner->type->wait(r->captioner);
-    if (st != LENS_OK) fail(r, st);
+    if (st != LENS_OK) run_fail(r, st);
     let_go(r);
     log_progress_end();
     r->result.stopped = r->stopping;
@@ -558,6 +301,7 @@ lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captio
     int lock = -1;
     *result = (recaption_result_t){0};
     r.last = &r.first;
+    judge_init(&r.judge, c, o->kinds, o->n_kinds, &o->quality);
     lens_status st = comm_agree(comm, set_up(&lock, &r), "set-up");
     if (st == LENS_OK) {
         pthread_mutex_init(&r.lock, NULL);

@@ -37,11 +37,21 @@ int64_t recaption_meta_integer(const char *meta, const char *name) {
     return value;
 }
 
+/* What an answer depends on: the captioner's provenance, and the gate. */
+static lens_status add_provenance(str_t *json, const captioner_t *c, int kind, const recaption_options_t *o) {
+    uint64_t gate;
+    LENS_TRY(quality_options_hash(&gate, &o->quality));
+    LENS_TRY(captioner_provenance(c, kind, json));
+    json->s[--json->len] = '\0'; /* the closing brace */
+    str_addf(json, ",\"gate\":\"%016" PRIx64 "\"}", gate);
+    return str_status(json);
+}
+
 /* What a pass of --only-rejected leaves in the layer's provenance. */
 static lens_status pass_provenance(json_t **out, const captioner_t *c, int kind, const recaption_options_t *o) {
     str_t text = {0};
     *out = NULL;
-    lens_status st = captioner_provenance(c, kind, &text);
+    lens_status st = add_provenance(&text, c, kind, o);
     if (st == LENS_OK) *out = json_loads(str_text(&text), 0, NULL);
     if (st == LENS_OK && (!*out || json_object_set_new(*out, "attempts", json_integer(o->max_attempts)) != 0))
         st = lens_fail(LENS_MEMORY, "out of memory for the provenance");
@@ -132,12 +142,11 @@ static lens_status settings_of(str_t *out, const dataset_t *d, int64_t shard, co
     str_addf(out, "{\"shard\":\"%s\",\"base\":\"%016" PRIx64 "\",\"samples\":%" PRId64 ",\"attempts\":%d",
              dataset_shard_name(d, shard), dataset_shard_hash(d, shard), dataset_shard_n_samples(d, shard),
              o->max_attempts);
-    str_addf(out, ",\"only_rejected\":%s,\"gate\":{\"max_repeated_frac\":%.9g},\"kinds\":{",
-             o->only_rejected ? "true" : "false", o->quality.max_repeated_frac);
+    str_addf(out, ",\"only_rejected\":%s,\"kinds\":{", o->only_rejected ? "true" : "false");
     for (int k = 0; k < o->n_kinds; k++) {
         str_addf(out, "%s\"%s\":{\"min_words\":%" PRId64 ",\"max_words\":%" PRId64 ",\"by\":", k ? "," : "",
                  o->kinds[k].name, o->kinds[k].min_words, o->kinds[k].max_words);
-        LENS_TRY(captioner_provenance(c, k, out));
+        LENS_TRY(add_provenance(out, c, k, o));
         str_add_char(out, '}');
     }
     str_add(out, "}}");
@@ -182,7 +191,7 @@ done:
 static lens_status provenance_of(str_t *out, int *pass, const captioner_t *c, int kind, const recaption_options_t *o,
                                  const shard_t *before) {
     *pass = 0;
-    if (!before) return captioner_provenance(c, kind, out);
+    if (!before) return add_provenance(out, c, kind, o);
     json_t *now, *all = json_loads(before->provenance ? before->provenance : "{}", 0, NULL);
     lens_status st = pass_provenance(&now, c, kind, o);
     if (st == LENS_OK && !json_is_object(all))

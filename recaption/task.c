@@ -108,6 +108,7 @@ static lens_status write_record(str_t *json, const tasks_t *t, const task_answer
     add_text(json, "kind", t->kinds[a->kind].name);
     add_text(json, "reason", quality_name(a->verdict.reason));
     add_text(json, "text", a->text);
+    quality_add_json(json, &a->verdict);
     if (*a->message) add_text(json, "message", a->message);
     if (a->details && *a->details) str_addf(json, ",\"details\":%s", a->details);
     str_add_char(json, '}');
@@ -130,18 +131,12 @@ static int find_kind(const tasks_t *t, const char *name) {
     return -1;
 }
 
-static int find_reason(const char *name) {
-    for (int r = 0; name && r < QUALITY_N; r++)
-        if (strcmp(quality_name((quality_reason)r), name) == 0) return r;
-    return -1;
-}
-
 /* Strings are borrowed from the record. */
 static lens_status read_record(task_answer_t *out, const tasks_t *t, const json_t *record) {
     const json_t *sample = json_object_get(record, "sample"), *attempts = json_object_get(record, "attempts");
     const json_t *words = json_object_get(record, "words"), *value = json_object_get(record, "value");
     const char *message = json_string_value(json_object_get(record, "message"));
-    const int reason = find_reason(json_string_value(json_object_get(record, "reason")));
+    const int reason = quality_find(json_string_value(json_object_get(record, "reason")));
     *out = (task_answer_t){.within = json_integer_value(sample),
                            .kind = find_kind(t, json_string_value(json_object_get(record, "kind"))),
                            .attempts = (int32_t)json_integer_value(attempts),
@@ -154,7 +149,7 @@ static lens_status read_record(task_answer_t *out, const tasks_t *t, const json_
         return lens_fail(LENS_FORMAT, "a record is malformed");
     out->verdict = (quality_t){
         .reason = (quality_reason)reason, .value = json_number_value(value), .n_words = json_integer_value(words)};
-    return LENS_OK;
+    return quality_read_json(&out->verdict, record);
 }
 
 static lens_status parse(json_t **out, const char *payload, size_t n) {
@@ -221,6 +216,7 @@ static lens_status add_meta(str_t *meta, const task_t *task, const task_answer_t
                  (int)task->attempts);
         add_text(meta, "raw", a->text);
     }
+    quality_add_json(meta, &a->verdict);
     if (*a->message) add_text(meta, "message", a->message);
     if (details) {
         char *text = json_dumps(details, JSON_COMPACT);

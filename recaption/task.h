@@ -62,8 +62,8 @@ typedef struct {
     int64_t within; /* sample of the shard */
     int kind;
     int32_t attempts;
-    quality_t verdict;
-    const char *text, *message, *details; /* details: JSON object or NULL */
+    quality_t verdict;                    /* its own text is not looked at */
+    const char *text, *message, *details; /* text: cleaned where accepted, else as it came; JSON object or NULL */
 } task_answer_t;
 
 /* All tasks of wanted kinds open. The caller changes single ones (state, attempts_before) before the journal opens, and

@@ -39,6 +39,13 @@ server_stop "$first" || fail "the first server's end"
 server_stop "$server_pid" || fail "the second server's end"
 diff -r plain chaos || fail "faults changed what was written"
 
+# A model that says the prompt again: the gate knows the words.
+server_start server --key "$OPENAI_API_KEY" --echo || exit 1
+printf 'encoding:\n  action: off\nrefused:\n  action: off\n' >gate.yaml
+ask echo --captioner "$server_url" --gate gate.yaml --limit 25 --attempts 1 --json || fail "echo: $?"
+grep -q '"captions":0,"rejected":{"prompt":25}' out || fail "the prompt as a caption: $(cat out)"
+server_stop "$server_pid" || fail "the server's end"
+
 # The key: in no file, no output.
 if grep -rqF "Sesame" plain chaos out err bodies server.err; then fail "the key was written: $(grep -rlF Sesame .)"; fi
 

@@ -111,10 +111,11 @@ static void finished(void *context, bool was_sent) {
 
 /* ---- routes ---- */
 
-static void log_request(server_t *s, chat_fault fault, uint32_t times, const char *finish_reason) {
+static void log_request(server_t *s, const chat_draw_t *draw, const char *finish_reason) {
     if (!s->log) return;
     fprintf(s->log, "%016llx %lld %u %s %s\n", (unsigned long long)s->request.picture, (long long)s->request.seed,
-            times, chat_fault_name(fault), *finish_reason ? finish_reason : "-");
+            draw->times, chat_fault_name(draw->on_the_way ? draw->on_the_way : draw->bad),
+            *finish_reason ? finish_reason : "-");
     fflush(s->log);
 }
 
@@ -139,9 +140,8 @@ static void complete(server_t *s, const http_request_t *request, http_answer_t *
         chat_answer_too_many(answer, s->set.retry_after_s, false);
         return;
     }
-    chat_fault fault;
-    uint32_t times;
-    if (chat_faults_draw(&s->faults, s->request.picture, s->request.seed, &fault, &times) != LENS_OK) {
+    chat_draw_t draw;
+    if (chat_faults_draw(&s->faults, s->request.picture, s->request.seed, &draw) != LENS_OK) {
         chat_answer_error(answer, 500, "", "server_error", lens_error());
         return;
     }
@@ -153,13 +153,13 @@ static void complete(server_t *s, const http_request_t *request, http_answer_t *
     chat_spent_t spent;
     answer->delay_ns =
         s->set.latency_ms * 1000000 + (int64_t)(rng_uniform(&s->jitter) * 1e6 * (double)s->set.jitter_ms);
-    chat_answer(answer, &s->request, fault, times, &manner, &spent);
+    chat_answer(answer, &s->request, &draw, &manner, &spent);
     answer->is_counted = true;
     change_in_flight(s, 1);
-    s->n_by_fault[fault]++;
+    s->n_by_fault[draw.on_the_way ? draw.on_the_way : draw.bad]++;
     s->prompt_tokens += spent.prompt_tokens;
     s->completion_tokens += spent.completion_tokens;
-    log_request(s, fault, times, spent.finish_reason);
+    log_request(s, &draw, spent.finish_reason);
 }
 
 static void list_models(server_t *s, http_answer_t *answer) {

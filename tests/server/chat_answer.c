@@ -288,15 +288,15 @@ static void write_completion(http_answer_t *answer, completion_t *c, const chat_
     str_free(&body);
 }
 
-void chat_answer(http_answer_t *answer, chat_request_t *r, chat_fault fault, uint32_t times,
-                 const chat_manner_t *manner, chat_spent_t *spent) {
+void chat_answer(http_answer_t *answer, chat_request_t *r, const chat_draw_t *draw, const chat_manner_t *manner,
+                 chat_spent_t *spent) {
     *spent = (chat_spent_t){.finish_reason = ""};
-    if (answer_without(answer, fault, times, manner)) return;
+    if (answer_without(answer, draw->on_the_way, draw->times, manner)) return;
     completion_t c = {.spent = spent};
-    compose(&c, r, fault, manner);
+    compose(&c, r, draw->bad, manner);
     snprintf(c.id, sizeof c.id, "chatcmpl-%016llx", (unsigned long long)(r->picture ^ r->seed));
-    write_completion(answer, &c, r, fault, manner);
-    damage(answer, fault, manner);
+    write_completion(answer, &c, r, draw->on_the_way, manner);
+    damage(answer, draw->on_the_way, manner);
     answer->bytes.failed |= c.text.failed;
     str_free(&c.text);
 }

@@ -18,9 +18,8 @@ typedef struct {
     const char *finish_reason; /* "" where there is no completion */
 } chat_spent_t;
 
-/* times: how often the same was asked before. */
-void chat_answer(http_answer_t *answer, chat_request_t *r, chat_fault fault, uint32_t times,
-                 const chat_manner_t *manner, chat_spent_t *spent);
+void chat_answer(http_answer_t *answer, chat_request_t *r, const chat_draw_t *draw, const chat_manner_t *manner,
+                 chat_spent_t *spent);
 /* An error as OpenAI's API says it. */
 void chat_answer_error(http_answer_t *answer, int status, const char *fields, const char *type, const char *message);
 /* 429, at once. The time to wait is told in seconds or as an HTTP date. */

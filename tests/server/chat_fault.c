@@ -89,12 +89,12 @@ static chat_fault draw(const chat_faults_t *f, uint64_t key, uint32_t times, boo
     return n ? (chat_fault)among[rng_below(&rng, n)] : CHAT_FAULT_NONE;
 }
 
-lens_status chat_faults_draw(chat_faults_t *f, uint64_t picture, uint64_t seed, chat_fault *out, uint32_t *times) {
+lens_status chat_faults_draw(chat_faults_t *f, uint64_t picture, uint64_t seed, chat_draw_t *out) {
     const uint64_t parts[3] = {f->seed, picture, seed}, key = XXH64(parts, sizeof parts, 0);
-    *out = CHAT_FAULT_NONE;
-    LENS_TRY(count_seen(f, key, times));
-    *out = draw(f, key, *times, false);
-    if (*out == CHAT_FAULT_NONE) *out = draw(f, key, 0, true);
+    *out = (chat_draw_t){0};
+    LENS_TRY(count_seen(f, key, &out->times));
+    out->on_the_way = draw(f, key, out->times, false);
+    out->bad = draw(f, key, 0, true);
     return LENS_OK;
 }
 

@@ -3,7 +3,8 @@
  *
  * Faults on the way depend on (server's seed, picture, request's seed, how many times this was asked before): a client
  * that asks again gets another draw. Bad answers are the model's: they depend on (server's seed, picture, request's
- * seed) alone, so that the same question gets the same bad answer again and another seed may get a good one. */
+ * seed) alone, so that the same question gets the same bad answer again and another seed may get a good one. A bad
+ * answer may meet a fault on its way too: one that is slow is as bad as one that is not. */
 #ifndef LENS_TESTS_SERVER_CHAT_FAULT_H
 #define LENS_TESTS_SERVER_CHAT_FAULT_H
 
@@ -38,6 +39,11 @@ typedef enum {
 } chat_fault;
 
 typedef struct {
+    chat_fault on_the_way, bad; /* NONE or of that kind */
+    uint32_t times;             /* how often the same was asked before */
+} chat_draw_t;
+
+typedef struct {
     uint64_t seed;
     double error_rate, bad_rate;
     uint32_t allowed;       /* a bit each; 0: all but those that must be named */
@@ -48,9 +54,7 @@ typedef struct {
 const char *chat_fault_name(chat_fault fault);
 /* "429,reset": sets allowed. "all": 0. ARGUMENT for a name that is none. */
 LENS_CHECKED lens_status chat_faults_allow(chat_faults_t *f, const char *names);
-/* *times: how often the same was asked before. */
-LENS_CHECKED lens_status chat_faults_draw(chat_faults_t *f, uint64_t picture, uint64_t seed, chat_fault *out,
-                                          uint32_t *times);
+LENS_CHECKED lens_status chat_faults_draw(chat_faults_t *f, uint64_t picture, uint64_t seed, chat_draw_t *out);
 void chat_faults_free(chat_faults_t *f);
 
 #endif

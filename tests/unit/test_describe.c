@@ -36,8 +36,10 @@ static str_t describe(const image_t *im, const char *alt, int attempt) {
     assert_int_equal(describer->type->submit(describer, &request), LENS_OK);
     quality_t q;
     quality_options_t o = QUALITY_DEFAULTS;
-    assert_int_equal(quality_check(&q, &o, str_text(&text)), LENS_OK);
+    quality_input_t in = {.text = str_text(&text)};
+    assert_int_equal(quality_check(&q, &o, &in), LENS_OK);
     if (q.reason != QUALITY_ACCEPTED) fail_msg("%s: %s", quality_name(q.reason), str_text(&text));
+    quality_free(&q);
     return text;
 }
 

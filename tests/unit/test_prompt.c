@@ -47,6 +47,10 @@ static void test_file(void **state) {
     str_t out = {0};
     fill(&out, path, "", "");
     assert_string_equal(out.s, "{640x480}\nend");
+    prompt_t *own;
+    assert_int_equal(prompt_open(&own, path), LENS_OK);
+    assert_string_equal(prompt_words(own), "Be {brief}.\nend");
+    prompt_free(own);
     static const struct {
         const char *text, *message;
     } wrong[] = {{"no rule\n", "---"},    {"s\n---\nfirst\n{alte}\n", ":4"},

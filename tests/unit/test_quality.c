@@ -8,22 +8,35 @@
 // clang-format on
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "recaption/caption_set.h"
 #include "recaption/quality.h"
 
-static const quality_options_t few = {.min_words = 3, .max_words = 30, .max_repeated_frac = 0.2};
-
 static quality_t check(const char *text) {
     quality_t q;
-    assert_int_equal(quality_check(&q, &few, text), LENS_OK);
+    quality_options_t few = QUALITY_DEFAULTS;
+    few.min_words = 3;
+    few.max_words = 30;
+    quality_input_t in = {.text = text};
+    assert_int_equal(quality_check(&q, &few, &in), LENS_OK);
     return q;
 }
 
 static void assert_reason(const char *text, quality_reason reason) {
     quality_t q = check(text);
     if (q.reason != reason) fail_msg("'%s' is %s, expected %s", text, quality_name(q.reason), quality_name(reason));
+    quality_free(&q);
+}
+
+/* Accepted, by what is left of it. */
+static void assert_cleaned(const char *text, const char *left) {
+    quality_t q = check(text);
+    assert_int_equal(q.reason, QUALITY_ACCEPTED);
+    assert_string_equal(str_text(&q.text), left);
+    quality_free(&q);
 }
 
 static void test_rules(void **state) {
@@ -34,9 +47,6 @@ static void test_rules(void **state) {
     assert_reason("Too short.", QUALITY_SHORT);
     assert_reason("A broken \xff byte here.", QUALITY_ENCODING);
     assert_reason("A \x07 bell rings here.", QUALITY_ENCODING);
-    assert_reason("Two paragraphs are\n\nnot one.", QUALITY_ENCODING);
-    assert_reason("The image shows a red circle.", QUALITY_BOILERPLATE);
-    assert_reason("In this picture, a dog runs.", QUALITY_BOILERPLATE);
     assert_reason("I'm sorry, but I can't help with that.", QUALITY_REFUSED);
     assert_reason("A dog on a beach and", QUALITY_UNFINISHED);
     assert_reason("A sign that reads \"Stop!\"", QUALITY_ACCEPTED);
@@ -44,59 +54,139 @@ static void test_rules(void **state) {
     assert_reason("Caf\xc3\xa9 tables in the sun.", QUALITY_ACCEPTED);
 }
 
-static void test_values(void **state) {
+static void test_cleaning(void **state) {
     (void)state;
-    assert_int_equal(check("Two words").n_words, 2);
-    assert_true(check("Two words").value == 2);
-    assert_true(check("ab \x01 cd ef gh.").value == 3);
+    assert_cleaned("Two paragraphs are one.\n\nAfter cleaning.", "Two paragraphs are one. After cleaning.");
+    assert_cleaned("The image shows a red circle.", "A red circle.");
+    assert_cleaned("Sure! Here is a caption: In this picture, a dog runs.", "A dog runs.");
+    assert_cleaned("The image shows \"the end\" in red.", "\"the end\" in red.");
+    assert_cleaned("A **red** sign says \"**SALE** - 50%\" here.", "A red sign says \"**SALE** - 50%\" here.");
+    assert_cleaned("- a dog\n- two cats\n- a hat.", "A dog, two cats, a hat.");
+    assert_cleaned("\"A dog runs on grass.\"", "A dog runs on grass.");
+    assert_cleaned("A dog runs on grass. There are no people in the scene.", "A dog runs on grass.");
+    assert_cleaned("A grey wall in the sun with no text.", "A grey wall in the sun.");
+    assert_cleaned("The image shows \xc3\xa9toiles in a sky.", "\xc3\x89toiles in a sky.");
+    assert_cleaned("A note says \"There is no text here.\" in ink.", "A note says \"There is no text here.\" in ink.");
 }
 
-static void test_loops(void **state) {
+static void test_values(void **state) {
+    (void)state;
+    quality_t q = check("Two words");
+    assert_int_equal(q.reason, QUALITY_SHORT);
+    assert_true(q.fired == (1u << QUALITY_UNFINISHED | 1u << QUALITY_SHORT));
+    assert_int_equal(q.n_words, 2);
+    assert_true(q.values[QUALITY_SHORT] == 2);
+    quality_free(&q);
+    q = check(NULL);
+    assert_int_equal(q.reason, QUALITY_EMPTY);
+    quality_free(&q);
+}
+
+static void test_lengths(void **state) {
+    (void)state;
+    str_t text = {0};
+    for (int i = 0; i < 60; i++) str_addf(&text, "%sword%c%c ", i % 4 ? "" : "the ", 'a' + i % 26, 'a' + i / 26);
+    str_add(&text, "ends.");
+    assert_reason(str_text(&text), QUALITY_LONG);
+    while (text.len <= 70000) str_add(&text, " and on");
+    assert_reason(str_text(&text), QUALITY_LONG);
+    str_free(&text);
+}
+
+static void test_truncated(void **state) {
     (void)state;
     quality_options_t o = QUALITY_DEFAULTS;
-    str_t loop = {0}, prose = {0};
-    for (int i = 0; i < 20; i++) str_add(&loop, "and a small red house ");
-    str_add(&loop, ".");
-    for (int i = 0; i < 60; i++) str_addf(&prose, "word%d ", i);
-    str_add(&prose, "ends.");
+    o.min_words = 3;
+    quality_input_t in = {.text = "A dog runs on grass. Behind it a", .truncated = true};
     quality_t q;
-    assert_int_equal(quality_check(&q, &o, str_text(&loop)), LENS_OK);
-    assert_int_equal(q.reason, QUALITY_LOOP);
-    assert_true(q.value > 0.8);
-    assert_int_equal(quality_check(&q, &o, str_text(&prose)), LENS_OK);
+    assert_int_equal(quality_check(&q, &o, &in), LENS_OK);
+    assert_int_equal(q.reason, QUALITY_TRUNCATED);
+    quality_free(&q);
+    o.rules[QUALITY_TRUNCATED].action = QUALITY_STRIP;
+    assert_int_equal(quality_check(&q, &o, &in), LENS_OK);
     assert_int_equal(q.reason, QUALITY_ACCEPTED);
-    for (int i = 0; i < 80; i++) str_addf(&prose, " more%d.", i);
-    assert_int_equal(quality_check(&q, &o, str_text(&prose)), LENS_OK);
-    assert_int_equal(q.reason, QUALITY_LONG);
-    str_free(&loop);
-    str_free(&prose);
+    assert_string_equal(str_text(&q.text), "A dog runs on grass.");
+    quality_t less;
+    o.min_words = 6;
+    assert_int_equal(quality_check(&less, &o, &in), LENS_OK);
+    assert_int_equal(less.reason, QUALITY_SHORT);
+    assert_true(less.value == 5);
+    quality_free(&less);
+    str_t json = {0};
+    quality_add_json(&json, &q);
+    assert_string_equal(str_text(&json), ",\"stripped\":[\"truncated\"]");
+    str_free(&json);
+    quality_free(&q);
+}
+
+/* ---- configuration ---- */
+
+static const char *const yaml_path = "/tmp/lens_test_quality.yaml";
+
+static lens_status load(quality_options_t *o, const char *yaml) {
+    assert_int_equal(file_write(yaml_path, yaml, strlen(yaml)), LENS_OK);
+    lens_status st = quality_options_load(o, yaml_path);
+    remove(yaml_path);
+    return st;
+}
+
+static void assert_same(const quality_options_t *a, const quality_options_t *b) {
+    str_t one = {0}, other = {0};
+    assert_int_equal(quality_options_write(&one, a), LENS_OK);
+    assert_int_equal(quality_options_write(&other, b), LENS_OK);
+    assert_string_equal(str_text(&one), str_text(&other));
+    str_free(&one);
+    str_free(&other);
+}
+
+static void test_options(void **state) {
+    (void)state;
+    quality_options_t o = QUALITY_DEFAULTS, same = QUALITY_DEFAULTS;
+    assert_int_equal(
+        load(&o, "caption-language: de\nloop:\n  limit: 0.5\nabsent:\n  action: reject\nnames:\n  action: off\n"),
+        LENS_OK);
+    assert_string_equal(o.language, "de");
+    assert_true(o.rules[QUALITY_LOOP].limit == 0.5);
+    assert_int_equal(o.rules[QUALITY_LOOP].action, QUALITY_REJECT);
+    assert_int_equal(o.rules[QUALITY_ABSENT].action, QUALITY_REJECT);
+    assert_int_equal(o.rules[QUALITY_NAMES].action, QUALITY_OFF);
+    str_t yaml = {0};
+    assert_int_equal(quality_options_write(&yaml, &o), LENS_OK);
+    assert_int_equal(load(&same, str_text(&yaml)), LENS_OK);
+    assert_same(&o, &same);
+    str_free(&yaml);
+    assert_int_equal(load(&o, "lop:\n  limit: 1\n"), LENS_ARGUMENT);
+    assert_int_equal(load(&o, "loop:\n  action: strip\n"), LENS_ARGUMENT);
+    assert_int_equal(load(&o, "short:\n  limit: 3\n"), LENS_ARGUMENT);
+    assert_int_equal(load(&o, "picture:\n  action: off\n"), LENS_ARGUMENT);
+    assert_int_equal(load(&o, "caption-language: klingon\n"), LENS_ARGUMENT);
+    assert_same(&o, &same);
 }
 
 static void test_caption_set(void **state) {
     (void)state;
     caption_set_t s = {0};
-    assert_int_equal(caption_set_find(&s, "anything"), -1);
+    assert_int_equal(caption_set_find(&s, caption_hash("anything")), -1);
     char text[64];
     for (int i = 0; i < 5000; i++) {
         snprintf(text, sizeof text, "caption number %d of the set", i);
-        assert_int_equal(caption_set_find(&s, text), -1);
-        assert_int_equal(caption_set_add(&s, text, i), LENS_OK);
+        assert_int_equal(caption_set_find(&s, caption_hash(text)), -1);
+        assert_int_equal(caption_set_add(&s, caption_hash(text), i), LENS_OK);
     }
     for (int i = 0; i < 5000; i++) {
         snprintf(text, sizeof text, "Caption  NUMBER %d of the set ", i);
-        assert_int_equal(caption_set_find(&s, text), i);
+        assert_int_equal(caption_set_find(&s, caption_hash(text)), i);
     }
-    assert_int_equal(caption_set_add(&s, "caption number 7 of the set", 99), LENS_OK);
-    assert_int_equal(caption_set_find(&s, "caption number 7 of the set"), 7);
-    assert_int_equal(caption_set_find(&s, "captionnumber 7 of the set"), -1);
+    assert_int_equal(caption_set_add(&s, caption_hash("caption number 7 of the set"), 99), LENS_OK);
+    assert_int_equal(caption_set_find(&s, caption_hash("caption number 7 of the set")), 7);
+    assert_int_equal(caption_set_find(&s, caption_hash("captionnumber 7 of the set")), -1);
     caption_set_free(&s);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_values),    cmocka_unit_test(test_cleaning),
+        cmocka_unit_test(test_lengths),     cmocka_unit_test(test_truncated), cmocka_unit_test(test_options),
         cmocka_unit_test(test_caption_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

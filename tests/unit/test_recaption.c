@@ -230,6 +230,10 @@ static void answer_one(late_t *l, const caption_request_t *q) {
     case 5: /* cut off at first */
         if (q->attempt == 0) reply.outcome = CAPTION_TRUNCATED;
         break;
+    case 6: /* what the gate takes out */
+        snprintf(text, sizeof text, "The image shows ");
+        snprintf(text + strlen(text), sizeof text - strlen(text), good, (long long)q->sample, q->attempt);
+        break;
     default:
         break;
     }
@@ -314,6 +318,7 @@ static void check_meta(const char *layers) {
     str_t text = {0};
     assert_int_equal(shard_open(&s, path), LENS_OK);
     assert_non_null(strstr(s->provenance, "\"model\":\"test\""));
+    assert_non_null(strstr(s->provenance, "\"gate\":\""));
     for (int64_t i = 0; i < 8; i++) {
         assert_int_equal(column_get(&s->meta, i, NULL, &text), LENS_OK);
         json_t *meta = json_loads(text.s, 0, NULL);
@@ -328,8 +333,14 @@ static void check_meta(const char *layers) {
             assert_string_equal(json_string_value(json_object_get(meta, "message")), "timeout");
         }
         if (i == 3) assert_string_equal(json_string_value(json_object_get(meta, "raw")), "\"short\"\\");
+        const json_t *stripped = json_object_get(meta, "stripped");
+        assert_int_equal(json_array_size(stripped), i == 6);
+        if (i == 6) assert_string_equal(json_string_value(json_array_get(stripped, 0)), "boilerplate");
+        if (i == 6) assert_true(json_is_number(json_object_get(json_object_get(meta, "values"), "boilerplate")));
         json_decref(meta);
     }
+    assert_int_equal(column_get(&s->text, 6, NULL, &text), LENS_OK);
+    assert_true(str_starts_with(text.s, "Sample 6, on its attempt 0"));
     str_free(&text);
     shard_close(s);
 }
