@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <jansson.h>
 // clang-format on
 
 #include <stdio.h>
@@ -114,7 +115,7 @@ static void test_truncated(void **state) {
     quality_free(&less);
     str_t json = {0};
     quality_add_json(&json, &q);
-    assert_string_equal(str_text(&json), ",\"stripped\":[\"truncated\"]");
+    assert_string_equal(str_text(&json), ",\"stripped\":[\"truncated\"],\"values\":{\"truncated\":1}");
     str_free(&json);
     quality_free(&q);
 }
@@ -137,6 +138,36 @@ static void assert_same(const quality_options_t *a, const quality_options_t *b) 
     assert_string_equal(str_text(&one), str_text(&other));
     str_free(&one);
     str_free(&other);
+}
+
+static lens_status read_record(quality_t *q, const char *text) {
+    *q = (quality_t){0};
+    json_t *record = json_loads(text, 0, NULL);
+    assert_non_null(record);
+    lens_status st = quality_read_json(q, record);
+    json_decref(record);
+    return st;
+}
+
+/* What a record holds comes back; what names no rule is refused. */
+static void test_records(void **state) {
+    (void)state;
+    quality_t q;
+    str_t json = {0};
+    static const char members[] =
+        ",\"flags\":[\"names\"],\"stripped\":[\"markup\"],\"values\":{\"markup\":2,\"names\":0.875}";
+    char text[256];
+    snprintf(text, sizeof text, "{\"words\":3%s}", members);
+    assert_int_equal(read_record(&q, text), LENS_OK);
+    assert_true(q.fired == (1u << QUALITY_MARKUP | 1u << QUALITY_NAMES) && q.stripped == 1u << QUALITY_MARKUP);
+    quality_add_json(&json, &q);
+    assert_string_equal(str_text(&json), members);
+    str_free(&json);
+    static const char *const wrong[] = {
+        "{\"values\":[1]}",          "{\"values\":{\"none\":1}}", "{\"values\":{\"loop\":\"1\"}}",
+        "{\"stripped\":[\"loop\"]}", "{\"stripped\":[1]}",        "{\"stripped\":{}}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(read_record(&q, wrong[i]), LENS_FORMAT);
 }
 
 static void test_options(void **state) {
@@ -185,9 +216,9 @@ static void test_caption_set(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),       cmocka_unit_test(test_values),    cmocka_unit_test(test_cleaning),
-        cmocka_unit_test(test_lengths),     cmocka_unit_test(test_truncated), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_caption_set),
+        cmocka_unit_test(test_rules),   cmocka_unit_test(test_values),      cmocka_unit_test(test_cleaning),
+        cmocka_unit_test(test_lengths), cmocka_unit_test(test_truncated),   cmocka_unit_test(test_options),
+        cmocka_unit_test(test_records), cmocka_unit_test(test_caption_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
