@@ -265,7 +265,9 @@ lens_status bench_kernels(const train_config_t *c, comm_t *comm, const bench_ker
     bench_kernels_t b = {.o = o};
     lens_status st = LENS_OK;
     LENS_GO(make_random(&b));
-    LENS_GO(device_open(&device, o->device, (int)c->run.threads, NULL));
+    device_options_t wanted = train_config_device(c);
+    wanted.kind = o->device;
+    LENS_GO(device_open(&device, &wanted, NULL));
     b.k = device.k;
     LENS_GO(count_calls(&counted, c, comm, o, b.k->act_bytes));
     LENS_GO(measure(&b, &counted));

@@ -229,7 +229,8 @@ static void print_text(bench_train_t *b, int64_t rounds) {
 
 static lens_status run(bench_train_t *b, int64_t rounds, bool json) {
     const train_config_t *c = b->c;
-    LENS_TRY(device_open(&b->device, device_kind_of(c->run.device), (int)c->run.threads, b->comm));
+    const device_options_t wanted = train_config_device(c);
+    LENS_TRY(device_open(&b->device, &wanted, b->comm));
     b->k = b->device.k;
     b->gpu = gpu_of_device(b->k->device);
     LENS_TRY(comm_agree(b->comm, set_up(b), "set-up"));

@@ -22,6 +22,7 @@ both() {
     on_cuda bf16 train 0 "bf16-$name" train.steps=8 "$@"
     near "cpu-$name" "bf16-$name" "$tolerance"
 }
+both varies 2e-3 run.deterministic=false
 both muon 1.6e-3 train.optimizer=muon
 both sizes 1.6e-3 train.checkpointing=full data.buckets=12x8,16x16 train.batch=4,2 train.slots=2 train.accumulate=2
 both lora 1.6e-2 train.init_from=cpu/checkpoints/latest lora.rank=3

@@ -14,7 +14,7 @@ import statistics
 import sys
 
 SHEET_TFLOPS = (("H200", 989.5), ("H100", 989.5), ("A100", 312.0))  # bf16, dense, by the vendor's data sheets (SXM)
-TRAIN = ("train_512", "train_512_keep", "train_768", "train_1024")
+TRAIN = ("train_512", "train_512_keep", "train_512_varies", "train_768", "train_1024")
 TELLING = (r" units of at most |^ERROR: |\"good\": false|^check_attention: |ERROR SUMMARY|"
            r"========= (Invalid|Error|Race|Program)|lens: ")  # lines of a check's log that say what failed
 # Parts are cut off at any moment: a result appears whole or not at all.
