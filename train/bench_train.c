@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/median.h"
 #include "kernels/gpu.h"
 #include "train/bench_batch.h"
 #include "train/memory_plan.h"
@@ -177,16 +178,6 @@ static lens_status measure(bench_train_t *b, int64_t rounds) {
     b->used_mib = (double)used / (1 << 20);
     for (int i = 0; i < rounds; i++) LENS_TRY(run_round(b, i));
     return LENS_OK;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, int64_t n) {
-    qsort(x, (size_t)n, sizeof *x, by_value);
-    return x[n / 2];
 }
 
 static bool is_known(const bench_train_t *b, int figure) {

@@ -155,7 +155,7 @@ train_1024() { train 2 "${ways[@]}" full/1; }
 kernels() {
     local set
     set=$(fitting ${bases[0]} "$layers" "${ways[@]}") || return 77
-    "$lens" bench kernels "$config" "${common[@]}" $set --device cuda --text-tok $text_tok --seconds $seconds --json
+    "$lens" bench kernels "$config" "${common[@]}" $set --text-tok $text_tok --seconds $seconds --json
 }
 torch() {
     local set device=cuda
