@@ -141,15 +141,14 @@ train() { # NAME-OF-BASE WAY...
     local base=${bases[$1]} set
     shift
     set=$(fitting $base "$layers" "$@") || { echo "does not fit: $base, $layers blocks, $*"; return 77; }
+    set="$set${varied:+ $varied}"
     echo "{\"settings\": \"$set\", \"layers\": $layers, \"plan_mib\": $(planned_mib "${common[@]}" $set)}"
     "$lens" bench train "$config" "${common[@]}" $set --rounds $rounds --full-text --json
 }
 train_512() { train 0 selective/1 selective/2 full/1; }
 train_512_keep() { train 0 none/1 none/2 none/3; }
-train_512_varies() { # what equal bits cost: attention's backward by float atomics
-    common+=(run.deterministic=false)
-    train_512
-}
+# What equal bits cost: attention's backward by float atomics.
+train_512_varies() { varied=run.deterministic=false train_512; }
 train_768() { train 1 "${ways[@]}" full/1; }
 train_1024() { train 2 "${ways[@]}" full/1; }
 kernels() {
