@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/median.h"
 
 /* What the threads of one round share. */
 typedef struct {
@@ -128,16 +129,6 @@ lens_status bench_run(const bench_t *b) {
     }
     free(workers);
     return st;
-}
-
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, int n) {
-    qsort(x, (size_t)n, sizeof *x, compare);
-    return (x[(n - 1) / 2] + x[n / 2]) / 2;
 }
 
 double bench_median(const bench_task_t *t, int n_rounds) {

@@ -165,7 +165,8 @@ static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample
     LENS_GO(refuse_adapter(checkpoint));
     LENS_GO(weights_dir(&dir, checkpoint, v->raw));
     LENS_GO(pipeline_load_config(&d->config, dir.s));
-    LENS_GO(device_open(&d->device, device_kind_of(v->device), (int)v->threads, NULL));
+    const device_options_t wanted = {.kind = device_kind_of(v->device), .n_threads = (int)v->threads};
+    LENS_GO(device_open(&d->device, &wanted, NULL));
     d->k = d->device.k;
     LENS_GO(pipeline_tensors_init(&d->tensors, &d->config, 0));
     LENS_GO(load_weights(d, dir.s));

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/median.h"
+
 double run_stats_first(const run_log_t *r, run_metric m) {
     for (int64_t i = 0; i < r->n; i++)
         if (isfinite(r->metric[m][i])) return r->metric[m][i];
@@ -44,11 +46,6 @@ double run_stats_last_mean(const run_log_t *r, run_metric m, int64_t n) {
     return n_finite > 0 ? sum / (double)n_finite : NAN;
 }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 lens_status run_stats_median(double *out, const run_log_t *r, run_metric m) {
     *out = NAN;
     if (r->n == 0) return LENS_OK;
@@ -57,8 +54,7 @@ lens_status run_stats_median(double *out, const run_log_t *r, run_metric m) {
     int64_t n = 0;
     for (int64_t i = 0; i < r->n; i++)
         if (isfinite(r->metric[m][i])) sorted[n++] = r->metric[m][i];
-    qsort(sorted, (size_t)n, sizeof *sorted, compare);
-    if (n > 0) *out = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    *out = median(sorted, n);
     free(sorted);
     return LENS_OK;
 }

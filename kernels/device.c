@@ -31,21 +31,21 @@ static lens_status agree_kind(device_kind *kind, device_kind asked, comm_t *comm
 
 /* ---- a GPU ---- */
 
-static lens_status open_cuda(device_t *d, comm_t *comm) {
+static lens_status open_cuda(device_t *d, bool varies, comm_t *comm) {
     int n = kernels_cuda_count(), mine = comm ? comm_node_rank(comm) : 0, ranks = comm ? comm_node_ranks(comm) : 1;
     if (n > 0 && n < ranks)
         return lens_fail(LENS_ARGUMENT,
                          "%s: %d ranks, and %d GPU%s that each of them sees: expected a GPU a rank: run.device=cpu, or "
                          "fewer ranks",
                          comm_host(comm, comm_rank(comm)), ranks, n, n == 1 ? "" : "s");
-    return lens_context(kernels_cuda_new(&d->k, mine, true), "device cuda"); /* says why none answers */
+    return lens_context(kernels_cuda_new(&d->k, mine, !varies), "device cuda"); /* says why none answers */
 }
 
 /* ---- both ---- */
 
-static lens_status open_kernels(device_t *d, int n_threads, comm_t *comm) {
-    return d->kind == DEVICE_CUDA ? open_cuda(d, comm)
-                                  : kernels_cpu_new(&d->k, n_threads, comm ? comm_core_ranks(comm) : 1);
+static lens_status open_kernels(device_t *d, const device_options_t *o, comm_t *comm) {
+    return d->kind == DEVICE_CUDA ? open_cuda(d, o->varies, comm)
+                                  : kernels_cpu_new(&d->k, o->n_threads, comm ? comm_core_ranks(comm) : 1);
 }
 
 static lens_status open_collectives(device_t *d, comm_t *comm) {
@@ -53,10 +53,10 @@ static lens_status open_collectives(device_t *d, comm_t *comm) {
     return collectives_cuda_new(&d->coll, d->k, comm);
 }
 
-lens_status device_open(device_t *out, device_kind kind, int n_threads, comm_t *comm) {
+lens_status device_open(device_t *out, const device_options_t *o, comm_t *comm) {
     *out = (device_t){0};
-    LENS_TRY(agree_kind(&out->kind, kind, comm));
-    lens_status st = open_kernels(out, n_threads, comm);
+    LENS_TRY(agree_kind(&out->kind, o->kind, comm));
+    lens_status st = open_kernels(out, o, comm);
     if (comm) LENS_GO(comm_agree(comm, st, "device"));
     if (comm) LENS_GO(comm_agree(comm, open_collectives(out, comm), "device"));
 done:

@@ -145,9 +145,9 @@ static lens_status check_versions(check_t *k) {
 }
 
 static lens_status check_device(check_t *k) {
-    device_kind kind = k->c ? device_kind_of(k->c->run.device) : DEVICE_AUTO;
+    const device_options_t wanted = k->c ? train_config_device(k->c) : (device_options_t){.kind = DEVICE_AUTO};
     str_t text = {0};
-    lens_status st = device_open(&k->device, kind, k->c ? (int)k->c->run.threads : 0, k->comm);
+    lens_status st = device_open(&k->device, &wanted, k->comm);
     if (st == LENS_OK) str_addf(&text, "%s on every rank", k->device.k->name);
     st = tell_agreed(k, st, "device", str_text(&text));
     str_free(&text);

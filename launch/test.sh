@@ -50,7 +50,7 @@ build() {
 tests() {
     local preset=$1
     shift
-    step "$preset tests" ctest --preset "$preset" --no-tests=error "$@"
+    step "$preset tests" ctest --preset "$preset" --no-tests=error --parallel 2 "$@"
 }
 
 if $quick; then

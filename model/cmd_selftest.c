@@ -97,7 +97,8 @@ static lens_status selftest_run(const void *values, int n_args, char **args) {
     const selftest_values_t *v = values;
     device_t device;
     bool passed = true;
-    LENS_TRY(device_open(&device, device_kind_of(v->device), 0, NULL));
+    const device_options_t wanted = {.kind = device_kind_of(v->device)};
+    LENS_TRY(device_open(&device, &wanted, NULL));
     kernels_t *k = device.k;
     const char *act = k->act_bytes == sizeof(float) ? "float32" : "bfloat16";
     if (v->json)

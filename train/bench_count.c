@@ -197,7 +197,8 @@ static void print_text(const bench_count_t *b) {
     const op_efficiency_t *e = &b->o->efficiency;
     printf("predicted, not measured: %s, %.1f TFLOP/s (bf16, dense), %.2f TB/s\n", b->gpu->name, b->gpu->peak_tflops,
            b->gpu->memory_tb_s);
-    printf("of these: products %.2f in full waves, attention %.2f and %.2f at heads of 128, copies %.2f; %.1f us a launch\n",
+    printf("of these: products %.2f in full waves, attention %.2f and %.2f at heads of 128, copies %.2f; %.1f us a "
+           "launch\n",
            e->products, e->attention_fwd, e->attention_bwd, e->copies, e->launch_us);
     printf("a step of %s, captions of %lld tokens\n\n", s->name, (long long)b->count.text_tok);
     printf("%-18s %7s %10s %9s %9s %9s %8s\n", "row", "calls", "TFLOP", "GB", "least GB", "ms", "share");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/median.h"
 #include "train/step_count.h"
 #include "train/train_plan.h"
 
@@ -126,11 +127,6 @@ static void operands_free(operands_t *o) {
 
 /* ---- timing ---- */
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static lens_status time_run(operands_t *o, int repeats, double *s) {
     o->k->mark(o->k, 0);
     for (int i = 0; i < repeats; i++) op_make(o->k, &o->call, o->p[i % o->n_copies]);
@@ -149,8 +145,7 @@ static lens_status time_operands(operands_t *o, double budget_s, double *out) {
     double fits = budget_s / (RUNS * (s > 1e-9 ? s : 1e-9));
     int repeats = fits < 1 ? 1 : fits > MAX_REPEATS ? MAX_REPEATS : (int)fits;
     for (int i = 0; i < RUNS; i++) LENS_TRY(time_run(o, repeats, &run[i]));
-    qsort(run, RUNS, sizeof *run, by_value);
-    *out = run[RUNS / 2];
+    *out = median(run, RUNS);
     return LENS_OK;
 }
 
@@ -265,7 +260,8 @@ lens_status bench_kernels(const train_config_t *c, comm_t *comm, const bench_ker
     bench_kernels_t b = {.o = o};
     lens_status st = LENS_OK;
     LENS_GO(make_random(&b));
-    LENS_GO(device_open(&device, o->device, (int)c->run.threads, NULL));
+    const device_options_t wanted = train_config_device(c);
+    LENS_GO(device_open(&device, &wanted, NULL));
     b.k = device.k;
     LENS_GO(count_calls(&counted, c, comm, o, b.k->act_bytes));
     LENS_GO(measure(&b, &counted));

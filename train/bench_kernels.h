@@ -3,11 +3,10 @@
 #ifndef LENS_TRAIN_BENCH_KERNELS_H
 #define LENS_TRAIN_BENCH_KERNELS_H
 
-#include "kernels/device.h"
+#include "base/comm.h"
 #include "train/train_config.h"
 
 typedef struct {
-    device_kind device;
     int64_t text_tok; /* of each caption; 0: as train_plan_make */
     double seconds;   /* for all calls together, about */
     bool json;

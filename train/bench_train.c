@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/median.h"
 #include "kernels/gpu.h"
 #include "train/bench_batch.h"
 #include "train/memory_plan.h"
@@ -179,16 +180,6 @@ static lens_status measure(bench_train_t *b, int64_t rounds) {
     return LENS_OK;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, int64_t n) {
-    qsort(x, (size_t)n, sizeof *x, by_value);
-    return x[n / 2];
-}
-
 static bool is_known(const bench_train_t *b, int figure) {
     return figure != SHEET_MFU || b->gpu;
 }
@@ -229,7 +220,8 @@ static void print_text(bench_train_t *b, int64_t rounds) {
 
 static lens_status run(bench_train_t *b, int64_t rounds, bool json) {
     const train_config_t *c = b->c;
-    LENS_TRY(device_open(&b->device, device_kind_of(c->run.device), (int)c->run.threads, b->comm));
+    const device_options_t wanted = train_config_device(c);
+    LENS_TRY(device_open(&b->device, &wanted, b->comm));
     b->k = b->device.k;
     b->gpu = gpu_of_device(b->k->device);
     LENS_TRY(comm_agree(b->comm, set_up(b), "set-up"));

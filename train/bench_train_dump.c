@@ -103,7 +103,8 @@ static lens_status set_up(dump_t *d, const train_config_t *c) {
     d->shape = train_config_shape(c, &buckets.bucket[0], batch[0]);
     d->h = buckets.bucket[0].height / side;
     d->w = buckets.bucket[0].width / side;
-    LENS_TRY(device_open(&d->device, device_kind_of(c->run.device), (int)c->run.threads, NULL));
+    const device_options_t wanted = train_config_device(c);
+    LENS_TRY(device_open(&d->device, &wanted, NULL));
     d->k = d->device.k;
     LENS_TRY(mmdit_plan_tensors(&d->weight_plan, &d->weights, &d->config));
     LENS_TRY(mmdit_plan_tensors(&d->grad_plan, &d->grads, &d->config));

@@ -14,7 +14,7 @@ extern const command_t cmd_bench;
 typedef struct {
     bench_options_t data;
     bench_count_options_t count;
-    char *dump, *device;
+    char *dump;
     bool full_text;
 } bench_values_t;
 
@@ -125,12 +125,6 @@ static const option_t ROWS[] = {
      .max = 65536,
      .unit = "tokens",
      .help = "count, kernels: of every caption; 0: 160, or half of text.max_tok"},
-    {.name = "device",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(bench_values_t, device),
-     .initial = "auto",
-     .choices = DEVICE_KINDS,
-     .help = "kernels: auto is a GPU where one answers"},
     {.name = "products",
      .type = OPTION_FLOAT,
      .offset = COUNT_AT(efficiency.products),
@@ -264,10 +258,7 @@ static lens_status count_by(comm_t *comm, void *words) {
 static lens_status kernels_by(comm_t *comm, void *words) {
     const train_words_t *w = words;
     const bench_values_t *v = w->values;
-    bench_kernels_options_t o = {.device = device_kind_of(v->device),
-                                 .text_tok = v->count.text_tok,
-                                 .seconds = v->data.seconds,
-                                 .json = v->data.json};
+    const bench_kernels_options_t o = {.text_tok = v->count.text_tok, .seconds = v->data.seconds, .json = v->data.json};
     train_config_t c;
     LENS_TRY(load_alone(&c, comm, w));
     lens_status st = bench_kernels(&c, comm, &o);
@@ -323,8 +314,8 @@ const command_t cmd_bench = {
         "--full-text and --json alone apply. Also under mpirun.\n"
         "count: a step of the configuration by count, without computing it, and its predicted time on a GPU.\n"
         "kernels: each call of that step alone, timed, beside the ceilings measured in the same run; --text-tok, "
-        "--device,\n"
-        "--seconds and --json apply.",
+        "--seconds\n"
+        "and --json apply.",
     .options = {ROWS, sizeof ROWS / sizeof ROWS[0]},
     .values_size = sizeof(bench_values_t),
     .run = run,

@@ -146,6 +146,11 @@ lens_status train_config_shares(int64_t *sharing, int64_t *per_step, const train
     return LENS_OK;
 }
 
+device_options_t train_config_device(const train_config_t *c) {
+    return (device_options_t){
+        .kind = device_kind_of(c->run.device), .n_threads = (int)c->run.threads, .varies = !c->run.deterministic};
+}
+
 mmdit_checkpointing train_config_checkpointing(const train_config_t *c) {
     int mode = 0; /* one of them: it was checked */
     while (strcmp(mmdit_checkpointing_name((mmdit_checkpointing)mode), c->train.checkpointing) != 0) mode++;

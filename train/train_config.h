@@ -4,6 +4,7 @@
 
 #include "base/options.h"
 #include "data/bucket.h"
+#include "kernels/device.h"
 #include "model/pipeline.h"
 #include "train/schedule.h"
 
@@ -13,6 +14,7 @@ typedef struct {
     struct {
         char *dir, *device; /* device: DEVICE_KINDS */
         int64_t seed, threads;
+        bool deterministic;
     } run;
     struct {
         char *dataset, *layers, *captions, *buckets, *latents;
@@ -69,6 +71,7 @@ LENS_CHECKED lens_status train_config_batch(int64_t batch_of_area[BUCKET_MAX], c
  * area's samples do not by ranks and micro-batches. */
 LENS_CHECKED lens_status train_config_shares(int64_t *sharing, int64_t *per_step, const train_config_t *c, int world);
 LENS_CHECKED lens_status train_config_schedule(schedule_t *out, const train_config_t *c);
+device_options_t train_config_device(const train_config_t *c);
 mmdit_checkpointing train_config_checkpointing(const train_config_t *c);
 int train_config_ema(double decay[TRAIN_MAX_EMA], const train_config_t *c);                      /* their number */
 mmdit_shape_t train_config_shape(const train_config_t *c, const bucket_t *b, int64_t n_samples); /* longest text */

@@ -9,6 +9,7 @@
 #include "base/comm_watchdog.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/median.h"
 #include "kernels/gpu.h"
 #include "train/stop_signal.h"
 #include "train/trainer_private.h"
@@ -201,11 +202,6 @@ static lens_status one_step(trainer_t *t) {
     return LENS_OK;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Time of the traced steps' products alone, over the time of those steps. */
 static lens_status measure_ratio(trainer_t *t) {
     double replay_s[REPLAYS], spent_s = 0;
@@ -215,8 +211,7 @@ static lens_status measure_ratio(trainer_t *t) {
         LENS_TRY(t->k->trace_replay_s(t->k, &replay_s[n]));
         spent_s += replay_s[n++];
     }
-    qsort(replay_s, (size_t)n, sizeof *replay_s, by_value);
-    double median_s = replay_s[n / 2];
+    double median_s = median(replay_s, n);
     t->record.sgemm_ratio = median_s / t->traced_s;
     log_info("sgemm ratio G/T %.2f: the products of the last %lld steps alone take %.3f s of their %.3f s (%.0f "
              "GFLOP/s bare)",

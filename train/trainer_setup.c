@@ -99,7 +99,8 @@ static lens_status prepare(trainer_t *t) {
 
 static lens_status open_device(trainer_t *t) {
     const train_config_t *c = t->c;
-    LENS_TRY(device_open(&t->device, device_kind_of(c->run.device), (int)c->run.threads, t->comm));
+    const device_options_t wanted = train_config_device(c);
+    LENS_TRY(device_open(&t->device, &wanted, t->comm));
     t->k = t->device.k;
     t->coll = t->device.coll;
     return LENS_OK;

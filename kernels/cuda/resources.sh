@@ -16,7 +16,7 @@ entries() {
             shared = match($0, /[0-9]+ bytes smem/) ? substr($0, RSTART, RLENGTH) + 0 : 0
             match($0, /Used [0-9]+/)
             printf "%s\t%s\t%d\t%d\t%d\t%d\n", kernel, arch, substr($0, RSTART + 5, RLENGTH - 5), shared, spilled, stack
-        }' "$report" | c++filt | sed -E 's/^void //; s/\([^\t]*\)\t/\t/; s/\(norm_kind\)//; s/__nv_bfloat16/bf16/g'
+        }' "$report" | c++filt | sed -E 's/^void //; s/\(norm_kind\)//; s/\([^\t]*\)\t/\t/; s/__nv_bfloat16/bf16/g'
 }
 
 if [ "$mode" = check ]; then

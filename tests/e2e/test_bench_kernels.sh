@@ -40,13 +40,13 @@ for device in cpu cuda; do
     program=$lens
     [ $device = cuda ] && program=$lens-cuda-host
     [ -x "$program" ] || continue
-    "$program" bench kernels "${tiny[@]}" --device $device --seconds 0.2 >"$work/text" 2>"$work/err" ||
+    "$program" bench kernels "${tiny[@]}" run.device=$device --seconds 0.2 >"$work/text" 2>"$work/err" ||
         fail "kernels on $device: $(cat "$work/err")"
     for line in "a product" linear_bwd_w attention_fwd adamw rms_mod_bwd embed_bwd; do
         grep -q "$line" "$work/text" || fail "kernels on $device: no $line in $(cat "$work/text")"
     done
 done
-"$lens" bench kernels "${tiny[@]}" --device cpu --seconds 0.2 --json >"$work/json" 2>"$work/err" ||
+"$lens" bench kernels "${tiny[@]}" run.device=cpu --seconds 0.2 --json >"$work/json" 2>"$work/err" ||
     fail "kernels --json: $(cat "$work/err")"
 grep -q '"copy_gb_s": [0-9]' "$work/json" || fail "kernels --json: $(cat "$work/json")"
 

@@ -48,9 +48,10 @@ done
 "$lens" bench train tiny.yaml --dump cpu-pass
 "$python" - <<'PY' || fail 'benchmarks'
 import json, struct, sys
+mirror_mib = 1 # of uploads, which no plan has: one segment of it
 for act in ("f32", "bf16"):
     b = json.load(open("bench-" + act))
-    if b["device"] != "emulated device" or not 0.9 < (b["used_mib"] - 1) / b["planned_mib"] < 1.1: sys.exit(f"{act}: {b}")
+    if b["device"] != "emulated device" or not abs((b["used_mib"] - mirror_mib) / b["planned_mib"] - 1) < 0.03: sys.exit(f"{act}: {b}")
 def read(path):
     data = open(path, "rb").read()
     n, = struct.unpack("<Q", data[:8])
@@ -58,7 +59,7 @@ def read(path):
     return {k: struct.unpack(f"<{(e - b) // 4}f", data[8 + n + b:8 + n + e])
             for k, (b, e) in ((k, v["data_offsets"]) for k, v in rows.items())}
 want = read("cpu-pass")
-for act, tolerance in (("f32", 2.5e-6), ("bf16", 7e-2)):
+for act, tolerance in (("f32", 2.2e-6), ("bf16", 6.6e-2)):
     got, worst = read(act), (0, "")
     if got.keys() != want.keys(): sys.exit(f"{act}: other tensors")
     for k, x in want.items():

@@ -14,9 +14,9 @@ train 0 cpu "${steps[@]}"
 # bf16, with gradients as float and as bf16 on their way; averages that are gathered over the weights for sheets.
 watched=("${steps[@]}" train.zero=2 sample.every=3 sample.steps=2 valid.dataset=set valid.every=3 valid.samples=8)
 on_cuda bf16 train_ranks 2 0 bf16 "${watched[@]}"
-near cpu bf16 1e-3
+near cpu bf16 1.9e-5 1e-3
 on_cuda bf16 train_ranks 2 0 narrow "${watched[@]}" train.reduce=bfloat16
-near cpu narrow 8e-4
+near cpu narrow 1.7e-5 8e-4
 
 # To other ranks, to the CPU and back.
 on_cuda bf16 train_ranks 2 0 again "${watched[@]}" train.steps=3
@@ -26,4 +26,4 @@ same_checkpoint bf16 again
 on_cuda f32 train_ranks 4 0 moved "${steps[@]}" train.zero=2 train.steps=2
 train 0 moved "${steps[@]}" train.steps=4 --resume
 on_cuda f32 train_ranks 2 0 moved "${steps[@]}" train.zero=1 --resume
-near cpu moved 4e-7
+near cpu moved 4e-8 1.4e-7

@@ -14,8 +14,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 gpu=$root/tests/gpu
 cd "$root" || exit 2
 OUT=${OUT:-$root/build/gpu} BUDGET_S=${BUDGET_S:-1500} DRY_RUN=${DRY_RUN:-}
-PARTS=${PARTS:-facts selftest_f32 selftest_bf16 selftest_own checks train_512 torch train_512_keep kernels train_768
-    train_1024 sanitizer profile}
+PARTS=${PARTS:-facts selftest_f32 selftest_bf16 selftest_own checks train_512 torch train_512_keep train_512_varies kernels
+    train_768 train_1024 sanitizer profile}
 case ${1:-} in
     "") ;;
     --quick) PARTS="facts selftest_f32 selftest_bf16 checks train_512" ;;
@@ -141,17 +141,20 @@ train() { # NAME-OF-BASE WAY...
     local base=${bases[$1]} set
     shift
     set=$(fitting $base "$layers" "$@") || { echo "does not fit: $base, $layers blocks, $*"; return 77; }
+    set="$set${varied:+ $varied}"
     echo "{\"settings\": \"$set\", \"layers\": $layers, \"plan_mib\": $(planned_mib "${common[@]}" $set)}"
     "$lens" bench train "$config" "${common[@]}" $set --rounds $rounds --full-text --json
 }
 train_512() { train 0 selective/1 selective/2 full/1; }
 train_512_keep() { train 0 none/1 none/2 none/3; }
+# What equal bits cost: attention's backward by float atomics.
+train_512_varies() { varied=run.deterministic=false train_512; }
 train_768() { train 1 "${ways[@]}" full/1; }
 train_1024() { train 2 "${ways[@]}" full/1; }
 kernels() {
     local set
     set=$(fitting ${bases[0]} "$layers" "${ways[@]}") || return 77
-    "$lens" bench kernels "$config" "${common[@]}" $set --device cuda --text-tok $text_tok --seconds $seconds --json
+    "$lens" bench kernels "$config" "${common[@]}" $set --text-tok $text_tok --seconds $seconds --json
 }
 torch() {
     local set device=cuda
@@ -188,7 +191,7 @@ profile() {
 # ---- running them ----
 export OUT DRY_RUN BUDGET_S bin lens config python torch_python gpu layers usable_mib rounds seconds text_tok
 declare -A limits=([facts]=30 [selftest_f32]=90 [selftest_bf16]=90 [selftest_own]=90 [checks]=240 [train_512]=240
-    [torch]=420 [train_512_keep]=240 [kernels]=150 [train_768]=200 [train_1024]=200 [sanitizer]=400 [profile]=200)
+    [torch]=420 [train_512_keep]=240 [train_512_varies]=240 [kernels]=150 [train_768]=200 [train_1024]=200 [sanitizer]=400 [profile]=200)
 functions=$(declare -f planned_mib fitting train "${!limits[@]}"; declare -p common bases ways)
 run_part() { # NAME
     local name=$1 left=$((BUDGET_S - SECONDS)) limit=${limits[$1]:-} log=$OUT/logs/$1 begin=$SECONDS

@@ -13,8 +13,7 @@ import re
 import statistics
 import sys
 
-SHEET_TFLOPS = (("H200", 989.5), ("H100", 989.5), ("A100", 312.0))  # bf16, dense, by the vendor's data sheets (SXM)
-TRAIN = ("train_512", "train_512_keep", "train_768", "train_1024")
+TRAIN = ("train_512", "train_512_keep", "train_512_varies", "train_768", "train_1024")
 TELLING = (r" units of at most |^ERROR: |\"good\": false|^check_attention: |ERROR SUMMARY|"
            r"========= (Invalid|Error|Race|Program)|lens: ")  # lines of a check's log that say what failed
 # Parts are cut off at any moment: a result appears whole or not at all.
@@ -89,16 +88,6 @@ def part(out, name, status, rc, seconds, limit):
 
 # ---- figures ----
 
-def sheet_tflops(parts):
-    name = device_of(parts).get("name", "")
-    return next((v for key, v in SHEET_TFLOPS if key in name), None)
-
-
-def device_of(parts):
-    results = parts.get("facts", {}).get("results") or [{}]
-    return results[0].get("device", {})
-
-
 def merged(p):
     """All objects of a part as one."""
     all_of = {}
@@ -107,17 +96,18 @@ def merged(p):
     return all_of
 
 
-def train_row(p, sheet):
+def train_row(p):
     r = merged(p)
     if "step_s" not in r:
         return None
     settings = dict(s.split("=", 1) for s in r.get("settings", "").split())
-    flop_s = r["mfu"] * r["peak_gflops"] * 1e9
+    mfu = r.get("mfu_sheet")  # lens knows the data sheets
     return {"size": settings.get("data.buckets"), "layers": r.get("layers"), "batch": settings.get("train.batch"),
             "micro_batches": settings.get("train.accumulate"),
             "checkpointing": settings.get("train.checkpointing"),
-            "step_s": r["step_s"], "images_per_s": r["images_per_s"], "useful_flop": flop_s * r["step_s"],
-            "mfu": flop_s / (sheet * 1e12) if sheet else None, "mfu_measured_peak": r["mfu"],
+            "deterministic": settings.get("run.deterministic", "true"),
+            "step_s": r["step_s"], "images_per_s": r["images_per_s"], "mfu": mfu, "mfu_measured_peak": r["mfu"],
+            "sheet_tflops": r["mfu"] * r["peak_gflops"] / 1e3 / mfu if mfu else None,
             "peak_tflops": r["peak_gflops"] / 1e3, "ratio": r["ratio"], "used_mib": r.get("used_mib"),
             "seen_mib": (p.get("gpu") or {}).get("memory_mib"),
             "planned_mib": r.get("planned_mib") or r.get("plan_mib"),
@@ -125,13 +115,12 @@ def train_row(p, sheet):
 
 
 def figures(parts):
-    sheet = sheet_tflops(parts)
-    f = {"sheet_tflops": sheet, "train": {n: row for n in TRAIN if (row := train_row(parts.get(n), sheet))}}
+    f = {"train": {n: row for n in TRAIN if (row := train_row(parts.get(n)))}}
     mix = [f["train"][n] for n in ("train_512", "train_768", "train_1024") if n in f["train"]]
     if len(mix) == 3:
-        time, flop = sum(r["step_s"] for r in mix), sum(r["useful_flop"] for r in mix)
+        time = sum(r["step_s"] for r in mix)
         f["mix"] = {"step_s": time / 3, "images_per_s": sum(r["images_per_s"] * r["step_s"] for r in mix) / time,
-                    "mfu": flop / time / (sheet * 1e12) if sheet else None}
+                    "mfu": sum(r["mfu"] * r["step_s"] for r in mix) / time if all(r["mfu"] for r in mix) else None}
     f["torch"] = merged(parts.get("torch")) or None
     ours = [r["images_per_s"] for n, r in f["train"].items() if n.startswith("train_512")]
     if f["torch"] and "images_per_s" in f["torch"] and ours:
@@ -202,12 +191,13 @@ def checks(p):
 
 
 def training(f):
-    rows = [(r["size"], r["layers"], r["batch"], r["micro_batches"], r["checkpointing"], number(r["step_s"], 4),
-             number(r["images_per_s"], 2), number(r["mfu"], 1, 100, " %"), number(r["mfu_measured_peak"], 1, 100, " %"),
+    rows = [(r["size"], r["layers"], r["batch"], r["micro_batches"], r["checkpointing"], r["deterministic"],
+             number(r["step_s"], 4), number(r["images_per_s"], 2), number(r["mfu"], 1, 100, " %"),
+             number(r["sheet_tflops"], 1), number(r["mfu_measured_peak"], 1, 100, " %"), number(r["peak_tflops"], 1),
              number(r["ratio"], 2), number(r["used_mib"], 0), number(r["planned_mib"], 0), number(r["seen_mib"], 0))
             for r in f["train"].values()]
-    lines = table(("size", "blocks", "batch", "micro-batches", "checkpointing", "step, s", "images/s",
-                   "MFU (data sheet)", "MFU (measured peak)", "G/T", "memory, MiB", "plan, MiB",
+    lines = table(("size", "blocks", "batch", "micro-batches", "checkpointing", "deterministic", "step, s",
+                   "images/s", "MFU", "of the data sheet's TFLOP/s", "MFU", "of the measured TFLOP/s", "G/T", "memory, MiB", "plan, MiB",
                    "nvidia-smi, MiB"), rows)
     lines += table(("size", "input, s", "forward, s", "backward, s", "update, s"),
                    [(r["size"] + " " + r["checkpointing"], *(number(v, 4) for v in r["phases"].values()))

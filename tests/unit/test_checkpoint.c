@@ -17,6 +17,8 @@
 #include "train/checkpoint_manifest.h"
 #include "tests/unit/small_pipeline.h"
 
+static const pipeline_config_t small = SMALL_PIPELINE(3, .sampling_mu_auto = true);
+
 enum { N_FIELDS = 5 };
 static const char *const names[N_FIELDS] = {"w", "m", "v", "ema.0.9", "ema.0.99"};
 

@@ -14,21 +14,7 @@
 #include "base/rng.h"
 #include "kernels/collectives_speed.h"
 #include "kernels/ring_pass.h"
-
-static comm_t *comm;
-
-static int set_up_all(void **state) {
-    (void)state;
-    if (comm_init(&comm) == LENS_OK) return 0;
-    fprintf(stderr, "%s\n", lens_error());
-    return -1;
-}
-
-static int tear_down_all(void **state) {
-    (void)state;
-    comm_free(comm);
-    return 0;
-}
+#include "tests/unit/comm_fixture.h"
 
 static int set_up(void **state) {
     collectives_t *c;

@@ -20,26 +20,12 @@
 #include "base/rng.h"
 #include "kernels/collectives_speed.h"
 #include "tests/unit/cuda_check.h"
-
-static comm_t *comm;
+#include "tests/unit/comm_fixture.h"
 
 typedef struct {
     kernels_t *k;
     collectives_t *nccl, *ring;
 } sides_t;
-
-static int set_up_all(void **state) {
-    (void)state;
-    if (comm_init(&comm) == LENS_OK) return 0;
-    fprintf(stderr, "%s\n", lens_error());
-    return -1;
-}
-
-static int tear_down_all(void **state) {
-    (void)state;
-    comm_free(comm);
-    return 0;
-}
 
 static int set_up(void **state) {
     static sides_t s;

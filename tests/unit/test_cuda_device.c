@@ -15,7 +15,7 @@ static void auto_is_the_gpu(void **state) {
     assert_int_equal(kernels_cuda_count(), 1);
     assert_int_equal(device_here(DEVICE_AUTO), DEVICE_CUDA);
     assert_int_equal(device_here(DEVICE_CPU), DEVICE_CPU);
-    assert_int_equal(device_open(&d, DEVICE_AUTO, 1, NULL), LENS_OK);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_AUTO, .n_threads = 1}, NULL), LENS_OK);
     assert_int_equal(d.kind, DEVICE_CUDA);
     assert_string_equal(d.k->name, "cuda");
     assert_string_equal(d.k->device, "emulated device");
@@ -28,7 +28,7 @@ static void memory_is_what_was_allocated(void **state) {
     device_t d;
     size_t before, after, total;
     void *p;
-    assert_int_equal(device_open(&d, DEVICE_CUDA, 1, NULL), LENS_OK);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_CUDA, .n_threads = 1}, NULL), LENS_OK);
     d.k->memory(d.k, &before, &total);
     assert_int_equal(d.k->alloc(d.k, &p, BYTES, "a test"), LENS_OK);
     d.k->memory(d.k, &after, &total);
@@ -43,10 +43,10 @@ static void none_is_the_cpu_or_an_error(void **state) {
     device_t d;
     assert_int_equal(setenv("LENS_CUDA_DEVICES", "0", 1), 0);
     assert_int_equal(kernels_cuda_count(), 0);
-    assert_int_equal(device_open(&d, DEVICE_AUTO, 1, NULL), LENS_OK);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_AUTO, .n_threads = 1}, NULL), LENS_OK);
     assert_int_equal(d.kind, DEVICE_CPU);
     device_close(&d);
-    assert_int_equal(device_open(&d, DEVICE_CUDA, 1, NULL), LENS_CUDA);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_CUDA, .n_threads = 1}, NULL), LENS_CUDA);
     assert_non_null(strstr(lens_error(), "no CUDA device answers"));
     assert_int_equal(unsetenv("LENS_CUDA_DEVICES"), 0);
 }

@@ -19,7 +19,7 @@ static void names_are_kinds(void **state) {
 static void auto_is_the_cpu(void **state) {
     (void)state;
     device_t d;
-    assert_int_equal(device_open(&d, DEVICE_AUTO, 1, NULL), LENS_OK);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_AUTO, .n_threads = 1}, NULL), LENS_OK);
     assert_int_equal(d.kind, DEVICE_CPU);
     assert_string_equal(d.k->device, "cpu");
     assert_null(d.coll);
@@ -33,7 +33,7 @@ static void ranks_get_collectives(void **state) {
     comm_t *comm;
     device_t d;
     assert_int_equal(comm_init(&comm), LENS_OK);
-    assert_int_equal(device_open(&d, DEVICE_CPU, 1, comm), LENS_OK);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_CPU, .n_threads = 1}, comm), LENS_OK);
     assert_non_null(d.coll);
     assert_int_equal(d.coll->world, comm_world(comm));
     device_close(&d);
@@ -43,7 +43,7 @@ static void ranks_get_collectives(void **state) {
 static void cuda_is_not_there(void **state) {
     (void)state;
     device_t d;
-    assert_int_equal(device_open(&d, DEVICE_CUDA, 1, NULL), LENS_STATE);
+    assert_int_equal(device_open(&d, &(device_options_t){.kind = DEVICE_CUDA, .n_threads = 1}, NULL), LENS_STATE);
     assert_non_null(strstr(lens_error(), "this build has no CUDA"));
     assert_null(d.k);
 }

@@ -13,26 +13,11 @@
 #include "model/generator.h"
 #include "model/weights.h"
 #include "tests/unit/saved_weights.h"
+#include "tests/unit/small_pipeline.h"
 
 #define TRANSFORMER "transformer/diffusion_pytorch_model.safetensors"
 
-static const pipeline_config_t small = {.mmdit = {.num_layers = 1,
-                                                  .num_heads = 1,
-                                                  .head_dim = 6,
-                                                  .in_channels = 12,
-                                                  .out_channels = 3,
-                                                  .patch_size = 2,
-                                                  .enc_hidden_dim = 8,
-                                                  .num_text_layers = 1,
-                                                  .axes_dims_rope = {2, 2, 2},
-                                                  .rope_theta = 10000,
-                                                  .eps = 1e-6,
-                                                  .txt_norm_eps = 1e-5},
-                                        .text = {.tokens = TEXT_WORDS, .n_rows = 300, .dim = 8, .max_tok = 6},
-                                        .downscale = 1,
-                                        .height = 8,
-                                        .width = 12,
-                                        .sampling_mu = 0.3};
+static const pipeline_config_t small = SMALL_PIPELINE(1, .sampling_mu = 0.3);
 
 typedef struct {
     char dir[32];

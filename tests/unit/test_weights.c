@@ -15,6 +15,8 @@
 #include "tests/unit/saved_weights.h"
 #include "tests/unit/small_pipeline.h"
 
+static const pipeline_config_t small = SMALL_PIPELINE(3, .sampling_mu_auto = true);
+
 typedef struct {
     char dir[32], transformer[64];
     pipeline_tensors_t tensors;
