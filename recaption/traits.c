@@ -76,8 +76,8 @@ static const char *const relations[] = {
     "outside",  "near",        "within",  "among", "around",     "across", "along",       "atop",    "against",
     "overlaps", "overlapping", "beyond",  "amid",  "onto",       "facing", "surrounding", NULL};
 /* Each begins with a word that alone says nothing; a phrase counts once. */
-static const char *const phrases[] = {"next to",  "in front of", "on top of",    "left of",          "right of",
-                                      "close to", "on the left", "on the right", "in the middle of", NULL};
+static const char *const phrases[] = {"next to",  "in front of", "on top of",        "left of",
+                                      "right of", "close to",    "in the middle of", NULL};
 
 static bool is_number(const char *w, size_t n) {
     bool digits = true;
