@@ -54,6 +54,23 @@ for name in captions tokens_in tokens_out usd; do
         fail "$name: $(cat whole/stats.json parts/stats.json)"
 done
 
+# Ranks count together, and share a budget.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+ranks() { # [OPTION]...
+    timeout 60 mpirun --oversubscribe -np 2 "$lens" recaption set -o ranks --model test-model --captioner "$server_url" \
+        --kinds dense=detailed,second=detailed --min-words 1 --max-words 1000 --threads 2 --price-in 100 \
+        --price-out 400 "$@" >out 2>err
+}
+budget=$(awk "BEGIN { print $usd * 0.5 }")
+ranks --concurrency 4 --budget "$budget" && fail "ranks: the budget was exceeded"
+holds "$(figure ranks/stats.json usd) <= $budget && $(figure ranks/stats.json usd) > 0.3 * $budget"
+ranks || fail "ranks: $?"
+diff -r -x stats.json whole ranks || fail "ranks: other layers than of one process"
+for name in captions tokens_in tokens_out usd; do
+    [ "$(figure whole/stats.json $name)" = "$(figure ranks/stats.json $name)" ] ||
+        fail "ranks: $name: $(cat whole/stats.json ranks/stats.json)"
+done
+
 # What cannot be.
 ask none --budget 5EUR && fail "another currency was taken"
 grep -q 'US dollars' err || fail "currency: $(cat err)"
