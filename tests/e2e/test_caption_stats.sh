@@ -21,3 +21,12 @@ grep -q '"dense":{"captions":90,"empty":0,"words_mean":' one || fail "captions: 
 grep -qE '^captions +90 +88$' out || fail "table: $(cat out)"
 "$lens" caption-stats set --kinds dense,nothing >out 2>err && fail "an unknown kind was taken"
 grep -q "'nothing'" err || fail "unknown kind: $(cat err)"
+
+# The report shows them, and says where they are damaged.
+"$lens" caption-stats set -o set/caption-stats.json >/dev/null || fail "for the report: $?"
+"$lens" report -d set -o page.html >/dev/null 2>err || fail "report: $?"
+grep -q 'What captions hold' page.html || fail "not in the report"
+echo '{"dense":{"captions":"<b>"}}' >set/caption-stats.json
+"$lens" report -d set -o page.html >/dev/null 2>err || fail "report of damaged figures: $?"
+grep -q 'What captions hold' page.html && fail "damaged figures are shown"
+grep -q 'caption-stats.json: dense' page.html || fail "damage is not said"
