@@ -20,6 +20,8 @@ void report_provenance(str_t *out, const run_log_t *r, int index);
 
 /* Table of the stages of the dataset's ingest; nothing where it has no ingest.json. FORMAT where that is damaged. */
 LENS_CHECKED lens_status report_funnel(str_t *out, const char *dir);
+/* Table of DIR/caption-stats.json; nothing where there is none. FORMAT where that is damaged. */
+LENS_CHECKED lens_status report_captions(str_t *out, const char *dir);
 /* Section of one dataset, id data-N. Where the dataset cannot be read, the section says so and the status is OK. */
 LENS_CHECKED lens_status report_data(str_t *out, const char *dir, int index);
 

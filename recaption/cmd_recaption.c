@@ -11,13 +11,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "recaption/account.h"
 #include "recaption/decisions.h"
 #include "recaption/openai.h"
 #include "recaption/recaption.h"
 
 typedef struct {
     int64_t min_words, max_words, threads, attempts, limit;
-    char *captioner, *kinds, *out, *apply, *gate;
+    char *captioner, *kinds, *out, *apply, *gate, *budget;
+    double price_in_usd, price_out_usd;
     bool json, only_rejected, restart, dry_run, gate_list;
     openai_values_t openai;
 } values_t;
@@ -87,6 +89,25 @@ static const option_t rows[] = {
      AT(apply),
      .choices = "FILE",
      .help = "JSON lines of decisions, as lens review exports them: changes layers, asks nobody"},
+    {.name = "price-in",
+     .type = OPTION_FLOAT,
+     AT(price_in_usd),
+     .initial = "0",
+     .max = 1e6,
+     .unit = "USD",
+     .help = "price of a million tokens that are sent"},
+    {.name = "price-out",
+     .type = OPTION_FLOAT,
+     AT(price_out_usd),
+     .initial = "0",
+     .max = 1e6,
+     .unit = "USD",
+     .help = "price of a million tokens that come back"},
+    {.name = "budget",
+     .type = OPTION_STRING,
+     AT(budget),
+     .choices = "50USD",
+     .help = "stop before more is spent in all, what interrupted runs have spent counted"},
     {.name = "restart", .type = OPTION_FLAG, AT(restart), .help = "drop what an earlier run began and did not finish"},
     {.name = "dry-run", .type = OPTION_FLAG, AT(dry_run), .help = "tell what would be asked; write nothing"},
     {.name = "gate",
@@ -229,12 +250,20 @@ static void install_signals(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
+/* Captions that are missing; with --only-rejected all that there are. */
+static int64_t count_open(const dataset_t *d, const recaption_options_t *o) {
+    int64_t n_open = 0;
+    for (int64_t s = 0; s < dataset_n_shards(d); s++) {
+        int64_t n = dataset_shard_n_samples(d, s);
+        if (o->limit > 0 && dataset_shard_begin(d, s) + n > o->limit) n = o->limit - dataset_shard_begin(d, s);
+        for (int k = 0; k < o->n_kinds && n > 0; k++)
+            if (layer_shard_exists(d, s, o->dir, o->kinds[k].name) == o->only_rejected) n_open += n;
+    }
+    return n_open;
+}
+
 static lens_status dry_run(const dataset_t *d, captioner_t *c, const recaption_options_t *o) {
-    int64_t n_open = 0, n_samples = dataset_n_samples(d);
-    for (int64_t s = 0; s < dataset_n_shards(d); s++)
-        for (int k = 0; k < o->n_kinds; k++)
-            if (layer_shard_exists(d, s, o->dir, o->kinds[k].name) == o->only_rejected)
-                n_open += dataset_shard_n_samples(d, s);
+    const int64_t n_open = count_open(d, o), n_samples = dataset_n_samples(d);
     printf("%" PRId64 " samples, %d kinds: %s%" PRId64 " captions to be asked for\n", n_samples, o->n_kinds,
            o->only_rejected ? "at most " : "", n_open);
     str_t alt = {0}, meta = {0}, key = {0}, picture = {0}, text = {0};
@@ -271,6 +300,52 @@ done:
     return st;
 }
 
+/* A prompt and a picture of 1024 px are about 1,500 tokens to the usual models. */
+static lens_status open_account(account_t **out, const values_t *v, const dataset_t *d, const recaption_options_t *o,
+                                captioner_t *c, const comm_t *comm) {
+    account_options_t a = {.dir = o->dir,
+                           .kinds = o->kinds,
+                           .n_kinds = o->n_kinds,
+                           .captioner = c,
+                           .rank = comm_rank(comm),
+                           .world = comm_world(comm),
+                           .price_in_usd = v->price_in_usd,
+                           .price_out_usd = v->price_out_usd,
+                           .guess_tokens_in = 1500,
+                           .guess_tokens_out = v->openai.max_tokens ? (double)v->openai.max_tokens : 512,
+                           .n_wanted = count_open(d, o)};
+    if (v->budget) LENS_TRY(account_parse_usd(&a.budget_usd, v->budget));
+    return account_open(out, &a);
+}
+
+static lens_status tell(const values_t *v, const recaption_result_t *result, const recaption_options_t *o,
+                        const char *verdict) {
+    if (v->json)
+        LENS_TRY(print_json(result, o));
+    else
+        print_summary(result, o);
+    if (!result->stopped) return LENS_OK;
+    return lens_fail(LENS_STATE, "stopped%s%s", verdict ? ": " : "; the same command goes on where this one ended",
+                     verdict ? verdict : "");
+}
+
+/* What costs nothing, such as the describer, has no account. */
+static lens_status ask(const values_t *v, const dataset_t *d, recaption_options_t *o, captioner_t *c, comm_t *comm) {
+    account_t *account = NULL;
+    recaption_result_t result = {0};
+    lens_status st = LENS_OK;
+    if (c->type->stats || v->budget) st = open_account(&account, v, d, o, c, comm);
+    st = comm_agree(comm, st, "set-up");
+    if (st == LENS_OK) {
+        install_signals();
+        if (account) o->watch = account_watch(account);
+        st = recaption_run(&result, d, c, o, comm);
+    }
+    if (st == LENS_OK && comm_rank(comm) == 0) st = tell(v, &result, o, account ? account_verdict(account) : NULL);
+    account_free(account);
+    return st;
+}
+
 static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_options_t *o, comm_t *comm) {
     const captioner_options_t options = {.captioner = v->captioner,
                                          .kinds = o->kinds,
@@ -278,23 +353,12 @@ static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_opti
                                          .max_in_flight = v->openai.concurrency,
                                          .own = &v->openai};
     captioner_t *captioner = NULL;
-    recaption_result_t result = {0};
     lens_status st = comm_agree(comm, captioner_open(&captioner, &options), "set-up");
     if (st == LENS_OK && o->max_attempts == 0) o->max_attempts = captioner->type->attempts;
-    if (st == LENS_OK && v->dry_run) {
+    if (st == LENS_OK && v->dry_run)
         st = comm_rank(comm) == 0 ? dry_run(d, captioner, o) : LENS_OK;
-    } else if (st == LENS_OK) {
-        install_signals();
-        st = recaption_run(&result, d, captioner, o, comm);
-        if (st == LENS_OK && comm_rank(comm) == 0) {
-            if (v->json)
-                st = print_json(&result, o);
-            else
-                print_summary(&result, o);
-            if (st == LENS_OK && result.stopped)
-                st = lens_fail(LENS_STATE, "stopped; the same command goes on where this one ended");
-        }
-    }
+    else if (st == LENS_OK)
+        st = ask(v, d, o, captioner, comm);
     captioner_close(captioner);
     return st;
 }

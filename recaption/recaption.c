@@ -196,10 +196,8 @@ static lens_status sync_all(run_t *r) {
 }
 
 static void check_stop(run_t *r, double *stopped_s) {
-    const recaption_watch_t *w = &r->options->watch;
-    const bool asked = stop_asked || (w->enough && w->enough(w->context));
     pthread_mutex_lock(&r->lock);
-    if (asked && !r->stopping) {
+    if (stop_asked && !r->stopping) {
         r->stopping = true;
         pthread_cond_broadcast(&r->change);
     }
@@ -217,12 +215,23 @@ static bool nap(run_t *r) {
     pthread_mutex_lock(&r->lock);
     if (r->n_threads > 0 || r->n_in_flight > 0) pthread_cond_timedwait(&r->change, &r->lock, &until);
     const bool over = r->n_threads == 0 && r->n_in_flight == 0;
-    const int64_t n_answers = r->result.n_answers;
+    pthread_mutex_unlock(&r->lock);
+    return over;
+}
+
+static lens_status look(run_t *r, bool last) {
+    const recaption_watch_t *w = &r->options->watch;
+    str_t line = {0};
+    pthread_mutex_lock(&r->lock);
+    const recaption_result_t so_far = r->result;
     pthread_mutex_unlock(&r->lock);
     const double s = log_clock_s() - r->began_s;
-    log_progress("%s: %" PRId64 " captions, %.0f/s", dataset_dir(r->dataset), n_answers,
-                 s > 0 ? (double)n_answers / s : 0);
-    return over;
+    str_addf(&line, "%s: %" PRId64 " captions, %.0f/s", dataset_dir(r->dataset), so_far.n_answers,
+             s > 0 ? (double)so_far.n_answers / s : 0);
+    lens_status st = w->look ? w->look(w->context, &so_far, last, &line) : LENS_OK;
+    log_progress("%s", str_text(&line));
+    str_free(&line);
+    return st;
 }
 
 static void supervise(run_t *r) {
@@ -234,6 +243,7 @@ static void supervise(run_t *r) {
             st = sync_all(r);
             synced_s = log_clock_s();
         }
+        if (st == LENS_OK) st = look(r, false);
         if (st != LENS_OK) run_fail(r, st);
         check_stop(r, &stopped_s);
         if (stopped_s > 0 && !cancelled && log_clock_s() - stopped_s > STOP_S && r->captioner->type->cancel) {
@@ -273,6 +283,8 @@ static lens_status work_all(run_t *r) {
     lens_status st = r->captioner->type->wait(r->captioner);
     if (st != LENS_OK) run_fail(r, st);
     let_go(r);
+    st = look(r, true);
+    if (st != LENS_OK) run_fail(r, st);
     log_progress_end();
     r->result.stopped = r->stopping;
     if (r->status != LENS_OK) lens_set_error("%s", str_text(&r->failure));
@@ -315,6 +327,7 @@ lens_status recaption_run(recaption_result_t *result, const dataset_t *d, captio
         }
         st = recaption_link_leave(&r.link, st, &r.result);
         *result = r.result;
+        if (st == LENS_OK && o->watch.ended && comm_rank(comm) == 0) st = o->watch.ended(o->watch.context, result);
         pthread_cond_destroy(&r.change);
         pthread_mutex_destroy(&r.link.lock);
         pthread_mutex_destroy(&r.sync);

@@ -15,27 +15,6 @@
 #include "recaption/captioner.h"
 #include "recaption/quality.h"
 
-/* Who counts along. Both from any thread, several at once. */
-typedef struct {
-    /* Every reply but LATER: judged is ACCEPTED, the reason of its being turned down, or why there is none. */
-    void (*answered)(void *context, int kind, quality_reason judged, const caption_reply_t *reply);
-    bool (*enough)(void *context); /* true: nothing more is asked, and the run stops as by recaption_stop */
-    void *context;
-} recaption_watch_t;
-
-typedef struct {
-    const char *dir;             /* where the layers go, and .recaption */
-    const caption_kind_t *kinds; /* [n_kinds] */
-    int n_kinds;
-    int threads;               /* that read pictures and submit them, >= 1 */
-    int max_attempts;          /* >= 1 */
-    int64_t limit;             /* only the first samples of the set; 0: all */
-    bool only_rejected;        /* of layers that are there: ask again what they have rejected */
-    bool restart;              /* drop what an earlier run began */
-    quality_options_t quality; /* words: of each kind */
-    recaption_watch_t watch;   /* members may be NULL */
-} recaption_options_t;
-
 typedef struct {
     int64_t n_by_reason[QUALITY_N]; /* ACCEPTED counts the captions */
     int64_t n_words;                /* of accepted captions */
@@ -51,6 +30,34 @@ typedef struct {
     bool stopped;
     double seconds;
 } recaption_result_t;
+
+/* Who counts along. */
+typedef struct {
+    /* Any thread, several at once: every reply but LATER. judged is ACCEPTED, the reason of its being turned down, or
+     * why there is none. */
+    void (*answered)(void *context, int kind, quality_reason judged, const caption_reply_t *reply);
+    /* Before each request, under the engine's lock, so quick; n_in_flight: requests not answered. True: nothing more is
+     * asked, and the run stops as by recaption_stop. */
+    bool (*enough)(void *context, int64_t n_in_flight);
+    /* Often, from one thread, and once more when this rank's work is over. Adds to the progress line. */
+    lens_status (*look)(void *context, const recaption_result_t *so_far, bool last, str_t *line);
+    /* Rank 0, when all ranks have looked for the last time, and the folder is still held. */
+    lens_status (*ended)(void *context, const recaption_result_t *all);
+    void *context;
+} recaption_watch_t;
+
+typedef struct {
+    const char *dir;             /* where the layers go, and .recaption */
+    const caption_kind_t *kinds; /* [n_kinds] */
+    int n_kinds;
+    int threads;               /* that read pictures and submit them, >= 1 */
+    int max_attempts;          /* >= 1 */
+    int64_t limit;             /* only the first samples of the set; 0: all */
+    bool only_rejected;        /* of layers that are there: ask again what they have rejected */
+    bool restart;              /* drop what an earlier run began */
+    quality_options_t quality; /* words: of each kind */
+    recaption_watch_t watch;   /* members may be NULL */
+} recaption_options_t;
 
 /* Collective. Every shard without a layer of the kinds; ranks take them from rank 0, whose *result is of all ranks.
  * STATE where another process is at work in `dir`, or an earlier run there had other settings. What was recorded before

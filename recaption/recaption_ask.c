@@ -154,13 +154,27 @@ static void make_request(picture_t *p, const ask_t *a, int kind) {
                             .context = p};
 }
 
+/* Counts one more as in flight, unless the run is to end. */
+static bool may_submit(run_t *r, open_shard_t *s) {
+    const recaption_watch_t *w = &r->options->watch;
+    pthread_mutex_lock(&r->lock);
+    if (w->enough && !r->stopping && w->enough(w->context, r->n_in_flight)) {
+        r->stopping = true;
+        pthread_cond_broadcast(&r->change);
+    }
+    const bool may = !r->stopping;
+    if (may) {
+        s->n_asked++;
+        r->n_in_flight++;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return may;
+}
+
 static lens_status submit(run_t *r, picture_t *p, const ask_t *a, int kind) {
+    if (!may_submit(r, a->shard)) return LENS_OK; /* its journal knows what is left */
     make_request(p, a, kind);
     atomic_fetch_add(&p->n_left, 1);
-    pthread_mutex_lock(&r->lock);
-    a->shard->n_asked++;
-    r->n_in_flight++;
-    pthread_mutex_unlock(&r->lock);
     lens_status st = r->captioner->type->submit(r->captioner, &p->asked[kind].request);
     if (st == LENS_OK) return LENS_OK;
     pthread_mutex_lock(&r->lock);
