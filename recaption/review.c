@@ -263,7 +263,7 @@ static lens_status write_data(review_t *r, int64_t n_captions) {
 
 static lens_status write_page(review_t *r, int64_t n_captions) {
     const char *mark = strstr(review_page_begin, data_mark);
-    LENS_ASSERT(mark != NULL);
+    LENS_ASSERT(mark != NULL, "review.html has no %s", data_mark);
     write_text(r, review_page_begin, (size_t)(mark - review_page_begin));
     LENS_TRY(write_items(r));
     LENS_TRY(write_data(r, n_captions));
