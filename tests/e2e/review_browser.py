@@ -139,7 +139,11 @@ def judge(b, page, folder):
     for name, size in (("light.png", {}), ("dark.png", {"dark": True}), ("phone.png", {"width": 390, "height": 844}),
                        ("phone-dark.png", {"width": 390, "height": 844, "dark": True})):
         assert b.screenshot(name, **size), name + ": wider than its window"
-    b.screenshot("wide.png")
+    b.key("j")
+    assert b.js("$('reason').checkVisibility() && $('reason').textContent").startswith("review"), b.js("$('reason').textContent")
+    assert b.js("$('others').textContent").startswith("Also: dense")
+    b.screenshot("rejected.png")
+    b.key("k")
 
     # Hostile captions stay text: nothing ran, no element was made, hidden characters are spelled out.
     assert b.js("typeof window.broken") == "undefined"

@@ -11,15 +11,18 @@ command -v python3 >/dev/null || {
     exit 77
 }
 
-# 12 samples in two shards; brief captions are too long for their bounds, so the gate rejects them.
-$lens scenes -n 12 --seed 5 --shard-samples 7 -o "$work/set" >/dev/null || complain "scenes"
-$lens recaption "$work/set" --kinds dense >/dev/null || complain "recaption"
-$lens recaption "$work/set" --kinds second=detailed --min-words 1 --max-words 2 --attempts 1 >/dev/null || complain "rejects"
+# 12 samples in two shards. A person has taken out all captions of one kind; in another folder the gate has, by bounds
+# that no caption keeps.
+$lens scenes -n 12 --seed 5 --shard-samples 7 --captions -o "$work/set" >/dev/null || complain "scenes"
+$lens recaption "$work/set" >/dev/null || complain "recaption"
+$lens recaption "$work/set" -o "$work/tight" --min-words 1 --max-words 2 --attempts 1 >/dev/null || complain "rejects"
+for i in $(seq 0 11); do echo "{\"sample\":$i,\"kind\":\"truth-brief\",\"decision\":\"reject\"}"; done >"$work/out.jsonl"
+$lens recaption "$work/set" --apply "$work/out.jsonl" >/dev/null || complain "taking out"
 printf '%s\n' '{"sample":4,"kind":"dense","decision":"edit","text":"A text: </script><script>window.broken = 1</script><b>bold</b> & \"quotes\" \u202eturned, seven Violet things."}' >"$work/hostile.jsonl"
-$lens recaption "$work/set" --kinds dense --apply "$work/hostile.jsonl" >/dev/null || complain "hostile"
+$lens recaption "$work/set" --apply "$work/hostile.jsonl" >/dev/null || complain "hostile"
 
-expect 0 "24 of 24 captions" $lens review "$work/set" -o "$work/page.html"
-$lens review "$work/set" -o "$work/again.html" >/dev/null
+expect 0 "24 of 24 captions" $lens review "$work/set" --kinds dense,truth-brief -o "$work/page.html"
+$lens review "$work/set" --kinds dense,truth-brief -o "$work/again.html" >/dev/null
 cmp "$work/page.html" "$work/again.html" || complain "the same command, another page"
 grep -qF '</script><script>window' "$work/page.html" && complain "a caption reaches the markup"
 expect 0 " 5 of 12 captions" $lens review "$work/set" --kinds dense -n 5 -o "$work/five.html"
@@ -27,7 +30,9 @@ $lens review "$work/set" --kinds dense -n 5 --seed 1 -o "$work/other.html" >/dev
 cmp -s "$work/five.html" "$work/other.html" && complain "another seed, the same page"
 expect 0 "12 of 12 captions" $lens review "$work/set" --rejected -o "$work/rejected.html"
 grep -q '"kind":"dense"' "$work/rejected.html" && complain "--rejected shows an accepted caption"
-expect 0 " 6 of 24 captions" $lens review "$work/set" --by kind,reason -n 6 -o "$work/strata.html"
+expect 0 "12 of 12 captions" $lens review "$work/set" --layers "$work/tight" --rejected -o "$work/tight.html"
+[ "$(grep -c '"reason":"long","raw":"[^"]' "$work/tight.html")" = 12 ] || complain "rejected without reason or answer"
+expect 0 " 9 of 36 captions" $lens review "$work/set" --by kind,reason -n 9 -o "$work/strata.html"
 [ "$(grep -c '"kind":"dense"' "$work/strata.html")" = 3 ] || complain "--by kind: no equal shares"
 expect 2 "no caption layer 'none'" $lens review "$work/set" --kinds none -o "$work/x.html"
 expect 2 "expected kind, reason" $lens review "$work/set" --by size -o "$work/x.html"
