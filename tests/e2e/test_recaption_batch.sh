@@ -82,6 +82,22 @@ grep -q 'requests without an answer' out || fail "summary: $(cat out)"
 ask open --captioner "$server_url" || fail "the rest online: $?"
 diff -r -x stats.json online open || fail "a batch and an online run together changed what was written"
 
+# A request that the service calls malformed, and one that its filter stops, are the picture's fault.
+one=("$lens" recaption set -o one --model test-model --kinds dense --limit 2 --json)
+"${one[@]}" --batch-out asked >out 2>err || fail "batch-out: $?"
+"$python" - <<'PY'
+import json
+with open("faults.jsonl", "w") as out:
+    for line, code in zip(open("asked-00000.jsonl"), (None, "content_filter")):
+        body = {"error": {"message": "no", "code": code}}
+        response = {"status_code": 400, "request_id": "r", "body": body}
+        print(json.dumps({"custom_id": json.loads(line)["custom_id"], "response": response, "error": None}), file=out)
+PY
+"${one[@]}" --batch-in faults.jsonl --batch-out next >out 2>err || fail "faults: $?"
+grep -q '"answers":1,' out || fail "the malformed request is not settled: $(cat out)"
+grep -q '"requests":1,' out || fail "the filtered one does not go out again: $(cat out)"
+grep -q -- '-dense-1-' next-00000.jsonl || fail "nor as its second attempt: $(cut -c1-60 next-00000.jsonl)"
+
 # Results of another question, another set, or none at all: refused, and nothing is recorded.
 refused "another question" ask none --batch-in results --temperature 0.5
 refused "which --kinds does not name" ask none --batch-in results --kinds dense=detailed
