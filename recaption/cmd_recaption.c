@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "recaption/account.h"
 #include "recaption/decisions.h"
-#include "recaption/openai.h"
+#include "recaption/openai_batch.h"
 #include "recaption/recaption.h"
 
 typedef struct {
@@ -22,6 +22,7 @@ typedef struct {
     double price_in_usd, price_out_usd;
     bool json, only_rejected, restart, dry_run, gate_list;
     openai_values_t openai;
+    openai_batch_values_t batch;
 } values_t;
 
 #define AT(field) .offset = offsetof(values_t, field)
@@ -118,6 +119,7 @@ static const option_t rows[] = {
     {.name = "gate-list", .type = OPTION_FLAG, AT(gate_list), .help = "print the gate's rules as such a file, and end"},
     {.name = "json", .type = OPTION_FLAG, AT(json), .help = "summary as one JSON object"},
     OPENAI_OPTIONS(offsetof(values_t, openai)),
+    OPENAI_BATCH_OPTIONS(offsetof(values_t, batch)),
 };
 #undef AT
 
@@ -184,7 +186,16 @@ static void add_counts(str_t *s, const recaption_counts_t *c) {
              accepted ? (double)c->n_words / (double)accepted : 0);
 }
 
-static lens_status print_json(const recaption_result_t *r, const recaption_options_t *o) {
+static void add_batch(str_t *s, const openai_batch_counts_t *b) {
+    str_addf(s,
+             "\"batch\":{\"results\":%" PRId64 ",\"taken\":%" PRId64 ",\"failed\":%" PRId64 ",\"doubled\":%" PRId64
+             ",\"torn\":%" PRId64 ",\"requests\":%" PRId64 ",\"files\":%" PRId64 "}",
+             b->in.n_lines, b->n_taken, b->in.n_failed, b->in.n_doubled, b->in.n_torn, b->n_requests, b->n_files);
+}
+
+/* batch: NULL where there are no batch files. */
+static lens_status print_json(const recaption_result_t *r, const recaption_options_t *o,
+                              const openai_batch_counts_t *batch) {
     str_t s = {0};
     str_add(&s, "{\"dir\":");
     str_add_json(&s, o->dir, strlen(o->dir));
@@ -197,7 +208,12 @@ static lens_status print_json(const recaption_result_t *r, const recaption_optio
         add_counts(&s, &r->by_kind[k]);
         str_add_char(&s, '}');
     }
-    str_addf(&s, "},\"seconds\":%.3f,\"captions_per_s\":%.1f}", r->seconds,
+    str_addf(&s, "},");
+    if (batch) {
+        add_batch(&s, batch);
+        str_add_char(&s, ',');
+    }
+    str_addf(&s, "\"seconds\":%.3f,\"captions_per_s\":%.1f}", r->seconds,
              r->seconds > 0 ? (double)r->n_answers / r->seconds : 0);
     lens_status st = str_status(&s);
     if (st == LENS_OK) puts(str_text(&s));
@@ -219,10 +235,21 @@ static void print_kind(const recaption_result_t *r, const recaption_counts_t *c,
                c->n_retried);
 }
 
-static void print_summary(const recaption_result_t *r, const recaption_options_t *o) {
+static void print_batch(const openai_batch_counts_t *b) {
+    if (b->in.n_lines)
+        printf("batch results: %" PRId64 " lines, %" PRId64 " taken, %" PRId64 " requests without an answer, %" PRId64
+               " doubled, %" PRId64 " cut off\n",
+               b->in.n_lines, b->n_taken, b->in.n_failed, b->in.n_doubled, b->in.n_torn);
+    if (b->in.n_failed) printf("the first without an answer: %s\n", str_text(&b->in.failure));
+    if (b->n_files) printf("batch requests: %" PRId64 " in %" PRId64 " files\n", b->n_requests, b->n_files);
+}
+
+static void print_summary(const recaption_result_t *r, const recaption_options_t *o,
+                          const openai_batch_counts_t *batch) {
     for (int k = 0; k < o->n_kinds; k++) print_kind(r, &r->by_kind[k], o->dir, o->kinds[k].name);
     if (r->n_shards_left)
         printf("%" PRId64 " shards are begun: what was answered is in %s/.recaption\n", r->n_shards_left, o->dir);
+    if (batch) print_batch(batch);
     printf("%" PRId64 " answers in %.1f s, %.0f captions/s\n", r->n_answers, r->seconds,
            r->seconds > 0 ? (double)r->n_answers / r->seconds : 0);
 }
@@ -318,12 +345,18 @@ static lens_status open_account(account_t **out, const values_t *v, const datase
     return account_open(out, &a);
 }
 
+static bool has_batch(const values_t *v) {
+    return v->batch.in || v->batch.out;
+}
+
 static lens_status tell(const values_t *v, const recaption_result_t *result, const recaption_options_t *o,
-                        const char *verdict) {
+                        captioner_t *c, const char *verdict) {
+    openai_batch_counts_t batch;
+    if (has_batch(v)) batch = openai_batch_counts(c);
     if (v->json)
-        LENS_TRY(print_json(result, o));
+        LENS_TRY(print_json(result, o, has_batch(v) ? &batch : NULL));
     else
-        print_summary(result, o);
+        print_summary(result, o, has_batch(v) ? &batch : NULL);
     if (!result->stopped) return LENS_OK;
     return lens_fail(LENS_STATE, "stopped%s%s", verdict ? ": " : "; the same command goes on where this one ended",
                      verdict ? verdict : "");
@@ -341,9 +374,21 @@ static lens_status ask(const values_t *v, const dataset_t *d, recaption_options_
         if (account) o->watch = account_watch(account);
         st = recaption_run(&result, d, c, o, comm);
     }
-    if (st == LENS_OK && comm_rank(comm) == 0) st = tell(v, &result, o, account ? account_verdict(account) : NULL);
+    if (st == LENS_OK && comm_rank(comm) == 0) st = tell(v, &result, o, c, account ? account_verdict(account) : NULL);
     account_free(account);
     return st;
+}
+
+static lens_status open_captioner(captioner_t **out, const values_t *v, const captioner_options_t *options,
+                                  const dataset_t *d, const comm_t *comm) {
+    *out = NULL;
+    if (!has_batch(v)) return captioner_open(out, options);
+    if (strcmp(v->captioner, "describe") != 0)
+        return lens_fail(LENS_ARGUMENT, "--batch-out and --batch-in ask no server: leave out --captioner");
+    if (v->budget) return lens_fail(LENS_ARGUMENT, "--budget: not with batch files, which are paid elsewhere");
+    if (comm_world(comm) > 1)
+        return lens_fail(LENS_ARGUMENT, "batch files are for one process, not %d ranks", comm_world(comm));
+    return openai_batch_open(out, options, &v->batch, d);
 }
 
 static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_options_t *o, comm_t *comm) {
@@ -353,7 +398,7 @@ static lens_status ask_all(const values_t *v, const dataset_t *d, recaption_opti
                                          .max_in_flight = v->openai.concurrency,
                                          .own = &v->openai};
     captioner_t *captioner = NULL;
-    lens_status st = comm_agree(comm, captioner_open(&captioner, &options), "set-up");
+    lens_status st = comm_agree(comm, open_captioner(&captioner, v, &options, d, comm), "set-up");
     if (st == LENS_OK && o->max_attempts == 0) o->max_attempts = captioner->type->attempts;
     if (st == LENS_OK && v->dry_run)
         st = comm_rank(comm) == 0 ? dry_run(d, captioner, o) : LENS_OK;

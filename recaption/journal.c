@@ -205,21 +205,33 @@ lens_status journal_open(journal_t **out, const char *path, const char *settings
     return LENS_OK;
 }
 
-lens_status journal_check(const char *path, const char *settings) {
-    if (!file_exists(path)) return LENS_OK;
+lens_status journal_settings(str_t *out, const char *path) {
     journal_t j = {.path = (char *)path, .fd = -1};
+    char found[sizeof magic];
     str_t frame = {0};
-    const char *payload;
-    size_t n;
+    const char *payload = NULL;
+    size_t n = 0, got = 0;
     uint64_t size;
     lens_status st;
+    str_clear(out);
     LENS_GO(file_open(&j.fd, path));
     LENS_GO(file_size(&size, path));
-    LENS_GO(read_frame(&j, sizeof magic, size, &frame, &payload, &n));
-    if (payload) st = lens_context(compare_settings(payload, n, settings), "%s", path);
+    LENS_GO(file_read_some(j.fd, found, sizeof found, 0, &got, path));
+    if (got == sizeof magic && memcmp(found, magic, sizeof magic) == 0)
+        LENS_GO(read_frame(&j, sizeof magic, size, &frame, &payload, &n));
+    if (payload) str_add_n(out, payload, n);
+    LENS_GO(str_status(out));
 done:
     if (j.fd >= 0) close(j.fd);
     str_free(&frame);
+    return st;
+}
+
+lens_status journal_check(const char *path, const char *settings) {
+    str_t before = {0};
+    lens_status st = journal_settings(&before, path);
+    if (st == LENS_OK && before.len) st = lens_context(compare_settings(before.s, before.len, settings), "%s", path);
+    str_free(&before);
     return st;
 }
 

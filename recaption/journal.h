@@ -22,7 +22,9 @@ typedef lens_status (*journal_visit)(void *context, const char *payload, size_t 
  * names the first that differs. *out is owned by the caller. */
 LENS_CHECKED lens_status journal_open(journal_t **out, const char *path, const char *settings, journal_visit visit,
                                       void *context);
-/* Only whether journal_open would refuse a journal that is there for its settings; none is fine. */
+/* The settings of a journal that is there; "" where they are not whole, or it is none of this version. */
+LENS_CHECKED lens_status journal_settings(str_t *out, const char *path);
+/* Only whether journal_open would refuse a journal for its settings. */
 LENS_CHECKED lens_status journal_check(const char *path, const char *settings);
 void journal_close(journal_t *j); /* NULL is allowed; does not sync */
 /* *offset: for journal_read. What could not be written whole is taken back: the journal stays as it was. */

@@ -164,14 +164,8 @@ static void cancel(captioner_t *c) {
 
 /* ---- what it says of itself ---- */
 
-/* A body without picture and alt-text, so all of it that a run may set. */
 static void settings(const captioner_t *c, int kind, str_t *json) {
-    const openai_request_t *r = &((const openai_t *)c)->request;
-    const char *prompt = prompt_text(r->prompts[kind]);
-    str_addf(json, "\"model\":%s,\"prompt\":", str_text(&r->model));
-    str_add_json(json, prompt, strlen(prompt));
-    str_addf(json, ",\"temperature\":%.6g,\"image_size\":%d,\"image_format\":%d,\"request\":{%s}", r->temperature,
-             r->picture.longest_px, (int)r->picture.format, r->tail.len ? str_text(&r->tail) + 1 : "");
+    openai_request_settings(&((const openai_t *)c)->request, kind, json);
 }
 
 static const char *prompt(const captioner_t *c, int kind) {

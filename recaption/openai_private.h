@@ -27,6 +27,8 @@ typedef struct {
 LENS_CHECKED lens_status openai_request_init(openai_request_t *r, const captioner_options_t *o,
                                              const openai_values_t *v);
 void openai_request_free(openai_request_t *r);
+/* Members of the captioner's settings (captioner.h). */
+void openai_request_settings(const openai_request_t *r, int kind, str_t *json);
 LENS_CHECKED lens_status openai_request_body(const openai_request_t *r, const caption_request_t *request, str_t *body);
 
 /* ---- openai_reply.c: answers ---- */
@@ -39,6 +41,7 @@ typedef struct {
     double mean_logprob;
 } openai_reply_t;
 
+void openai_reply_reset(openai_reply_t *r); /* no answer yet */
 /* The body of status 200. MEMORY alone. */
 LENS_CHECKED lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secret_t *key);
 /* Appends the first 300 characters of what a server says in an error, on one line. *is_filter: its reason is the

@@ -7,7 +7,7 @@
 
 enum { MESSAGE_MAX = 300 /* characters of a server's words */ };
 
-static void reset(openai_reply_t *r) {
+void openai_reply_reset(openai_reply_t *r) {
     str_clear(&r->text);
     str_clear(&r->reason);
     str_clear(&r->details);
@@ -95,7 +95,7 @@ static void judge(openai_reply_t *r, const json_t *root) {
 }
 
 lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secret_t *key) {
-    reset(r);
+    openai_reply_reset(r);
     json_error_t error;
     json_t *root = json_loadb(str_text(body), body->len, 0, &error);
     if (json_is_object(root))

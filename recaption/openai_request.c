@@ -98,6 +98,15 @@ void openai_request_free(openai_request_t *r) {
     str_free(&r->model);
 }
 
+/* A body without picture and alt-text, so all of it that a run may set. */
+void openai_request_settings(const openai_request_t *r, int kind, str_t *json) {
+    const char *prompt = prompt_text(r->prompts[kind]);
+    str_addf(json, "\"model\":%s,\"prompt\":", str_text(&r->model));
+    str_add_json(json, prompt, strlen(prompt));
+    str_addf(json, ",\"temperature\":%.6g,\"image_size\":%d,\"image_format\":%d,\"request\":{%s}", r->temperature,
+             r->picture.longest_px, (int)r->picture.format, r->tail.len ? str_text(&r->tail) + 1 : "");
+}
+
 /* ---- once a picture ---- */
 
 typedef struct {

@@ -293,13 +293,12 @@ static lens_status work_all(run_t *r) {
 
 /* ---- the whole ---- */
 
-/* Rank 0: takes the folder, and refuses settings that are not those of what was begun in it. */
+/* Rank 0: takes the folder, and looks at what was begun in it. */
 static lens_status set_up(int *lock, const run_t *r) {
     if (comm_rank(r->link.comm) != 0) return LENS_OK;
     LENS_TRY(recaption_lock(lock, r->options->dir));
     for (int64_t s = 0; s < dataset_n_shards(r->dataset) && !r->options->restart; s++)
-        if (recaption_shard_wanted(r->dataset, s, r->options))
-            LENS_TRY(recaption_shard_check(r->dataset, s, r->captioner, r->options));
+        LENS_TRY(recaption_shard_check(r->dataset, s, r->captioner, r->options));
     return LENS_OK;
 }
 

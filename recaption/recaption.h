@@ -25,7 +25,7 @@ typedef struct {
     int64_t n_shards_written, n_shards_skipped;    /* skipped: nothing was to be done */
     int64_t n_shards_left;                         /* begun, with tasks still open */
     int64_t n_samples;                             /* of the shards written */
-    int64_t n_answers;                             /* recorded in this run */
+    int64_t n_answers;                             /* last ones, recorded in this run */
     recaption_counts_t by_kind[CAPTION_MAX_KINDS]; /* of the shards written */
     bool stopped;
     double seconds;

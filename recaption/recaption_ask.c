@@ -53,7 +53,7 @@ static lens_status load(picture_t *p, const run_t *r, int64_t sample, bool *dama
 
 static lens_status record(run_t *r, open_shard_t *s, const task_answer_t *a) {
     LENS_TRY(tasks_record(&s->tasks, a));
-    r->result.n_answers++;
+    r->result.n_answers += !a->turned_down;
     return LENS_OK;
 }
 
@@ -79,18 +79,20 @@ static lens_status settle(run_t *r, const picture_t *p, const caption_request_t 
     }
     const int n_lost = p->asked[q->kind].n_lost + lost, attempt = q->attempt + !lost;
     const bool is_last = attempt + n_lost - task->attempts_before >= r->options->max_attempts;
-    if (verdict->reason != QUALITY_ACCEPTED && !is_last)
-        return go_back(
-            r, p->shard,
-            &(retry_t){.shard = p->shard, .within = p->within, .kind = q->kind, .attempt = attempt, .n_lost = n_lost});
+    const bool again = verdict->reason != QUALITY_ACCEPTED && !is_last;
+    const retry_t next = {
+        .shard = p->shard, .within = p->within, .kind = q->kind, .attempt = attempt, .n_lost = n_lost};
+    if (again && lost) return go_back(r, p->shard, &next);
     const task_answer_t a = {.within = p->within,
                              .kind = q->kind,
                              .attempts = lost ? attempt + n_lost : attempt,
+                             .turned_down = again,
                              .verdict = *verdict,
                              .text = verdict->reason == QUALITY_ACCEPTED ? str_text(&verdict->text) : reply->text,
                              .message = reply->reason,
                              .details = reply->details};
-    return record(r, p->shard, &a);
+    LENS_TRY(record(r, p->shard, &a));
+    return again ? go_back(r, p->shard, &next) : LENS_OK;
 }
 
 static void take_reply(const caption_request_t *q, const caption_reply_t *reply) {

@@ -59,17 +59,31 @@ static lens_status pass_provenance(json_t **out, const captioner_t *c, int kind,
     return st;
 }
 
-/* The same pass was made before, and cut short between this layer and the next: its rejects stay. */
+static bool was_last_pass(const shard_t *layer, const json_t *pass) {
+    json_t *provenance = json_loads(layer->provenance ? layer->provenance : "{}", 0, NULL);
+    const json_t *again = json_object_get(provenance, "again");
+    const bool was = json_array_size(again) > 0 && json_equal(json_array_get(again, json_array_size(again) - 1), pass);
+    json_decref(provenance);
+    return was;
+}
+
+/* The same pass was the last one here (it may have been cut short between this layer and the next): its rejects stay.
+ */
 static lens_status pass_is_done(bool *done, const shard_t *layer, const captioner_t *c, int kind,
                                 const recaption_options_t *o) {
-    json_t *now, *before = json_loads(layer->provenance ? layer->provenance : "{}", 0, NULL);
+    json_t *now;
     lens_status st = pass_provenance(&now, c, kind, o);
-    const json_t *again = json_object_get(before, "again");
-    *done = st == LENS_OK && json_array_size(again) > 0 &&
-            json_equal(json_array_get(again, json_array_size(again) - 1), now);
+    *done = st == LENS_OK && was_last_pass(layer, now);
     json_decref(now);
-    json_decref(before);
     return st;
+}
+
+static bool is_by_review(const char *meta) {
+    json_t *object = json_loads(meta, 0, NULL);
+    const char *by = json_string_value(json_object_get(object, "by"));
+    const bool is = by && strcmp(by, "review") == 0;
+    json_decref(object);
+    return is;
 }
 
 static void want_not(tasks_t *t, int kind) {
@@ -99,10 +113,10 @@ static lens_status want_rejects(tasks_t *t, int kind, const captioner_t *c, cons
     lens_status st;
     LENS_GO(open_layer(&layer, t, kind, o));
     LENS_GO(pass_is_done(&done, layer, c, kind, o));
-    for (int64_t i = 0; i < t->n && !done; i++) {
+    for (int64_t i = 0; i < t->n; i++) {
         LENS_GO(column_get(&layer->text, i, NULL, &text));
         LENS_GO(column_get(&layer->meta, i, NULL, &meta));
-        if (text.len) {
+        if (text.len || (done && !is_by_review(str_text(&meta)))) {
             LENS_GO(tasks_keep(t, i, kind, str_text(&text)));
             continue;
         }
@@ -110,7 +124,7 @@ static lens_status want_rejects(tasks_t *t, int kind, const captioner_t *c, cons
         task_t *task = tasks_at(t, i, kind);
         task->attempts = task->attempts_before = before >= 0 && before < INT32_MAX / 4 ? (int32_t)before : 0;
     }
-    if (done || t->by_kind[kind].n_waiting == 0) want_not(t, kind);
+    if (t->by_kind[kind].n_waiting == 0) want_not(t, kind);
     t->by_kind[kind].replaces = true;
 done:
     shard_close(layer);
@@ -157,12 +171,76 @@ static lens_status journal_path_of(str_t *out, const dataset_t *d, int64_t shard
     return path_in(out, o->dir, ".recaption", dataset_shard_name(d, shard), "journal");
 }
 
+/* What people have rejected since its last pass. */
+static lens_status has_new_rejects(bool *has, const shard_t *layer) {
+    str_t text = {0}, meta = {0};
+    lens_status st = LENS_OK;
+    *has = false;
+    for (int64_t i = 0; i < layer->n_samples && !*has; i++) {
+        LENS_GO(column_get(&layer->text, i, NULL, &text));
+        LENS_GO(column_get(&layer->meta, i, NULL, &meta));
+        *has = text.len == 0 && is_by_review(str_text(&meta));
+    }
+done:
+    str_free(&text);
+    str_free(&meta);
+    return st;
+}
+
+/* Whether the layer of this kind is what the journal's run was to leave. `by`: the kind's row in the journal. */
+static lens_status is_written(bool *written, const dataset_t *d, int64_t shard, const char *kind, const json_t *by,
+                              const json_t *settings, const recaption_options_t *o) {
+    *written = layer_shard_exists(d, shard, o->dir, kind);
+    if (!*written || !json_is_true(json_object_get(settings, "only_rejected"))) return LENS_OK;
+    str_t path = {0};
+    shard_t *layer = NULL;
+    lens_status st = path_in(&path, o->dir, kind, dataset_shard_name(d, shard), "h5");
+    if (st == LENS_OK) st = shard_open(&layer, path.s);
+    json_t *pass = json_deep_copy(by);
+    if (pass) json_object_set(pass, "attempts", json_object_get(settings, "attempts"));
+    *written = st == LENS_OK && pass && was_last_pass(layer, pass);
+    bool has_new = false;
+    if (*written) st = has_new_rejects(&has_new, layer);
+    *written &= !has_new;
+    json_decref(pass);
+    shard_close(layer);
+    str_free(&path);
+    return st;
+}
+
+/* A run was cut short between its last layer and the end of its journal: nothing in that is open. */
+static lens_status is_over(bool *over, const dataset_t *d, int64_t shard, const char *journal,
+                           const recaption_options_t *o) {
+    str_t text = {0};
+    const char *kind;
+    json_t *row;
+    lens_status st = journal_settings(&text, journal);
+    json_t *settings = json_loads(str_text(&text), 0, NULL), *kinds = json_object_get(settings, "kinds");
+    *over = st == LENS_OK && json_object_size(kinds) > 0;
+    json_object_foreach(kinds, kind, row) {
+        if (!*over || st != LENS_OK) break;
+        st = is_written(over, d, shard, kind, json_object_get(row, "by"), settings, o);
+    }
+    json_decref(settings);
+    str_free(&text);
+    return st;
+}
+
 lens_status recaption_shard_check(const dataset_t *d, int64_t shard, const captioner_t *c,
                                   const recaption_options_t *o) {
     str_t path = {0}, settings = {0};
-    lens_status st = journal_path_of(&path, d, shard, o);
-    if (st == LENS_OK && file_exists(path.s)) st = settings_of(&settings, d, shard, c, o);
-    if (st == LENS_OK && settings.len) st = journal_check(path.s, settings.s);
+    bool over;
+    lens_status st;
+    LENS_GO(journal_path_of(&path, d, shard, o));
+    if (!file_exists(path.s)) goto done;
+    LENS_GO(is_over(&over, d, shard, path.s, o));
+    if (over) {
+        st = remove_file(path.s);
+    } else if (recaption_shard_wanted(d, shard, o)) {
+        LENS_GO(settings_of(&settings, d, shard, c, o));
+        st = journal_check(path.s, settings.s);
+    }
+done:
     str_free(&path);
     str_free(&settings);
     return st;

@@ -7,7 +7,8 @@
 
 /* Whether a layer's file is missing, or with only_rejected whether there is one. */
 bool recaption_shard_wanted(const dataset_t *d, int64_t shard, const recaption_options_t *o);
-/* Before anything is begun: STATE where its journal was made with other settings. */
+/* Before anything is begun: removes the journal of a run that has ended in all but that. STATE where the shard is
+ * wanted and what is begun in its journal was begun with other settings. */
 LENS_CHECKED lens_status recaption_shard_check(const dataset_t *d, int64_t shard, const captioner_t *c,
                                                const recaption_options_t *o);
 /* Its tasks, the journal replayed. They may be settled already. *out is freed on failure. */

@@ -42,6 +42,7 @@ void tasks_free(tasks_t *t) {
     free(t->by_kind);
     free(t->tasks);
     free(t->content);
+    free(t->turned_down);
     *t = (tasks_t){0};
 }
 
@@ -56,6 +57,20 @@ lens_status tasks_keep(tasks_t *t, int64_t within, int kind, const char *text) {
 
 /* ---- an answer counts ---- */
 
+static lens_status turn_down(tasks_t *t, task_t *task, quality_reason reason, double value) {
+    if (t->n_turned_down == t->cap_turned_down) {
+        const int64_t cap = t->cap_turned_down ? 2 * (int64_t)t->cap_turned_down : 64;
+        turned_down_t *rows = cap <= INT32_MAX ? realloc(t->turned_down, (size_t)cap * sizeof *rows) : NULL;
+        if (!rows) return lens_fail(LENS_MEMORY, "out of memory for %" PRId64 " answers that were turned down", cap);
+        t->turned_down = rows;
+        t->cap_turned_down = (int32_t)cap;
+    }
+    t->turned_down[t->n_turned_down++] =
+        (turned_down_t){.value = value, .before = task->turned_down, .reason = (uint8_t)reason};
+    task->turned_down = t->n_turned_down;
+    return LENS_OK;
+}
+
 /* Two pictures share a caption only where their files are equal. */
 static lens_status compare_one(tasks_t *t, int64_t within, int kind) {
     task_t *task = tasks_at(t, within, kind);
@@ -68,6 +83,7 @@ static lens_status compare_one(tasks_t *t, int64_t within, int kind) {
     task->reason = QUALITY_DUPLICATE;
     task->twin = other;
     if (task->attempts - task->attempts_before >= t->max_attempts) return LENS_OK;
+    LENS_TRY(turn_down(t, task, QUALITY_DUPLICATE, (double)other));
     task->state = TASK_OPEN;
     of_kind->n_waiting++;
     if (within < t->next) t->next = within;
@@ -85,8 +101,9 @@ static lens_status compare_if_complete(tasks_t *t, int kind) {
 
 static lens_status count(tasks_t *t, const task_answer_t *a, uint64_t offset) {
     task_t *task = tasks_at(t, a->within, a->kind);
-    task->offset = offset;
     task->attempts = a->attempts;
+    if (a->turned_down) return turn_down(t, task, a->verdict.reason, a->verdict.value);
+    task->offset = offset;
     task->reason = (uint8_t)a->verdict.reason;
     task->said = a->verdict.reason == QUALITY_ACCEPTED ? caption_hash(a->text) : 0;
     task->twin = -1;
@@ -108,6 +125,7 @@ static lens_status write_record(str_t *json, const tasks_t *t, const task_answer
     add_text(json, "kind", t->kinds[a->kind].name);
     add_text(json, "reason", quality_name(a->verdict.reason));
     add_text(json, "text", a->text);
+    if (a->turned_down) str_add(json, ",\"turned_down\":true");
     quality_add_json(json, &a->verdict);
     if (*a->message) add_text(json, "message", a->message);
     if (a->details && *a->details) str_addf(json, ",\"details\":%s", a->details);
@@ -140,12 +158,13 @@ static lens_status read_record(task_answer_t *out, const tasks_t *t, const json_
     *out = (task_answer_t){.within = json_integer_value(sample),
                            .kind = find_kind(t, json_string_value(json_object_get(record, "kind"))),
                            .attempts = (int32_t)json_integer_value(attempts),
+                           .turned_down = json_is_true(json_object_get(record, "turned_down")),
                            .text = json_string_value(json_object_get(record, "text")),
                            .message = message ? message : ""};
     const json_int_t n = json_integer_value(attempts);
     if (!json_is_integer(sample) || !json_is_integer(attempts) || !json_is_integer(words) || !json_is_number(value) ||
         out->within < 0 || out->within >= t->n || out->kind < 0 || reason < 0 || n < 0 || n > INT32_MAX / 2 ||
-        !out->text)
+        !out->text || (out->turned_down && reason == QUALITY_ACCEPTED))
         return lens_fail(LENS_FORMAT, "a record is malformed");
     out->verdict = (quality_t){
         .reason = (quality_reason)reason, .value = json_number_value(value), .n_words = json_integer_value(words)};
@@ -164,10 +183,14 @@ lens_status tasks_apply(tasks_t *t, const char *payload, size_t n, uint64_t offs
     LENS_TRY(parse(&record, payload, n));
     lens_status st = read_record(&a, t, record);
     if (st == LENS_OK && t->by_kind[a.kind].wanted) {
-        const uint8_t state = tasks_at(t, a.within, a.kind)->state;
-        st = state == TASK_OPEN || state == TASK_LATER
-                 ? count(t, &a, offset)
-                 : lens_fail(LENS_FORMAT, "sample %" PRId64 " has a second answer", a.within);
+        const task_t *task = tasks_at(t, a.within, a.kind);
+        if (task->state != TASK_OPEN && task->state != TASK_LATER)
+            st = lens_fail(LENS_FORMAT, "sample %" PRId64 " has a second answer", a.within);
+        else if (a.attempts < task->attempts + a.turned_down)
+            st = lens_fail(LENS_FORMAT, "sample %" PRId64 ": attempt %d after %d", a.within, (int)a.attempts,
+                           (int)task->attempts);
+        else
+            st = count(t, &a, offset);
     }
     json_decref(record);
     return st;
@@ -206,7 +229,26 @@ bool tasks_settled(const tasks_t *t) {
     return true;
 }
 
-static lens_status add_meta(str_t *meta, const task_t *task, const task_answer_t *a, const json_t *details) {
+/* From the first attempt on; the rows are linked from the last. */
+static lens_status add_turned_down(str_t *meta, const tasks_t *t, const task_t *task) {
+    size_t n = 0;
+    for (int32_t at = task->turned_down; at; at = t->turned_down[at - 1].before) n++;
+    if (n == 0) return LENS_OK;
+    const turned_down_t **rows = malloc(n * sizeof *rows);
+    if (!rows) return lens_fail(LENS_MEMORY, "out of memory for an answer's record");
+    size_t i = n;
+    for (int32_t at = task->turned_down; at; at = rows[i]->before) rows[--i] = &t->turned_down[at - 1];
+    str_add(meta, ",\"turned_down\":[");
+    for (i = 0; i < n; i++)
+        str_addf(meta, "%s{\"reason\":\"%s\",\"value\":%.9g}", i ? "," : "",
+                 quality_name((quality_reason)rows[i]->reason), rows[i]->value);
+    str_add_char(meta, ']');
+    free(rows);
+    return LENS_OK;
+}
+
+static lens_status add_meta(str_t *meta, const tasks_t *t, const task_t *task, const task_answer_t *a,
+                            const json_t *details) {
     if (task->reason == QUALITY_ACCEPTED) {
         str_addf(meta, "{\"status\":\"accepted\",\"attempts\":%d,\"words\":%" PRId64, (int)task->attempts,
                  a->verdict.n_words);
@@ -216,6 +258,7 @@ static lens_status add_meta(str_t *meta, const task_t *task, const task_answer_t
                  (int)task->attempts);
         add_text(meta, "raw", a->text);
     }
+    LENS_TRY(add_turned_down(meta, t, task));
     quality_add_json(meta, &a->verdict);
     if (*a->message) add_text(meta, "message", a->message);
     if (details) {
@@ -240,7 +283,7 @@ lens_status tasks_result(const tasks_t *t, int64_t within, int kind, str_t *text
     LENS_GO(parse(&record, str_text(&payload), payload.len));
     LENS_GO(read_record(&a, t, record));
     if (a.within != within || a.kind != kind) LENS_GO(lens_fail(LENS_FORMAT, "a record is of another sample"));
-    LENS_GO(add_meta(meta, task, &a, json_object_get(record, "details")));
+    LENS_GO(add_meta(meta, t, task, &a, json_object_get(record, "details")));
     *n_words = task->reason == QUALITY_ACCEPTED ? a.verdict.n_words : 0;
     if (task->reason == QUALITY_ACCEPTED) str_add(text, a.text);
     LENS_GO(str_status(text));

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # lens recaption, interrupted and shared out: killed at random times, stopped by a signal, by 3 ranks, with a full disk:
-# the layers are always those of one undisturbed run. And what changes layers: --limit, --apply, --only-rejected.
+# the layers are always those of one undisturbed run, and what a server answered is not asked for again. And what changes layers: --limit, --apply, --only-rejected.
 set -u
-lens=$1
+lens=$(realpath "$1")
+# shellcheck source-path=SCRIPTDIR source=server.sh
+. tests/e2e/server.sh
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -67,6 +69,17 @@ same torn
 expect 0 captions "$lens" recaption set -o anew --restart
 same anew
 
+# Killed between a shard's last layer and the end of its journal: that holds nobody up, whatever is asked for next.
+"$lens" recaption set -o over --limit 100 >out 2>err || fail "limit: $(cat err)"
+cp over/.recaption/shard-00000.journal first.journal
+expect 0 captions "$lens" recaption set -o over
+mkdir over/.recaption && cp first.journal over/.recaption/shard-00000.journal
+expect 0 '0 captions in 0 shards' "$lens" recaption set -o over --only-rejected
+same over
+mkdir over/.recaption && cp first.journal over/.recaption/shard-00000.journal
+expect 0 '0 captions in 0 shards' "$lens" recaption set -o over
+same over
+
 # One process at a time.
 mkdir -p locked/.recaption
 (
@@ -94,6 +107,16 @@ expect 0 '1 captions in 1 shards' "$lens" recaption set -o changed --only-reject
 cp -r changed once
 expect 0 '0 captions in 0 shards' "$lens" recaption set -o changed --only-rejected
 diff -r once changed || fail 'a second pass of the same settings changed layers'
+printf '{"sample":%d,"kind":"dense","decision":"reject"}\n' 10 150 >decisions.jsonl
+cp -r changed over-again
+expect 0 '2 rejected' "$lens" recaption set -o over-again --apply decisions.jsonl
+expect 0 '1 shards are begun' "$lens" recaption set -o over-again --only-rejected --limit 100
+cp over-again/.recaption/shard-00000.journal first.journal
+expect 0 '2 captions in 1 shards' "$lens" recaption set -o over-again --only-rejected
+cp -r over-again once-again
+mkdir over-again/.recaption && cp first.journal over-again/.recaption/shard-00000.journal
+expect 0 '0 captions in 0 shards' "$lens" recaption set -o over-again --only-rejected --attempts 3
+diff -r over-again once-again || fail 'a journal that was over changed layers'
 ln -s "$PWD/set/base" changed/base
 "$lens" shards cat changed 5 --json | grep -q '"dense":"A \\"new\\" caption."' || fail 'the edit was lost'
 [ "$("$lens" shards cat changed 3 --json | grep -c '"dense":"[A-Z]')" = 1 ] || fail 'the reject has no new caption'
@@ -102,6 +125,37 @@ echo '{"sample":"nobody","kind":"dense","decision":"reject"}' >wrong.jsonl
 expect 1 "wrong.jsonl:1: the set has no sample 'nobody'" "$lens" recaption set -o changed --apply wrong.jsonl
 echo '{"sample":1,"kind":"dense","decision":"perhaps"}' >wrong.jsonl
 expect 1 'wrong.jsonl:1: decision: expected accept, reject or edit' "$lens" recaption set -o changed --apply wrong.jsonl
+
+# A server that answers half of all badly, counted: what was turned down before a stop is not asked for again. Only what
+# was in flight at a kill may be.
+asked() { # LINES PID: waits for so many requests
+    until [ "$(wc -l <server.log)" -ge "$1" ] || ! kill -0 "$2" 2>/dev/null; do read -rt 0.01 <> <(:) || true; done
+}
+twice() { cut -d' ' -f1,2 server.log | sort | uniq -d | wc -l; }
+"$lens" scenes -n 240 --seed 6 --size 32 --shard-samples 60 -o few >out 2>err || fail "scenes: $(cat err)"
+server_start server --bad-rate 0.5 --latency-ms 20 --log server.log || exit 1
+ask=("$lens" recaption few --captioner "$server_url" --model m --min-words 1 --concurrency 8 --threads 1)
+"${ask[@]}" -o few-whole >out 2>err || fail "with a server: $(cat err)"
+n_asked=$(wc -l <server.log)
+server_stop "$server_pid"
+rm server.log
+server_start server --bad-rate 0.5 --latency-ms 20 --log server.log --port "$server_port" || exit 1
+"${ask[@]}" -o few-cut >out 2>err &
+pid=$!
+asked 100 $pid
+kill -TERM $pid
+wait $pid && fail 'a run that was stopped has ended well'
+n_first=$(wc -l <server.log)
+"${ask[@]}" -o few-cut >out 2>err &
+pid=$!
+asked $((n_first + 100)) $pid
+[ "$(twice)" = 0 ] || fail "$(twice) requests were answered before a stop, and sent again"
+kill -KILL $pid && wait $pid 2>/dev/null
+"${ask[@]}" -o few-cut >out 2>err || fail "after a kill: $(cat err)"
+[ "$(twice)" -le 8 ] || fail "$(twice) requests were sent again after a kill, with 8 in flight"
+[ "$(wc -l <server.log)" -le $((n_asked + 8)) ] || fail "$(wc -l <server.log) requests, undisturbed $n_asked"
+diff -r -x stats.json few-whole few-cut || fail 'other layers than those of an undisturbed run'
+server_stop "$server_pid" || fail "the server's end"
 
 command -v mpirun >/dev/null || { echo 'skipped: mpirun is not installed'; exit 77; }
 ASAN_OPTIONS=detect_leaks=0 timeout 60 mpirun --oversubscribe -np 3 "$lens" recaption set -o ranks --threads 1 >out 2>err || fail "3 ranks: $(cat err)"

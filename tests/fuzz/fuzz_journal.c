@@ -1,5 +1,6 @@
 /* recaption/journal.h: any bytes as a journal's frames, and as the records of a shard's tasks. */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "recaption/task.h"
@@ -28,6 +29,10 @@ static void apply(const char *payload, size_t n) {
         LENS_ASSERT(st == LENS_OK || st == LENS_FORMAT, "status %d", (int)st);
         at += length + 1;
     }
+    for (int i = 0; i < N_SAMPLES * N_KINDS; i++)
+        for (int32_t at = rows[i].turned_down; at; at = t.turned_down[at - 1].before)
+            LENS_ASSERT(at <= t.n_turned_down && t.turned_down[at - 1].before < at, "row %d", (int)at);
+    free(t.turned_down);
     for (int k = 0; k < N_KINDS; k++) {
         LENS_ASSERT(by_kind[k].n_waiting >= 0 && by_kind[k].n_waiting <= N_SAMPLES, "%lld tasks wait",
                     (long long)by_kind[k].n_waiting);

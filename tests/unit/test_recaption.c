@@ -333,6 +333,11 @@ static void check_meta(const char *layers) {
             assert_string_equal(json_string_value(json_object_get(meta, "message")), "timeout");
         }
         if (i == 3) assert_string_equal(json_string_value(json_object_get(meta, "raw")), "\"short\"\\");
+        const json_t *turned_down = json_object_get(meta, "turned_down"), *first = json_array_get(turned_down, 0);
+        assert_int_equal(json_array_size(turned_down), i == 3 ? 2 : i == 1 || i == 5 ? 1 : 0);
+        if (i == 1) assert_string_equal(json_string_value(json_object_get(first, "reason")), "refused");
+        if (i == 5) assert_string_equal(json_string_value(json_object_get(first, "reason")), "truncated");
+        if (i == 3) assert_int_equal(json_number_value(json_object_get(first, "value")), 1); /* word */
         const json_t *stripped = json_object_get(meta, "stripped");
         assert_int_equal(json_array_size(stripped), i == 6);
         if (i == 6) assert_string_equal(json_string_value(json_array_get(stripped, 0)), "boilerplate");
@@ -404,6 +409,57 @@ static void test_broken_captioner(void **state) {
     assert_int_equal(r.n_shards_written, N_SAMPLES / PER_SHARD - n_written);
 }
 
+static void assert_same_file(const char *a, const char *b, const char *name) {
+    char path[320], *one, *other;
+    size_t n, n_other;
+    snprintf(path, sizeof path, "%s/%s", a, name);
+    assert_int_equal(file_read(&one, &n, path, 1 << 26), LENS_OK);
+    snprintf(path, sizeof path, "%s/%s", b, name);
+    assert_int_equal(file_read(&other, &n_other, path, 1 << 26), LENS_OK);
+    assert_int_equal(n, n_other);
+    assert_memory_equal(one, other, n);
+    free(one);
+    free(other);
+}
+
+/* A run that breaks again and again goes on with the attempt after the last that was turned down: its layers, and what
+ * they tell of earlier attempts, are those of a run that was not disturbed. */
+static void test_turned_down_stays(void **state) {
+    (void)state;
+    char set[256], whole[256], cut[256], name[64];
+    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+    path_of("set", set);
+    late_start(&l, -1);
+    const recaption_result_t undisturbed = recaption(set, path_of("undisturbed", whole), &l.base, 2, 4);
+    late_end(&l);
+    recaption_options_t o = {.dir = path_of("disturbed", cut),
+                             .kinds = &dense,
+                             .n_kinds = 1,
+                             .threads = 2,
+                             .max_attempts = 4,
+                             .quality = QUALITY_DEFAULTS};
+    recaption_result_t r;
+    int64_t n_retried = 0, n_breaks = 0;
+    for (lens_status st = LENS_IO; st == LENS_IO; n_breaks++) {
+        dataset_t *d;
+        assert_in_range(n_breaks, 0, 50);
+        late_start(&l, 90);
+        assert_int_equal(dataset_open_partial(&d, set), LENS_OK);
+        assert_int_equal(dir_make(cut), LENS_OK);
+        assert_int_equal(dataset_add_layers(d, cut), LENS_OK);
+        st = recaption_run(&r, d, &l.base, &o, comm);
+        late_end(&l);
+        dataset_close(d);
+        n_retried += r.by_kind[0].n_retried;
+    }
+    assert_true(n_breaks > 2);
+    assert_int_equal(n_retried, undisturbed.by_kind[0].n_retried);
+    for (int i = 0; i < N_SAMPLES / PER_SHARD; i++) {
+        snprintf(name, sizeof name, "dense/shard-%05d.h5", i);
+        assert_same_file(whole, cut, name);
+    }
+}
+
 /* A picture that does not decode is a rejected sample, not the end. */
 static void test_damaged_picture(void **state) {
     (void)state;
@@ -422,6 +478,7 @@ int main(void) {
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_late_and_bad_answers),
         cmocka_unit_test(test_broken_captioner),
+        cmocka_unit_test(test_turned_down_stays),
         cmocka_unit_test(test_damaged_picture),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
