@@ -6,16 +6,23 @@ lens=$(realpath "$1")
 here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=tests/e2e/shards.sh
 . "$here/shards.sh"
+# shellcheck source=tests/e2e/server.sh
+. "$here/server.sh"
 command -v python3 >/dev/null || {
     echo "skipped: no python3"
     exit 77
 }
 
-# 12 samples in two shards. A person has taken out all captions of one kind; in another folder the gate has, by bounds
-# that no caption keeps.
+# 12 samples in two shards. A person has taken out all captions of one kind; in another folder are the layers of a model
+# that often answers badly.
 $lens scenes -n 12 --seed 5 --shard-samples 7 --captions -o "$work/set" >/dev/null || complain "scenes"
 $lens recaption "$work/set" >/dev/null || complain "recaption"
-$lens recaption "$work/set" -o "$work/tight" --min-words 1 --max-words 2 --attempts 1 >/dev/null || complain "rejects"
+cd "$work" || exit 1
+server_start server --bad-rate 0.6 || exit 1
+$lens recaption "$work/set" -o "$work/served" --captioner "$server_url" --model m --kinds served=detailed,tags=tags --attempts 1 \
+    >/dev/null || complain "rejects"
+server_stop "$server_pid" || complain "the server's end"
+cd - >/dev/null || exit 1
 for i in $(seq 0 11); do echo "{\"sample\":$i,\"kind\":\"truth-brief\",\"decision\":\"reject\"}"; done >"$work/out.jsonl"
 $lens recaption "$work/set" --apply "$work/out.jsonl" >/dev/null || complain "taking out"
 printf '%s\n' '{"sample":4,"kind":"dense","decision":"edit","text":"A text: </script><script>window.broken = 1</script><b>bold</b> & \"quotes\" \u202eturned, seven Violet things."}' >"$work/hostile.jsonl"
@@ -30,8 +37,22 @@ $lens review "$work/set" --kinds dense -n 5 --seed 1 -o "$work/other.html" >/dev
 cmp -s "$work/five.html" "$work/other.html" && complain "another seed, the same page"
 expect 0 "12 of 12 captions" $lens review "$work/set" --rejected -o "$work/rejected.html"
 grep -q '"kind":"dense"' "$work/rejected.html" && complain "--rejected shows an accepted caption"
-expect 0 "12 of 12 captions" $lens review "$work/set" --layers "$work/tight" --rejected -o "$work/tight.html"
-[ "$(grep -c '"reason":"long","raw":"[^"]' "$work/tight.html")" = 12 ] || complain "rejected without reason or answer"
+expect 0 "24 of 24 captions" $lens review "$work/set" --layers "$work/served" --kinds served,tags -o "$work/served.html"
+n_rejected=$(grep -c '"reason":' "$work/served.html")
+[ "$n_rejected" -ge 6 ] || complain "only $n_rejected were rejected"
+expect 0 " $n_rejected of $n_rejected captions" $lens review "$work/set" --layers "$work/served" --kinds served,tags --rejected -o "$work/bad.html"
+for reason in loop refused truncated; do
+    grep -qE "\"kind\":\"served\".*\"reason\":\"$reason\",\"raw\":\"[^\"]" "$work/bad.html" || complain "no answer with reason $reason"
+done
+# Equal shares of each kind and reason, accepted ones among them.
+grep -oE '"kind":"[a-z]+"|"reason":"[a-z]+"' "$work/served.html" | awk '/kind/ { if (k) print k r; k = $0; r = "" } /reason/ { r = $0 } END { print k r }' |
+    sort -u >"$work/all-strata"
+n=$(wc -l <"$work/all-strata")
+[ "$n" -ge 6 ] || complain "only $n strata"
+expect 0 " $n of 24 captions" $lens review "$work/set" --layers "$work/served" --kinds served,tags --by kind,reason -n "$n" -o "$work/each.html"
+grep -oE '"kind":"[a-z]+"|"reason":"[a-z]+"' "$work/each.html" | awk '/kind/ { if (k) print k r; k = $0; r = "" } /reason/ { r = $0 } END { print k r }' |
+    sort >"$work/drawn-strata"
+cmp "$work/all-strata" "$work/drawn-strata" || complain "--by kind,reason: not one of each"
 expect 0 " 9 of 36 captions" $lens review "$work/set" --by kind,reason -n 9 -o "$work/strata.html"
 [ "$(grep -c '"kind":"dense"' "$work/strata.html")" = 3 ] || complain "--by kind: no equal shares"
 expect 2 "no caption layer 'none'" $lens review "$work/set" --kinds none -o "$work/x.html"
