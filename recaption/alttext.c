@@ -145,14 +145,14 @@ static size_t entity_at(const char *p, const char **text) {
 
 /* Valid UTF-8 on one line with single spaces; tags gone; dashes and bullets between words as " | ". */
 static void flatten(str_t *out, const char *raw) {
-    size_t left = strlen(raw);
+    size_t left = strnlen(raw, ALTTEXT_MAX_BYTES);
     while (left) {
         uint32_t code = 0;
         const char *text = NULL;
         size_t n = words_utf8(raw, left, &code), entity = entity_at(raw, &text);
         const char *tag_end =
-            *raw == '<' && (isalpha((unsigned char)raw[1]) || raw[1] == '/') ? strchr(raw, '>') : NULL;
-        if (entity) {
+            *raw == '<' && (isalpha((unsigned char)raw[1]) || raw[1] == '/') ? memchr(raw, '>', left) : NULL;
+        if (entity && entity <= left) {
             str_add(out, text);
             n = entity;
         } else if (tag_end) {

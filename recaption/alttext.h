@@ -8,7 +8,11 @@
 #include "base/error.h"
 #include "base/str.h"
 
-enum { ALTTEXT_KEYWORD_MAX = 8, ALTTEXT_WORD_MAX = 28 /* words of a phrase */ };
+enum {
+    ALTTEXT_KEYWORD_MAX = 8,
+    ALTTEXT_WORD_MAX = 28,       /* words of a phrase */
+    ALTTEXT_MAX_BYTES = 16 << 10 /* what a longer text says behind them is not read: a phrase comes early or not */
+};
 
 typedef enum {
     ALTTEXT_NONE,     /* nothing usable */

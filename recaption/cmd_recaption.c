@@ -434,6 +434,7 @@ static lens_status run_with(comm_t *comm, const values_t *v, const char *set) {
     caption_kind_t kinds[CAPTION_MAX_KINDS];
     char *list = strdup(v->kinds);
     dataset_t *d = NULL;
+    decisions_result_t decided;
     lens_status st = LENS_OK;
     recaption_options_t o = {.dir = v->out ? v->out : set,
                              .kinds = kinds,
@@ -449,7 +450,7 @@ static lens_status run_with(comm_t *comm, const values_t *v, const char *set) {
     if (v->apply && comm_world(comm) > 1)
         LENS_GO(lens_fail(LENS_ARGUMENT, "--apply is for one process, not %d ranks", comm_world(comm)));
     if (v->apply)
-        LENS_GO(decisions_apply(d, o.dir, v->apply));
+        LENS_GO(decisions_apply(&decided, d, o.dir, v->apply));
     else
         LENS_GO(ask_all(v, d, &o, comm));
 done:

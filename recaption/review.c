@@ -11,13 +11,15 @@
 #include "base/rng.h"
 #include "data/shard.h"
 #include "recaption/captioner.h"
+#include "recaption/decision_list.h"
 #include "recaption/picture_uri.h"
 #include "recaption/quality.h"
 
 __asm__(".section .rodata\nreview_page_begin:\n.incbin \"" LENS_REVIEW_PAGE "\"\n.byte 0\n.previous\n");
 extern const char review_page_begin[] __attribute__((visibility("hidden")));
 
-static const char data_mark[] = "<!-- data -->";
+/* Where the texts go, and where the pictures, which a page can wait for. */
+static const char data_mark[] = "<!-- data -->", pictures_mark[] = "<!-- pictures -->";
 
 typedef struct {
     int64_t sample; /* of the set */
@@ -173,14 +175,14 @@ static void write_text(review_t *r, const char *text, size_t n) {
 }
 
 /* A picture in an element of its own, which the page reads when it is shown. */
-static lens_status write_picture(review_t *r, int64_t sample) {
+static lens_status write_picture(review_t *r, int64_t sample, int64_t number) {
     str_t picture = {0}, uri = {0};
     int32_t width, height;
     const picture_uri_options_t how = {.longest_px = REVIEW_PICTURE_PX, .format = IMAGE_UNKNOWN};
     lens_status st;
     LENS_GO(dataset_image(r->dataset, sample, &picture));
     LENS_GO(picture_uri(&uri, &width, &height, &picture, &how));
-    fprintf(r->file, "<script type=\"text/plain\" id=\"picture-%" PRId64 "\">", r->n_pictures++);
+    fprintf(r->file, "<script type=\"text/plain\" id=\"picture-%" PRId64 "\">", number);
     write_text(r, uri.s, uri.len);
     fputs("</script>\n", r->file);
 done:
@@ -194,7 +196,11 @@ static lens_status add_json(review_t *r, const item_t *item, int64_t shard) {
     const size_t begin = r->json.len;
     json_t *record;
     LENS_TRY(read_caption(r, item->kind, within, &record));
-    str_addf(&r->json, "%s{\"picture\":%" PRId64, begin ? ",\n" : "", r->n_pictures - 1);
+    const char *raw = json_string_value(json_object_get(record, "raw"));
+    str_addf(&r->json, "%s{\"picture\":%" PRId64 ",\"of\":\"%016" PRIx64 "\"", begin ? ",\n" : "", r->n_pictures - 1,
+             decision_hash(r->text.len ? str_text(&r->text)
+                           : raw       ? raw
+                                       : ""));
     add_member(&r->json, "sample", str_text(&r->key));
     add_member(&r->json, "shard", dataset_shard_name(r->dataset, shard));
     add_member(&r->json, "kind", r->o->kinds[item->kind]);
@@ -209,7 +215,11 @@ static lens_status add_json(review_t *r, const item_t *item, int64_t shard) {
     return LENS_OK;
 }
 
-static lens_status write_items(review_t *r) {
+static bool has_new_picture(const review_t *r, int64_t i) {
+    return i == 0 || r->items[i].sample != r->items[i - 1].sample;
+}
+
+static lens_status gather_items(review_t *r) {
     int64_t shard = -1, end = 0;
     for (int64_t i = 0; i < r->n; i++) {
         const item_t *item = &r->items[i];
@@ -218,12 +228,19 @@ static lens_status write_items(review_t *r) {
              end = dataset_shard_begin(r->dataset, shard) + dataset_shard_n_samples(r->dataset, shard))
             shard++;
         if (shard != before) LENS_TRY(open_layers(r, shard, true));
-        if (i == 0 || item->sample != item[-1].sample) {
-            LENS_TRY(write_picture(r, item->sample));
+        if (has_new_picture(r, i)) {
             LENS_TRY(dataset_key(r->dataset, item->sample, &r->key));
+            r->n_pictures++;
         }
         LENS_TRY(add_json(r, item, shard));
     }
+    return LENS_OK;
+}
+
+static lens_status write_pictures(review_t *r) {
+    int64_t number = 0;
+    for (int64_t i = 0; i < r->n; i++)
+        if (has_new_picture(r, i)) LENS_TRY(write_picture(r, r->items[i].sample, number++));
     return LENS_OK;
 }
 
@@ -261,13 +278,20 @@ static lens_status write_data(review_t *r, int64_t n_captions) {
     return st;
 }
 
+/* The template up to the mark; what follows it. */
+static const char *write_until(review_t *r, const char *page, const char *mark) {
+    const char *at = strstr(page, mark);
+    LENS_ASSERT(at != NULL, "review.html has no %s", mark);
+    write_text(r, page, (size_t)(at - page));
+    return at + strlen(mark);
+}
+
 static lens_status write_page(review_t *r, int64_t n_captions) {
-    const char *mark = strstr(review_page_begin, data_mark);
-    LENS_ASSERT(mark != NULL, "review.html has no %s", data_mark);
-    write_text(r, review_page_begin, (size_t)(mark - review_page_begin));
-    LENS_TRY(write_items(r));
+    const char *rest = write_until(r, review_page_begin, data_mark);
     LENS_TRY(write_data(r, n_captions));
-    fputs(mark + strlen(data_mark), r->file);
+    rest = write_until(r, rest, pictures_mark);
+    LENS_TRY(write_pictures(r));
+    fputs(rest, r->file);
     return LENS_OK;
 }
 
@@ -279,6 +303,7 @@ lens_status review_write(review_result_t *result, const char *path, const datase
     *result = (review_result_t){.n_captions = r.n};
     draw(&r);
     result->n_items = r.n;
+    LENS_GO(gather_items(&r));
     LENS_GO(atomic_file_open(&file, path));
     r.file = atomic_file_stream(file);
     LENS_GO(write_page(&r, result->n_captions));
