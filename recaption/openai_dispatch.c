@@ -203,8 +203,6 @@ static void count(openai_t *o, const task_t *t, endpoint_outcome outcome, const 
 }
 
 static void take_answer(openai_t *o, task_t *t, const http_reply_t *r, double now_s) {
-    lens_status st = openai_reply_parse(&o->reply, r->body, o->key);
-    if (st != LENS_OK) end_run(o, st, lens_error());
     if (o->reply.is_answer) {
         count(o, t, ENDPOINT_ANSWERED, r, now_s);
         finish_with(o, t, now_s);
@@ -253,19 +251,10 @@ static void tell_trouble(openai_t *o, const task_t *t, const http_reply_t *r, bo
     }
 }
 
-void openai_done(void *context, void *request_context, const http_reply_t *r) {
-    openai_t *o = context;
-    task_t *t = request_context;
-    const double now_s = log_clock_s();
-    unlink_flying(t);
-    str_clear(&o->trouble);
-    if (r->status == 200) {
-        take_answer(o, t, r, now_s);
-        return;
-    }
+static void take_trouble(openai_t *o, task_t *t, const http_reply_t *r, double now_s) {
     bool is_filter;
     tell_trouble(o, t, r, &is_filter);
-    if (r->status != 0 && !may_pass(r->status)) {
+    if ((r->status != 0 && !may_pass(r->status)) || (r->untrusted && !o->was_answered)) {
         take_refusal(o, t, r, is_filter, now_s);
         return;
     }
@@ -275,4 +264,22 @@ void openai_done(void *context, void *request_context, const http_reply_t *r) {
                                                : ENDPOINT_FAILED,
           r, now_s);
     retry(o, t, r->retry_after_s, now_s);
+}
+
+void openai_done(void *context, void *request_context, const http_reply_t *reply) {
+    openai_t *o = context;
+    task_t *t = request_context;
+    http_reply_t r = *reply;
+    const double now_s = log_clock_s();
+    unlink_flying(t);
+    str_clear(&o->trouble);
+    if (r.status == 200) {
+        lens_status st = openai_reply_parse(&o->reply, r.body, o->key);
+        if (st != LENS_OK) end_run(o, st, lens_error());
+        r.status = o->reply.status;
+    }
+    if (r.status == 200)
+        take_answer(o, t, &r, now_s);
+    else
+        take_trouble(o, t, &r, now_s);
 }

@@ -33,13 +33,14 @@ LENS_CHECKED lens_status openai_request_body(const openai_request_t *r, const ca
 
 typedef struct {
     bool is_answer; /* else `reason` says what is wrong with it, and asking again may help */
+    int status;     /* 200, or what the status should have been, where the body is an error that says so */
     caption_outcome outcome;
     str_t text, reason, details; /* owned, reused */
     int64_t tokens_in, tokens_out;
     double mean_logprob;
 } openai_reply_t;
 
-/* The body of status 200. MEMORY alone. */
+/* The body of status 200. Fails with MEMORY alone. */
 LENS_CHECKED lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secret_t *key);
 /* Appends the first 300 characters of what a server says in an error, on one line. *is_filter: its reason is the
  * content. */
