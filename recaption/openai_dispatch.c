@@ -247,7 +247,7 @@ static void tell_trouble(openai_t *o, const task_t *t, const http_reply_t *r, bo
         str_addf(&o->trouble, "HTTP %d: ", r->status);
         openai_reply_error(&o->trouble, is_filter, r->body, o->key);
     } else {
-        str_add(&o->trouble, r->error);
+        str_addf(&o->trouble, "%s%s", r->error, r->untrusted ? " (--ca-file names certificates to trust)" : "");
     }
 }
 

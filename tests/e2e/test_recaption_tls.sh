@@ -17,7 +17,7 @@ fail() {
     tail -3 err server.err proxy.err 2>/dev/null
     exit 1
 }
-# shellcheck disable=SC2094 # only the server of that name reads its files
+# shellcheck disable=SC2094 # $out is not the file
 ask() { # OUT URL [OPTION]...
     local out=$1 url=$2
     shift 2
