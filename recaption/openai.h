@@ -5,8 +5,8 @@
  * asked again here, with the same body, after 0.25 s, then twice as long each time to 30 s, with jitter, and never
  * before a Retry-After; a task that is older than task_timeout_s is answered FAILED. What a model says is the engine's
  * to judge. Before the first answer of any server an answer that no request can change (400, 401, 403, 404, a redirect)
- * or a certificate that is not trusted ends the run; later 401, 403 and 404 rest that endpoint, and other 4xx are one
- * picture's fault.
+ * or a certificate that is not trusted ends the run, and so do 10 s of 500 and 501; later 401, 403 and 404
+ * rest that endpoint, and other 4xx are one picture's fault.
  *
  * The key goes nowhere but into the Authorization header, and is taken out of all that a server sends. */
 #ifndef LENS_RECAPTION_OPENAI_H

@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "recaption/openai_private.h"
 
-enum { NO_ANSWERS_MAX = 8 /* answers to a task that were none, after which it fails */ };
+enum {
+    NO_ANSWERS_MAX = 8, /* answers to a task that were none, after which it fails */
+    ERRORS_S = 10,      /* of 500 and 501 before the first answer of any server, after which the run ends */
+};
 
 /* ---- lists ---- */
 
@@ -251,6 +254,8 @@ static void tell_trouble(openai_t *o, const task_t *t, const http_reply_t *r, bo
     }
 }
 
+/* 500 and 501 may pass, and may be how a server says that it cannot do this at all (llama.cpp without a model for
+ * pictures): what no server ever answered ends the run, what one task alone gets again and again fails. */
 static void take_trouble(openai_t *o, task_t *t, const http_reply_t *r, double now_s) {
     bool is_filter;
     tell_trouble(o, t, r, &is_filter);
@@ -258,12 +263,18 @@ static void take_trouble(openai_t *o, task_t *t, const http_reply_t *r, double n
         take_refusal(o, t, r, is_filter, now_s);
         return;
     }
+    const bool is_error = r->status == 500 || r->status == 501;
     count(o, t,
           r->status == 429 || r->status == 503 ? ENDPOINT_TURNED_DOWN
           : r->unreachable                     ? ENDPOINT_GONE
                                                : ENDPOINT_FAILED,
           r, now_s);
-    retry(o, t, r->retry_after_s, now_s);
+    if (is_error && o->first_error_s == 0) o->first_error_s = now_s;
+    if (is_error && !o->was_answered && now_s - o->first_error_s > ERRORS_S) end_run(o, LENS_IO, str_text(&o->trouble));
+    if (is_error && ++t->n_no_answers >= NO_ANSWERS_MAX)
+        finish_without(o, t, CAPTION_FAILED, str_text(&o->trouble), now_s);
+    else
+        retry(o, t, r->retry_after_s, now_s);
 }
 
 void openai_done(void *context, void *request_context, const http_reply_t *reply) {

@@ -54,7 +54,7 @@ struct task {
     const caption_request_t *request;
     str_t body;                /* owned, reused */
     double begin_s, ready_s;   /* when it was first to be sent; not to be sent again before */
-    int n_tries, n_no_answers; /* of those: answers that were none */
+    int n_tries, n_no_answers; /* of those: errors of the server's own, and answers that were none */
     int endpoint;              /* last asked; -1 */
     task_t *next, **link;      /* in its list */
 };
@@ -85,8 +85,9 @@ typedef struct {
 
     /* the loop thread's own */
     task_list_t ready, delayed;
-    task_t *flying;    /* linked both ways */
-    bool was_answered; /* by any endpoint */
+    task_t *flying;       /* linked both ways */
+    bool was_answered;    /* by any endpoint */
+    double first_error_s; /* 500 or 501; 0: none yet */
     double next_s, warned_s;
     str_t trouble; /* what went wrong last */
     openai_reply_t reply;
