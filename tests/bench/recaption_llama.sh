@@ -29,6 +29,10 @@ cd "$work"
 "$lens" recaption --gate-list | sed 's/action: .*/action: off/' >gate.yaml
 start() { # [OPTION]... of the server, which may still be loading when this returns
     stop
+    if (: <>/dev/tcp/127.0.0.1/$port) 2>/dev/null; then # it would share the port
+        echo "FAILED: somebody else listens at port $port" >&2
+        exit 1
+    fi
     "$server" --host 127.0.0.1 --port $port -t 1 -tb 1 -m tiny.gguf "$@" >server.log 2>&1 &
     pid=$!
 }
@@ -44,11 +48,11 @@ ask() {
     [ ! -s out/stats.json ] || grep -o '"answered":[0-9]*,"failed":[0-9]*\|"tokens_in":[0-9]*,"tokens_out":[0-9]*,"usd"' out/stats.json
 }
 start --mmproj tiny-mmproj.gguf -c 32768 -np 8
-ask 'pictures, asked while it loads (refused connections, then 503)' --image-format jpeg --max-tokens 96 --logprobs
+ask 'pictures, asked while it loads (refused connections, then 503)' --image-format jpeg --max-tokens 96
 cp -r out first
-ask 'the same again, one at a time' --image-format jpeg --max-tokens 96 --logprobs --concurrency 1
-if diff -rq -x stats.json first out; then echo 'equal layers'; fi
-ask 'options of its own' --image-format jpeg --max-tokens 32 \
+ask 'the same again, one at a time' --image-format jpeg --max-tokens 96 --concurrency 1
+if diff -rq -x stats.json first out; then echo 'equal layers'; fi # log-probabilities would differ in their last digits
+ask 'log-probabilities, options of its own' --image-format jpeg --max-tokens 32 --logprobs \
     --extra '{"top_k":20,"min_p":0.05,"repeat_penalty":1.1,"chat_template_kwargs":{"enable_thinking":false}}'
 ask 'WebP, which it cannot read' --image-format webp --max-tokens 32
 start --mmproj tiny-mmproj.gguf -c 4096 -np 8
