@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 
 /* A handle with its buffers: one a request in flight, kept for the next. */
@@ -31,6 +32,7 @@ struct http_loop {
     CURLM *multi;
     int epoll_fd, wake_fd;
     struct curl_slist headers[3]; /* no copy of them is made */
+    char *ca_file;                /* owned; NULL: the system's */
     transfer_t *flying, *idle;
     double timer_s; /* when libcurl wants to be called, INFINITY: not */
     pthread_t thread;
@@ -113,6 +115,11 @@ static lens_status transfer_new(transfer_t **out, http_loop_t *l) {
     SET(USERAGENT, "lens/" LENS_VERSION);
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(PROTOCOLS_STR, "http,https");
+    SET(ACCEPT_ENCODING, "gzip");
+    if (l->ca_file) {
+        SET(CAINFO, l->ca_file);
+        SET(CAPATH, NULL); /* the system's folder of certificates */
+    }
     SET(TCP_NODELAY, 1L);
     SET(TCP_KEEPALIVE, 1L);
     SET(NOSIGNAL, 1L);
@@ -139,7 +146,9 @@ lens_status http_loop_start(http_loop_t *l, const http_request_t *r) {
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body);
     curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, ms);
     curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, ms < 20000 ? ms : 20000);
-    /* Over TLS a connection may turn out to take many requests at once: wait for that before opening another. */
+    /* Over TLS a connection may turn out to take many requests at once: wait for that before opening another. Where it
+     * is known to and is full (servers take 100 or so), libcurl 7.88 opens one for each request until the first of them
+     * is ready: 29 connections for 256 requests, three of which carry nearly all. */
     curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, str_starts_with(r->url, "https") ? 1L : 0L);
     const CURLcode bad = curl_easy_setopt(t->easy, CURLOPT_URL, r->url);
     if (bad) return lens_fail(LENS_MEMORY, "%s: %s", r->url, curl_easy_strerror(bad));
@@ -162,17 +171,19 @@ void http_loop_drop_all(http_loop_t *l) {
 
 /* ---- the loop ---- */
 
+static bool is_untrusted(CURLcode code) {
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
+}
+
 static bool is_unreachable(CURLcode code) {
     switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
         return true;
     default:
-        return false;
+        return is_untrusted(code);
     }
 }
 
@@ -188,6 +199,7 @@ static void reply(http_loop_t *l, transfer_t *t, CURLcode code) {
         r.retry_after_s = retry_after_s > 0 ? (double)retry_after_s : 0;
     } else {
         r.unreachable = is_unreachable(code);
+        r.untrusted = is_untrusted(code);
         r.error = t->too_large ? "the answer is larger than 4 MiB" : *t->error ? t->error : curl_easy_strerror(code);
     }
     land(l, t); /* its buffers stay as they are until it flies again, which is after done(): only turn() starts */
@@ -272,11 +284,21 @@ static void init_curl(void) {
     curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
 }
 
-static lens_status set_up(http_loop_t *l, int64_t most, char *authorization) {
+/* libcurl reads it anew for each connection: what it cannot read then is `untrusted`. */
+static lens_status use_ca_file(http_loop_t *l, const char *path) {
+    int fd;
+    LENS_TRY(file_open(&fd, path));
+    close(fd);
+    l->ca_file = strdup(path);
+    return l->ca_file ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory for HTTP");
+}
+
+static lens_status set_up(http_loop_t *l, const http_options_t *o) {
     static char json[] = "Content-Type: application/json", no_expect[] = "Expect:";
     l->headers[0] = (struct curl_slist){.data = json, .next = &l->headers[1]};
-    l->headers[1] = (struct curl_slist){.data = no_expect, .next = authorization ? &l->headers[2] : NULL};
-    l->headers[2] = (struct curl_slist){.data = authorization};
+    l->headers[1] = (struct curl_slist){.data = no_expect, .next = o->authorization ? &l->headers[2] : NULL};
+    l->headers[2] = (struct curl_slist){.data = o->authorization};
+    if (o->ca_file) LENS_TRY(use_ca_file(l, o->ca_file));
     pthread_once(&once, init_curl);
     l->multi = curl_multi_init();
     if (!l->multi) return lens_fail(LENS_MEMORY, "out of memory for HTTP");
@@ -284,7 +306,7 @@ static lens_status set_up(http_loop_t *l, int64_t most, char *authorization) {
     curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l);
     curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l);
-    curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)most + 8);
+    curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)o->most + 8);
     curl_multi_setopt(l->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -297,14 +319,14 @@ static lens_status set_up(http_loop_t *l, int64_t most, char *authorization) {
     return LENS_OK;
 }
 
-lens_status http_loop_open(http_loop_t **out, const http_client_t *client, int64_t most, char *authorization) {
+lens_status http_loop_open(http_loop_t **out, const http_client_t *client, const http_options_t *options) {
     *out = NULL;
     http_loop_t *l = calloc(1, sizeof *l);
     if (!l) return lens_fail(LENS_MEMORY, "out of memory for HTTP");
     l->client = *client;
     l->epoll_fd = l->wake_fd = -1;
     l->timer_s = INFINITY;
-    lens_status st = set_up(l, most, authorization);
+    lens_status st = set_up(l, options);
     if (st == LENS_OK)
         *out = l;
     else
@@ -326,5 +348,6 @@ void http_loop_close(http_loop_t *l) {
     if (l->multi) curl_multi_cleanup(l->multi);
     if (l->epoll_fd >= 0) close(l->epoll_fd);
     if (l->wake_fd >= 0) close(l->wake_fd);
+    free(l->ca_file);
     free(l);
 }

@@ -1,7 +1,8 @@
 /* HTTP requests from one thread that waits for all of them: libcurl's multi interface with epoll, so that a turn costs
  * what happened in it and not the number of requests in flight. HTTP/2 where TLS offers it, else HTTP/1.1 with
- * connections kept; handles and buffers are reused. TLS is verified; redirects are answers, not followed, so that a key
- * goes to nobody else.
+ * connections kept; handles and buffers are reused. A kept connection that turns out closed before a byte of the answer
+ * came is replaced by a new one. Answers may be compressed. TLS is verified; redirects are answers, not followed, so
+ * that a key goes to nobody else.
  *
  * Everything but opening, closing and waking happens on the loop's own thread, from its client's two functions. */
 #ifndef LENS_RECAPTION_HTTP_LOOP_H
@@ -24,6 +25,7 @@ typedef struct {
 typedef struct {
     int status;           /* 0: no answer, or not all of it */
     bool unreachable;     /* status 0: no connection was made */
+    bool untrusted;       /* of those: for the server's certificate */
     const char *error;    /* status 0: why; else "" */
     const str_t *body;    /* borrowed until done() returns */
     double retry_after_s; /* 0: not told */
@@ -38,10 +40,14 @@ typedef struct {
     void *context;
 } http_client_t;
 
-/* most: requests in flight, for which connections are kept. authorization: a whole header line or NULL, borrowed until
- * close and copied nowhere but into what is sent. Its thread runs when this returns. */
-LENS_CHECKED lens_status http_loop_open(http_loop_t **out, const http_client_t *client, int64_t most,
-                                        char *authorization);
+typedef struct {
+    int64_t most;        /* requests in flight, for which connections are kept */
+    char *authorization; /* a whole header line or NULL, borrowed until close, copied nowhere but into what is sent */
+    const char *ca_file; /* certificates (PEM) that servers are trusted by; NULL: the system's */
+} http_options_t;
+
+/* Its thread runs when this returns. IO: ca_file cannot be opened. */
+LENS_CHECKED lens_status http_loop_open(http_loop_t **out, const http_client_t *client, const http_options_t *options);
 LENS_CHECKED lens_status http_loop_start(http_loop_t *l, const http_request_t *request);
 void http_loop_drop_all(http_loop_t *l);      /* what is in flight; done() is not called */
 void http_loop_wake(http_loop_t *l);          /* any thread: a turn soon */

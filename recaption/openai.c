@@ -31,7 +31,9 @@ static lens_status open_with(openai_t *o, const captioner_options_t *options, co
     const int64_t most = v->concurrency * o->endpoints.n;
     o->most_tasks = most + most / 4 + 8;
     const http_client_t client = {.turn = openai_turn, .done = openai_done, .context = o};
-    return http_loop_open(&o->loop, &client, most, secret_header(o->key));
+    const http_options_t http = {
+        .most = most, .authorization = secret_header(o->key), .ca_file = v->ca_file && *v->ca_file ? v->ca_file : NULL};
+    return http_loop_open(&o->loop, &client, &http);
 }
 
 static void close_openai(captioner_t *c) {

@@ -5,7 +5,8 @@
  * asked again here, with the same body, after 0.25 s, then twice as long each time to 30 s, with jitter, and never
  * before a Retry-After; a task that is older than task_timeout_s is answered FAILED. What a model says is the engine's
  * to judge. Before the first answer of any server an answer that no request can change (400, 401, 403, 404, a redirect)
- * ends the run; later 401, 403 and 404 rest that endpoint, and other 4xx are one picture's fault.
+ * or a certificate that is not trusted ends the run, and so do 10 s of 500 and 501; later 401, 403 and 404
+ * rest that endpoint, and other 4xx are one picture's fault.
  *
  * The key goes nowhere but into the Authorization header, and is taken out of all that a server sends. */
 #ifndef LENS_RECAPTION_OPENAI_H
@@ -16,7 +17,7 @@
 
 /* captioner_options_t.own. */
 typedef struct {
-    char *model, *image_format, *key_env, *key_file, *extra;
+    char *model, *image_format, *key_env, *key_file, *ca_file, *extra;
     int64_t concurrency, max_tokens, image_size;
     double temperature, top_p, request_timeout_s, task_timeout_s, give_up_s;
     bool logprobs;
@@ -50,6 +51,8 @@ typedef struct {
                    .help = "environment variable that holds the key; no key where it is not set"),                     \
         OPENAI_ROW(at, key_file, "key-file", OPTION_STRING, .choices = "FILE",                                         \
                    .help = "file that holds the key, before --key-env"),                                               \
+        OPENAI_ROW(at, ca_file, "ca-file", OPTION_STRING, .choices = "FILE",                                           \
+                   .help = "PEM file of certificates that servers are trusted by, in place of the system's"),          \
         OPENAI_ROW(at, logprobs, "logprobs", OPTION_FLAG, .help = "ask for log-probabilities and keep their mean"),    \
         OPENAI_ROW(at, extra, "extra", OPTION_STRING, .choices = "JSON",                                               \
                    .help = "object whose members go into each request, in place of lens' own")

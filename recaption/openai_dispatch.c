@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "recaption/openai_private.h"
 
-enum { NO_ANSWERS_MAX = 8 /* answers to a task that were none, after which it fails */ };
+enum {
+    NO_ANSWERS_MAX = 8, /* answers to a task that were none, after which it fails */
+    ERRORS_S = 10,      /* of 500 and 501 before the first answer of any server, after which the run ends */
+};
 
 /* ---- lists ---- */
 
@@ -203,8 +206,6 @@ static void count(openai_t *o, const task_t *t, endpoint_outcome outcome, const 
 }
 
 static void take_answer(openai_t *o, task_t *t, const http_reply_t *r, double now_s) {
-    lens_status st = openai_reply_parse(&o->reply, r->body, o->key);
-    if (st != LENS_OK) end_run(o, st, lens_error());
     if (o->reply.is_answer) {
         count(o, t, ENDPOINT_ANSWERED, r, now_s);
         finish_with(o, t, now_s);
@@ -249,30 +250,47 @@ static void tell_trouble(openai_t *o, const task_t *t, const http_reply_t *r, bo
         str_addf(&o->trouble, "HTTP %d: ", r->status);
         openai_reply_error(&o->trouble, is_filter, r->body, o->key);
     } else {
-        str_add(&o->trouble, r->error);
+        str_addf(&o->trouble, "%s%s", r->error, r->untrusted ? " (--ca-file names certificates to trust)" : "");
     }
 }
 
-void openai_done(void *context, void *request_context, const http_reply_t *r) {
-    openai_t *o = context;
-    task_t *t = request_context;
-    const double now_s = log_clock_s();
-    unlink_flying(t);
-    str_clear(&o->trouble);
-    if (r->status == 200) {
-        take_answer(o, t, r, now_s);
-        return;
-    }
+/* 500 and 501 may pass, and may be how a server says that it cannot do this at all (llama.cpp without a model for
+ * pictures): what no server ever answered ends the run, what one task alone gets again and again fails. */
+static void take_trouble(openai_t *o, task_t *t, const http_reply_t *r, double now_s) {
     bool is_filter;
     tell_trouble(o, t, r, &is_filter);
-    if (r->status != 0 && !may_pass(r->status)) {
+    if ((r->status != 0 && !may_pass(r->status)) || (r->untrusted && !o->was_answered)) {
         take_refusal(o, t, r, is_filter, now_s);
         return;
     }
+    const bool is_error = r->status == 500 || r->status == 501;
     count(o, t,
           r->status == 429 || r->status == 503 ? ENDPOINT_TURNED_DOWN
           : r->unreachable                     ? ENDPOINT_GONE
                                                : ENDPOINT_FAILED,
           r, now_s);
-    retry(o, t, r->retry_after_s, now_s);
+    if (is_error && o->first_error_s == 0) o->first_error_s = now_s;
+    if (is_error && !o->was_answered && now_s - o->first_error_s > ERRORS_S) end_run(o, LENS_IO, str_text(&o->trouble));
+    if (is_error && ++t->n_no_answers >= NO_ANSWERS_MAX)
+        finish_without(o, t, CAPTION_FAILED, str_text(&o->trouble), now_s);
+    else
+        retry(o, t, r->retry_after_s, now_s);
+}
+
+void openai_done(void *context, void *request_context, const http_reply_t *reply) {
+    openai_t *o = context;
+    task_t *t = request_context;
+    http_reply_t r = *reply;
+    const double now_s = log_clock_s();
+    unlink_flying(t);
+    str_clear(&o->trouble);
+    if (r.status == 200) {
+        lens_status st = openai_reply_parse(&o->reply, r.body, o->key);
+        if (st != LENS_OK) end_run(o, st, lens_error());
+        r.status = o->reply.status;
+    }
+    if (r.status == 200)
+        take_answer(o, t, &r, now_s);
+    else
+        take_trouble(o, t, &r, now_s);
 }

@@ -35,6 +35,7 @@ LENS_CHECKED lens_status openai_request_body(const openai_request_t *r, const ca
 
 typedef struct {
     bool is_answer; /* else `reason` says what is wrong with it, and asking again may help */
+    int status;     /* 200, or what the status should have been, where the body is an error that says so */
     caption_outcome outcome;
     str_t text, reason, details; /* owned, reused */
     int64_t tokens_in, tokens_out;
@@ -43,6 +44,7 @@ typedef struct {
 
 void openai_reply_reset(openai_reply_t *r); /* no answer yet */
 /* The body of status 200. MEMORY alone. */
+/* The body of status 200. Fails with MEMORY alone. */
 LENS_CHECKED lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secret_t *key);
 /* Appends the first 300 characters of what a server says in an error, on one line. *is_filter: its reason is the
  * content. */
@@ -56,7 +58,7 @@ struct task {
     const caption_request_t *request;
     str_t body;                /* owned, reused */
     double begin_s, ready_s;   /* when it was first to be sent; not to be sent again before */
-    int n_tries, n_no_answers; /* of those: answers that were none */
+    int n_tries, n_no_answers; /* of those: errors of the server's own, and answers that were none */
     int endpoint;              /* last asked; -1 */
     task_t *next, **link;      /* in its list */
 };
@@ -87,8 +89,9 @@ typedef struct {
 
     /* the loop thread's own */
     task_list_t ready, delayed;
-    task_t *flying;    /* linked both ways */
-    bool was_answered; /* by any endpoint */
+    task_t *flying;       /* linked both ways */
+    bool was_answered;    /* by any endpoint */
+    double first_error_s; /* 500 or 501; 0: none yet */
     double next_s, warned_s;
     str_t trouble; /* what went wrong last */
     openai_reply_t reply;

@@ -6,19 +6,20 @@
 #include "recaption/openai_private.h"
 
 enum { MESSAGE_MAX = 300 /* characters of a server's words */ };
+static const char white[] = " \t\r\n";
 
 void openai_reply_reset(openai_reply_t *r) {
     str_clear(&r->text);
     str_clear(&r->reason);
     str_clear(&r->details);
     r->is_answer = false;
+    r->status = 200;
     r->outcome = CAPTION_FAILED;
     r->tokens_in = r->tokens_out = 0;
     r->mean_logprob = NAN;
 }
 
 static void add_trimmed(str_t *out, const char *text) {
-    static const char white[] = " \t\r\n";
     text += strspn(text, white);
     size_t n = strlen(text);
     while (n && strchr(white, text[n - 1])) n--;
@@ -63,34 +64,75 @@ static void settle(openai_reply_t *r, caption_outcome outcome, const char *text,
     str_add(&r->reason, reason);
 }
 
+/* The content is a text, or a list of parts, of which those of type "text" are the answer (others hold reasoning).
+ * false: it is neither. */
+static bool add_content(str_t *out, const json_t *content) {
+    if (json_is_string(content)) str_add(out, json_string_value(content));
+    for (size_t i = 0; i < json_array_size(content); i++) {
+        const json_t *part = json_array_get(content, i), *text = json_object_get(part, "text");
+        const char *type = json_string_value(json_object_get(part, "type"));
+        if (type && strcmp(type, "text") == 0 && json_is_string(text)) str_add(out, json_string_value(text));
+    }
+    return json_is_string(content) || json_array_size(content) > 0;
+}
+
+/* A model that thinks aloud where no parser takes that out (into reasoning_content, which is not read): the answer is
+ * what stands behind the first "</think>", whose beginning may have been part of the prompt. NULL: it thinks to the
+ * end. */
+static const char *behind_thoughts(const char *text) {
+    static const char begin[] = "<think>", end[] = "</think>";
+    const char *found = strstr(text, end);
+    if (found) return found + sizeof end - 1;
+    return str_starts_with(text + strspn(text, white), begin) ? NULL : text;
+}
+
 /* By finish_reason: "stop", "length", "content_filter" (vLLM, llama.cpp and OpenAI; "eos_token" of older servers). */
+static void settle_by(openai_reply_t *r, const char *finish, const char *text, const char *refusal) {
+    if (refusal && *refusal)
+        settle(r, CAPTION_REFUSED, refusal, "the model refused");
+    else if (strcmp(finish, "content_filter") == 0)
+        settle(r, CAPTION_REFUSED, text ? text : "", "the server's content filter");
+    else if (strcmp(finish, "length") == 0)
+        settle(r, CAPTION_TRUNCATED, text ? text : "", "stopped at the token limit");
+    else if (strcmp(finish, "stop") != 0 && strcmp(finish, "eos_token") != 0)
+        str_addf(&r->reason, "an answer with finish_reason '%.40s'", finish);
+    else if (!text)
+        str_add(&r->reason, "an answer without content");
+    else
+        settle(r, CAPTION_TEXT, text, "");
+}
+
+/* "error" in an answer of status 200, as gateways have it that began to answer before the model did: an object whose
+ * code may be what the status should have been. */
+static bool take_error(openai_reply_t *r, const json_t *error) {
+    if (!json_object_size(error)) return false;
+    const json_int_t code = json_integer_value(json_object_get(error, "code"));
+    const char *message = json_string_value(json_object_get(error, "message"));
+    if (code >= 400 && code < 600) r->status = (int)code;
+    str_addf(&r->reason, "an error in place of an answer: %.300s", message ? message : "without a message");
+    return true;
+}
+
 static void judge(openai_reply_t *r, const json_t *root) {
     const json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
     const json_t *message = json_object_get(choice, "message");
+    if (take_error(r, json_object_get(root, "error")) || take_error(r, json_object_get(choice, "error"))) return;
     if (!json_is_object(message)) {
         str_add(&r->reason, choice ? "an answer without a message" : "an answer without choices");
         return;
     }
-    const char *content = json_string_value(json_object_get(message, "content"));
-    const char *refusal = json_string_value(json_object_get(message, "refusal"));
     const char *finish = json_string_value(json_object_get(choice, "finish_reason"));
     if (!finish) finish = "";
     const json_t *usage = json_object_get(root, "usage");
     r->tokens_in = tokens(usage, "prompt_tokens");
     r->tokens_out = tokens(usage, "completion_tokens");
     r->mean_logprob = mean_logprob(choice);
-    if (refusal && *refusal)
-        settle(r, CAPTION_REFUSED, refusal, "the model refused");
-    else if (strcmp(finish, "content_filter") == 0)
-        settle(r, CAPTION_REFUSED, content ? content : "", "the server's content filter");
-    else if (!content)
-        str_add(&r->reason, "an answer without content");
-    else if (strcmp(finish, "length") == 0)
-        settle(r, CAPTION_TRUNCATED, content, "stopped at the token limit");
-    else if (strcmp(finish, "stop") == 0 || strcmp(finish, "eos_token") == 0)
-        settle(r, CAPTION_TEXT, content, "");
-    else
-        str_addf(&r->reason, "an answer with finish_reason '%.40s'", finish);
+    str_t content = {0};
+    const char *text = add_content(&content, json_object_get(message, "content")) ? str_text(&content) : NULL;
+    if (text) text = behind_thoughts(text);
+    settle_by(r, finish, text, json_string_value(json_object_get(message, "refusal")));
+    r->text.failed |= content.failed;
+    str_free(&content);
     if (r->is_answer) add_details(r, root, finish);
 }
 
@@ -111,11 +153,13 @@ lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secre
     return str_status(&r->details);
 }
 
-/* "error" is an object with a message, or a text; some servers have "message" or "detail" at the top. */
+/* "error" is an object with a message, or a text; some servers have "message" or "detail" at the top, or the error in
+ * the first choice. */
 static const char *message_of(const json_t *root) {
-    const json_t *error = json_object_get(root, "error");
+    const json_t *error = json_object_get(root, "error"), *choice = json_array_get(json_object_get(root, "choices"), 0);
     const json_t *places[] = {json_object_get(error, "message"), error, json_object_get(root, "message"),
-                              json_object_get(root, "detail")};
+                              json_object_get(root, "detail"),
+                              json_object_get(json_object_get(choice, "error"), "message")};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (json_is_string(places[i])) return json_string_value(places[i]);
     return NULL;

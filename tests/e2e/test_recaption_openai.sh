@@ -39,6 +39,36 @@ server_stop "$first" || fail "the first server's end"
 server_stop "$server_pid" || fail "the second server's end"
 diff -r -x stats.json plain chaos || fail "faults changed what was written"
 
+# Every form in which servers write the same answer, connections that are closed just when the next request comes (rarely
+# an endpoint's failure: what was not begun to be answered is sent again), and a gateway's errors under status 200.
+server_start server --key "$OPENAI_API_KEY" --error-rate 1 --faults chunked,gzip,parts,think || exit 1
+ask forms --captioner "$server_url" --kinds dense=detailed,tags=tags --logprobs --json || fail "forms: $?"
+server_stop "$server_pid" || fail "the server's end"
+diff -r -x stats.json plain forms || fail "the form of answers changed what was written"
+server_start server --key "$OPENAI_API_KEY" --error-rate 0.2 --faults stale || exit 1
+ask stale --captioner "$server_url" --kinds dense=detailed,tags=tags --logprobs --json || fail "stale: $?"
+n_stale=$(server_stat "$server_port" 'answers_total{kind="stale"}') n_failed=$(sed 's/.*"failed":\([0-9]*\).*/\1/' stale/stats.json)
+[ $((4 * n_failed)) -lt "$n_stale" ] || fail "stale connections as failures: $n_failed of $n_stale"
+server_stop "$server_pid" || fail "the server's end"
+diff -r -x stats.json plain stale || fail "stale connections changed what was written"
+server_start server --key "$OPENAI_API_KEY" --error-rate 0.2 --faults error-200 || exit 1
+ask errors --captioner "$server_url" --kinds dense=detailed,tags=tags --logprobs --json || fail "errors: $?"
+server_stop "$server_pid" || fail "the server's end"
+diff -r -x stats.json plain errors || fail "errors under status 200 changed what was written"
+
+# A server that says 500 to all: it cannot do this, and says why.
+server_start server --key "$OPENAI_API_KEY" --error-rate 1 --faults 500 || exit 1
+ask none --captioner "$server_url" && fail "answered with errors"
+grep -q "HTTP 500: The server had an error" err || fail "500: $(cat err)"
+server_stop "$server_pid" || fail "the server's end"
+
+# Retry-After as a date, a day away: not asked again within the run.
+server_start server --key "$OPENAI_API_KEY" --error-rate 1 --faults 429 --retry-after-s 86400 --retry-after-date || exit 1
+ask late --captioner "$server_url" --limit 1 --give-up 2 && fail "answered without an answer"
+grep -q "no endpoint has answered for .*HTTP 429: Rate limit" err || fail "429: $(cat err)"
+[ "$(server_stat "$server_port" requests_total)" = 1 ] || fail "asked before its time"
+server_stop "$server_pid" || fail "the server's end"
+
 # A model that says the prompt again: the gate knows the words.
 server_start server --key "$OPENAI_API_KEY" --echo || exit 1
 printf 'encoding:\n  action: off\nrefused:\n  action: off\n' >gate.yaml

@@ -28,7 +28,7 @@
 typedef struct {
     int64_t port, seed, latency_ms, jitter_ms, slow_ms, max_in_flight, retry_after_s, die_ms, die_every_ms;
     double error_rate, bad_rate, tokens_per_s;
-    bool echo, any_seed, with_parent, help;
+    bool retry_after_date, echo, any_seed, with_parent, help;
     char *port_file, *key, *log, *bodies, *faults, *model;
 } settings_t;
 
@@ -51,7 +51,7 @@ typedef struct {
     { .name = text, .type = OPTION_FLAG, .offset = offsetof(settings_t, field), .help = help_ }
 
 /* The first N_LIVE are those that POST /control may set. */
-enum { N_LIVE = 13 };
+enum { N_LIVE = 14 };
 static const option_t rows[] = {
     INT_ROW("latency-ms", latency_ms, "0", 1e9, "ms", "time before an answer"),
     INT_ROW("jitter-ms", jitter_ms, "0", 1e9, "ms", "up to so much more, evenly distributed"),
@@ -60,9 +60,11 @@ static const option_t rows[] = {
     FLOAT_ROW("bad-rate", bad_rate, 1, "share of questions whose answer is bad: length, content-filter, refusal, loop"),
     TEXT_ROW("faults", faults, "all", "NAME,...",
              "only these, of 429 500 503 reset reset-amid truncated malformed html "
-             "slow empty-choices close hang, and of the bad ones"),
+             "slow empty-choices close hang, of the bad ones, and of "
+             "stale error-200 chunked gzip parts think"),
     INT_ROW("slow-ms", slow_ms, "3000", 1e9, "ms", "what a slow answer takes"),
     INT_ROW("retry-after-s", retry_after_s, "1", 1e6, "s", "told with 429, in seconds or as a date"),
+    FLAG_ROW("retry-after-date", retry_after_date, "always as a date"),
     INT_ROW("max-in-flight", max_in_flight, "0", 1e9, NULL, "429 for requests beyond; 0: no limit"),
     FLAG_ROW("echo", echo, "the answer is the list of messages that came, as JSON"),
     FLAG_ROW("any-seed", any_seed, "the text depends on the picture alone"),
@@ -145,11 +147,13 @@ static void complete(server_t *s, const http_request_t *request, http_answer_t *
         chat_answer_error(answer, 500, "", "server_error", lens_error());
         return;
     }
+    if (draw.on_the_way == CHAT_FAULT_STALE && request->is_first) draw.on_the_way = CHAT_FAULT_NONE;
     const chat_manner_t manner = {.echo = s->set.echo,
                                   .any_seed = s->set.any_seed,
                                   .tokens_per_s = s->set.tokens_per_s,
                                   .slow_ns = s->set.slow_ms * 1000000,
-                                  .retry_after_s = s->set.retry_after_s};
+                                  .retry_after_s = s->set.retry_after_s,
+                                  .retry_after_date = s->set.retry_after_date};
     chat_spent_t spent;
     answer->delay_ns =
         s->set.latency_ms * 1000000 + (int64_t)(rng_uniform(&s->jitter) * 1e6 * (double)s->set.jitter_ms);

@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "tests/server/chat_caption.h"
+#include "tests/server/gzip_stored.h"
 
 /* A completion before it is written down. A token is a word with the space before it. */
 typedef struct {
@@ -112,12 +113,25 @@ static void add_head(str_t *out, const completion_t *c, const chat_request_t *r,
     str_add(out, ",\"system_fingerprint\":\"fp_test\",");
 }
 
-static void write_whole(str_t *out, completion_t *c, const chat_request_t *r, bool has_choices) {
+/* The content as the fault has it: thoughts before it, or as a list of parts of which one is thoughts. */
+static void add_content(str_t *out, const completion_t *c, chat_fault fault) {
+    str_t text = {0};
+    if (fault == CHAT_FAULT_THINK) str_add(&text, "<think>\nWhat does the picture show?\n</think>\n\n");
+    str_add_n(&text, str_text(&c->text), c->text.len);
+    if (fault == CHAT_FAULT_PARTS)
+        str_add(out, "[{\"type\":\"thinking\",\"thinking\":\"What is it?\"},{\"type\":\"text\",\"text\":");
+    add_text(out, str_text(&text), text.len, !c->has_content);
+    if (fault == CHAT_FAULT_PARTS) str_add(out, "}]");
+    out->failed |= text.failed;
+    str_free(&text);
+}
+
+static void write_whole(str_t *out, completion_t *c, const chat_request_t *r, chat_fault fault) {
     add_head(out, c, r, "chat.completion");
     str_add(out, "\"choices\":[");
-    if (has_choices) {
+    if (fault != CHAT_FAULT_EMPTY) {
         str_add(out, "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-        add_text(out, str_text(&c->text), c->text.len, !c->has_content);
+        add_content(out, c, c->has_content ? fault : CHAT_FAULT_NONE);
         str_add(out, ",\"refusal\":");
         add_text(out, c->refusal, c->refusal ? strlen(c->refusal) : 0, !c->refusal);
         str_add(out, "},\"logprobs\":");
@@ -225,11 +239,20 @@ static void answer_html(http_answer_t *answer, bool is_200) {
     http_answer(answer, is_200 ? 200 : 502, "text/html", "", page, sizeof page - 1);
 }
 
+static void answer_error_200(http_answer_t *answer, bool is_in_choice) {
+    static const char whole[] = "{\"error\":{\"message\":\"Provider returned error\",\"code\":502}}",
+                      choice[] = "{\"choices\":[{\"index\":0,\"error\":{\"message\":\"Upstream is overloaded\","
+                                 "\"code\":503},\"message\":{\"role\":\"assistant\",\"content\":\"\"},"
+                                 "\"finish_reason\":\"error\"}]}";
+    http_answer(answer, 200, "application/json", "", is_in_choice ? choice : whole,
+                (is_in_choice ? sizeof choice : sizeof whole) - 1);
+}
+
 /* An answer that is none; false where the fault is of another sort. */
 static bool answer_without(http_answer_t *answer, chat_fault fault, uint32_t times, const chat_manner_t *manner) {
     switch (fault) {
     case CHAT_FAULT_TOO_MANY:
-        chat_answer_too_many(answer, manner->retry_after_s, times % 2);
+        chat_answer_too_many(answer, manner->retry_after_s, manner->retry_after_date || times % 2);
         return true;
     case CHAT_FAULT_ERROR:
         chat_answer_error(answer, 500, "", "server_error", "The server had an error while processing your request");
@@ -243,6 +266,13 @@ static bool answer_without(http_answer_t *answer, chat_fault fault, uint32_t tim
     case CHAT_FAULT_RESET:
         answer->n_bytes_max = SIZE_MAX;
         answer->ending = HTTP_RESET;
+        return true;
+    case CHAT_FAULT_STALE:
+        answer->n_bytes_max = SIZE_MAX;
+        answer->ending = HTTP_CLOSE;
+        return true;
+    case CHAT_FAULT_ERROR_200:
+        answer_error_200(answer, times % 2);
         return true;
     case CHAT_FAULT_HANG:
         answer->delay_ns = INT64_MAX / 4;
@@ -269,6 +299,22 @@ static void damage(http_answer_t *answer, chat_fault fault, const chat_manner_t 
     }
 }
 
+static void answer_in_chunks(http_answer_t *answer, const str_t *body) {
+    enum { CHUNK = 100 };
+    http_answer_head(answer, 200, "application/json", "");
+    for (size_t at = 0; at < body->len; at += CHUNK)
+        http_answer_chunk(answer, body->s + at, body->len - at < CHUNK ? body->len - at : CHUNK);
+    http_answer_chunk(answer, "", 0);
+}
+
+static void answer_gzip(http_answer_t *answer, const str_t *body) {
+    str_t packed = {0};
+    gzip_stored(&packed, str_text(body), body->len);
+    answer->bytes.failed |= packed.failed;
+    http_answer(answer, 200, "application/json", "Content-Encoding: gzip\r\n", str_text(&packed), packed.len);
+    str_free(&packed);
+}
+
 static void write_completion(http_answer_t *answer, completion_t *c, const chat_request_t *r, chat_fault fault,
                              const chat_manner_t *manner) {
     if (r->stream && fault != CHAT_FAULT_MALFORMED && fault != CHAT_FAULT_EMPTY) {
@@ -279,12 +325,17 @@ static void write_completion(http_answer_t *answer, completion_t *c, const chat_
         return;
     }
     str_t body = {0};
-    write_whole(&body, c, r, fault != CHAT_FAULT_EMPTY);
+    write_whole(&body, c, r, fault);
     if (manner->tokens_per_s > 0)
         answer->delay_ns += (int64_t)(1e9 * (double)c->spent->completion_tokens / manner->tokens_per_s);
     answer->bytes.failed |= body.failed;
-    http_answer(answer, 200, "application/json", "", str_text(&body),
-                body.len / (fault == CHAT_FAULT_MALFORMED ? 2 : 1));
+    if (fault == CHAT_FAULT_CHUNKED)
+        answer_in_chunks(answer, &body);
+    else if (fault == CHAT_FAULT_GZIP)
+        answer_gzip(answer, &body);
+    else
+        http_answer(answer, 200, "application/json", "", str_text(&body),
+                    body.len / (fault == CHAT_FAULT_MALFORMED ? 2 : 1));
     str_free(&body);
 }
 

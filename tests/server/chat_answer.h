@@ -11,6 +11,7 @@ typedef struct {
     double tokens_per_s;   /* 0: all at once */
     int64_t slow_ns;       /* what SLOW takes */
     int64_t retry_after_s; /* of 429 */
+    bool retry_after_date; /* as a date; else every second time */
 } chat_manner_t;
 
 typedef struct {

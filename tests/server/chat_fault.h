@@ -26,6 +26,12 @@
     X(EMPTY, "empty-choices", WAY)     /* "choices": [] */                                                             \
     X(CLOSE, "close", WAY)             /* right, and then FIN, unannounced */                                          \
     X(HANG, "hang", NAMED)             /* accepted and never answered */                                               \
+    X(STALE, "stale", NAMED)           /* FIN without a byte, on a connection that was used before; else right */      \
+    X(ERROR_200, "error-200", NAMED)   /* a gateway's: status 200, an error for a body, or for a choice */             \
+    X(CHUNKED, "chunked", NAMED)       /* right, in chunks */                                                          \
+    X(GZIP, "gzip", NAMED)             /* right, compressed */                                                         \
+    X(PARTS, "parts", NAMED)           /* right, the content a list of parts */                                        \
+    X(THINK, "think", NAMED)           /* right, behind thoughts in the content */                                     \
     X(LENGTH, "length", BAD)           /* cut amid a sentence, finish_reason length */                                 \
     X(FILTERED, "content-filter", BAD) /* no content, finish_reason content_filter */                                  \
     X(REFUSAL, "refusal", BAD)         /* in its field, or in words as the content */                                  \

@@ -29,6 +29,7 @@ struct connection {
     http_parse_t parse;
     bool was_continued;
     bool is_answered; /* an answer is on its way */
+    bool was_asked;   /* a request before this one */
     http_answer_t answer;
     size_t limit, released, sent; /* bytes of the answer: to be sent at all, due, and gone out */
 };
@@ -210,7 +211,9 @@ static void handle(http_server_t *s, connection_t *c) {
                                     .target = str_text(&p->target),
                                     .authorization = str_text(&p->authorization),
                                     .body = p->is_chunked ? str_text(&p->body) : c->in.s + p->body_at,
-                                    .n_bytes = p->is_chunked ? p->body.len : p->body_bytes};
+                                    .n_bytes = p->is_chunked ? p->body.len : p->body_bytes,
+                                    .is_first = !c->was_asked};
+    c->was_asked = true;
     s->handler.handle(s->handler.context, &request, &c->answer);
 }
 

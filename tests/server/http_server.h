@@ -19,6 +19,7 @@ typedef struct {
     const char *authorization; /* the field's value, "" where there is none */
     const char *body;          /* not NUL-terminated */
     size_t n_bytes;
+    bool is_first; /* of its connection */
 } http_request_t;
 
 typedef enum {

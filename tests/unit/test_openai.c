@@ -211,6 +211,59 @@ static void test_replies(void **state) {
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) check_reply(none[i], false, CAPTION_FAILED, "");
 }
 
+/* Thoughts are no answer, whether the server takes them out or not. */
+static void test_thoughts(void **state) {
+    (void)state;
+    check_reply(CHOICE("\"content\":\"A dog.\",\"reasoning_content\":\"Hm.\"", "\"stop\""), true, CAPTION_TEXT,
+                "A dog.");
+    check_reply(CHOICE("\"content\":\"\\n<think>A cat?</think>\\n\\nA dog.\"", "\"stop\""), true, CAPTION_TEXT,
+                "A dog.");
+    check_reply(CHOICE("\"content\":\"A cat?</think>A dog.\"", "\"stop\""), true, CAPTION_TEXT, "A dog.");
+    check_reply(CHOICE("\"content\":\"<think>A cat? No\"", "\"length\""), true, CAPTION_TRUNCATED, "");
+    check_reply(CHOICE("\"content\":null,\"reasoning_content\":\"A cat? No\"", "\"length\""), true, CAPTION_TRUNCATED,
+                "");
+    check_reply(CHOICE("\"content\":\"<think>A cat?\"", "\"stop\""), false, CAPTION_FAILED, "");
+    check_reply(CHOICE("\"content\":[{\"type\":\"thinking\",\"text\":\"A cat?\"},{\"type\":\"text\",\"text\":\"A \"},"
+                       "{\"type\":\"text\",\"text\":\"dog.\"}]",
+                       "\"stop\""),
+                true, CAPTION_TEXT, "A dog.");
+    check_reply(CHOICE("\"content\":[7,null,{\"type\":\"text\"},{\"type\":\"text\",\"text\":\"A dog.\"}]", "\"stop\""),
+                true, CAPTION_TEXT, "A dog.");
+    check_reply(CHOICE("\"content\":[]", "\"stop\""), false, CAPTION_FAILED, "");
+}
+
+/* An error in a body of status 200, and the status that it tells. */
+static void test_errors_in_answers(void **state) {
+    (void)state;
+    static const struct {
+        const char *body;
+        int status;
+        const char *reason;
+    } cases[] = {{"{\"error\":{\"message\":\"Provider down\",\"code\":502}}", 502, "Provider down"},
+                 {"{\"error\":{\"message\":\"Slow\",\"code\":429},\"choices\":[]}", 429, "Slow"},
+                 {"{\"error\":{\"message\":\"Odd\",\"code\":\"server_error\"}}", 200, "Odd"},
+                 {"{\"error\":{\"code\":200}}", 200, "without a message"},
+                 {"{\"choices\":[{\"error\":{\"message\":\"Full\",\"code\":503},\"message\":{\"content\":\"A\"},"
+                  "\"finish_reason\":\"error\"}]}",
+                  503, "Full"}};
+    openai_reply_t r = {0};
+    str_t s = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        str_clear(&s);
+        str_add(&s, cases[i].body);
+        assert_int_equal(openai_reply_parse(&r, &s, NULL), LENS_OK);
+        assert_false(r.is_answer);
+        assert_int_equal(r.status, cases[i].status);
+        assert_non_null(strstr(r.reason.s, cases[i].reason));
+    }
+    str_clear(&s);
+    str_add(&s, "{\"error\":null,\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}");
+    assert_int_equal(openai_reply_parse(&r, &s, NULL), LENS_OK);
+    assert_true(r.is_answer && r.status == 200);
+    openai_reply_free(&r);
+    str_free(&s);
+}
+
 static void test_numbers(void **state) {
     (void)state;
     openai_reply_t r = {0};
@@ -281,9 +334,16 @@ static void test_secret_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body),          cmocka_unit_test(test_base64),      cmocka_unit_test(test_hostile_alt),
-        cmocka_unit_test(test_wrong_options), cmocka_unit_test(test_replies),     cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_secret),        cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_body),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_hostile_alt),
+        cmocka_unit_test(test_wrong_options),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_thoughts),
+        cmocka_unit_test(test_errors_in_answers),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_secret),
+        cmocka_unit_test(test_secret_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
