@@ -273,6 +273,7 @@ lens_status report_data(str_t *out, const char *dir, int index) {
     if (st == LENS_OK) {
         st = note_damage(out, add_dataset(out, d));
         if (st == LENS_OK) st = note_damage(out, report_funnel(out, dir));
+        if (st == LENS_OK) st = note_damage(out, report_recaption(out, dir));
         if (st == LENS_OK) st = note_damage(out, report_captions(out, dir));
         if (st == LENS_OK) st = add_cards(out, d);
         dataset_close(d);
