@@ -5,7 +5,7 @@
 #include "eval/chart_frame.h"
 #include "eval/html.h"
 
-enum { RADIUS = 6, LABEL_MIN_PX = 26 };
+enum { RADIUS = 6, LABEL_MIN_PX = 32 };
 #define GAP_FRAC 0.25 /* of a group's width, between groups */
 
 /* An axis from 0 that holds `high`. */
@@ -65,9 +65,12 @@ static void add_bar(str_t *out, const chart_bars_t *c, int group, int bar, doubl
     str_add(out, "</text>\n");
 }
 
+static double bar_width(const chart_bars_t *c) {
+    return (double)(CHART_RIGHT - CHART_LEFT) / c->n_groups * (1 - GAP_FRAC) / c->n_bars;
+}
+
 static void add_group(str_t *out, const chart_bars_t *c, int group, const chart_axis_t *y) {
-    const double group_px = (double)(CHART_RIGHT - CHART_LEFT) / c->n_groups,
-                 bar_px = group_px * (1 - GAP_FRAC) / c->n_bars;
+    const double group_px = (double)(CHART_RIGHT - CHART_LEFT) / c->n_groups, bar_px = bar_width(c);
     const double left_px = CHART_LEFT + group_px * (group + GAP_FRAC / 2);
     for (int b = 0; b < c->n_bars; b++) add_bar(out, c, group, b, left_px + b * bar_px, bar_px, y);
     str_addf(out, "<text class=\"x\" x=\"%.1f\" y=\"%d\">", CHART_LEFT + group_px * (group + 0.5), CHART_BOTTOM + 18);
@@ -80,8 +83,8 @@ void chart_bars(str_t *out, const chart_bars_t *c) {
     if (c->n_bars == 0 || c->n_groups == 0) return;
     for (int b = 0; b < c->n_bars; b++)
         for (int g = 0; g < c->n_groups; g++) high = fmax(high, c->bars[b].values[g]);
-    /* Above the highest bar there is room for its label. */
-    chart_axis_t x = {.low = 0, .high = 1, .step = 2}, y = axis_from_zero(high * 1.08, 5);
+    if (bar_width(c) >= LABEL_MIN_PX) high *= 1.08; /* room for the label of the highest */
+    chart_axis_t x = {.low = 0, .high = 1, .step = 2}, y = axis_from_zero(high, 5);
     chart_place_axes(&x, &y);
     chart_begin_figure(out, c->title, c->unit);
     for (int b = 0; b < c->n_bars && c->n_bars > 1; b++) chart_add_key(out, c->bars[b].colour, c->bars[b].name);

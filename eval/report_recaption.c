@@ -48,7 +48,7 @@ static void add_usd(str_t *out, double usd) {
     if (usd >= 1000)
         html_add_short(out, usd);
     else
-        str_addf(out, usd >= 1 || usd == 0 ? "%.2f" : "%.4f", usd);
+        str_addf(out, usd >= 0.1 || usd == 0 ? "%.2f" : "%.4f", usd);
     str_add(out, "\u00a0USD");
 }
 

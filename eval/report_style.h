@@ -90,6 +90,7 @@
     ".figures{grid-template-columns:1fr 1fr;gap:18px 20px}.figures dd{font-size:20px}"                                 \
     ".last-sheet,article{grid-template-columns:minmax(0,1fr)}article{gap:14px}"                                        \
     ".sheets{grid-template-columns:1fr 1fr 1fr;gap:12px}svg text{font-size:15px}section{margin-top:40px}}\n"           \
+    "@media(max-width:900px){.compared th,.compared td{padding-left:14px}.compared th:first-child{padding-left:0}}\n"  \
     "@media print{.hit,nav{display:none}section,figure,article{break-inside:avoid}}\n"
 
 #endif

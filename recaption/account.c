@@ -37,7 +37,7 @@ struct account {
     account_counts_t own; /* this rank's, earlier runs included */
     account_counts_t run; /* this rank's since account_open */
     account_counts_t others;
-    double square_usd2; /* sum of squared costs, of this run */
+    double square_usd2, most_usd; /* sum of squared costs of answers, and the greatest cost, of this run */
     str_t verdict;
 };
 
@@ -61,16 +61,17 @@ static void answered(void *context, int kind, quality_reason judged, const capti
         both[i]->by_kind[kind][judged]++;
     }
     a->square_usd2 += usd * usd;
+    a->most_usd = fmax(a->most_usd, usd);
     pthread_mutex_unlock(&a->lock);
 }
 
-/* Under the lock. */
+/* Under the lock. One answer may cost far more than the mean, where a caption runs to the token limit. */
 static double in_flight_usd(const account_t *a, int64_t n_in_flight) {
-    const double n = (double)a->run.n_answers, m = n > 0 ? a->run.usd / n : 0;
+    const double n = (double)a->run.n_answers, m = n > 0 ? a->run.usd / n : 0, k = (double)n_in_flight;
     if (a->run.n_answers < ACCOUNT_FEW)
-        return (double)n_in_flight * fmax(m, price_usd(a, a->o.guess_tokens_in, a->o.guess_tokens_out));
+        return k * fmax(a->most_usd, price_usd(a, a->o.guess_tokens_in, a->o.guess_tokens_out));
     const double variance = fmax(0, a->square_usd2 / n - m * m);
-    return (double)n_in_flight * m + 3 * sqrt((double)n_in_flight * variance);
+    return fmax(k * m + 3 * sqrt(k * variance), (k - 1) * m + a->most_usd);
 }
 
 static void add_verdict(account_t *a, bool unbilled) {
@@ -79,22 +80,28 @@ static void add_verdict(account_t *a, bool unbilled) {
                 "--budget: a server does not say how many tokens it has used, so what is spent is unknown");
     else
         str_addf(&a->verdict,
-                 "--budget %.2fUSD: reached with what is in flight; the same command with a larger one "
+                 "--budget %.2fUSD: the next answer could exceed it; the same command with a larger one "
                  "goes on where this one ended",
                  a->o.budget_usd);
 }
 
-static bool enough(void *context, int64_t n_in_flight) {
+static recaption_may may_ask(void *context, int64_t n_in_flight) {
     account_t *a = context;
-    if (isinf(a->budget_usd)) return false;
+    recaption_may answer = RECAPTION_ASK;
+    if (isinf(a->budget_usd)) return answer;
     pthread_mutex_lock(&a->lock);
-    /* One more is about to be asked for. */
-    const bool is_reached = a->run.usd + in_flight_usd(a, n_in_flight + 1) >= a->budget_usd;
-    if (a->verdict.len == 0 && (a->run.n_unbilled || is_reached)) add_verdict(a, a->run.n_unbilled > 0);
-    const bool is_enough = a->verdict.len > 0;
-    a->own.n_ended = is_enough;
+    const double left_usd = a->budget_usd - a->run.usd;
+    const bool is_unknown = a->run.n_unbilled > 0;
+    /* One more is about to be asked for. What is in flight may turn out cheaper than it is held to be, so the end is
+     * reached only where there would be nothing else. */
+    if (a->verdict.len > 0 || is_unknown || in_flight_usd(a, 1) >= left_usd)
+        answer = RECAPTION_ENOUGH;
+    else if (in_flight_usd(a, n_in_flight + 1) >= left_usd)
+        answer = RECAPTION_WAIT;
+    if (answer == RECAPTION_ENOUGH && a->verdict.len == 0) add_verdict(a, is_unknown);
+    a->own.n_ended = answer == RECAPTION_ENOUGH;
     pthread_mutex_unlock(&a->lock);
-    return is_enough;
+    return answer;
 }
 
 const char *account_verdict(const account_t *a) {
@@ -352,7 +359,7 @@ static lens_status ended(void *context, const recaption_result_t *all) {
 }
 
 recaption_watch_t account_watch(account_t *a) {
-    return (recaption_watch_t){.answered = answered, .enough = enough, .look = look, .ended = ended, .context = a};
+    return (recaption_watch_t){.answered = answered, .may_ask = may_ask, .look = look, .ended = ended, .context = a};
 }
 
 /* ---- opening ---- */
