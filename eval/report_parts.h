@@ -29,7 +29,8 @@ LENS_CHECKED lens_status report_recaption(str_t *out, const char *dir);
 LENS_CHECKED lens_status report_recaption_of(str_t *out, json_t *root);
 LENS_CHECKED lens_status report_captions(str_t *out, const char *dir);
 LENS_CHECKED lens_status report_captions_of(str_t *out, json_t *root);
-/* Section of one dataset, id data-N. Where the dataset cannot be read, the section says so and the status is OK. */
-LENS_CHECKED lens_status report_data(str_t *out, const char *dir, int index);
+/* Section of one dataset, id data-N; layers: NULL, or a folder with more of them. Where the dataset cannot be read, the
+ * section says so and the status is OK. */
+LENS_CHECKED lens_status report_data(str_t *out, const char *dir, const char *layers, int index);
 
 #endif

@@ -55,6 +55,16 @@ assert len([e for e in marks if e.tag == "circle"]) == len(kinds)
 assert len([e for e in marks if e.tag == "rect"]) == 9 * len(kinds)
 END
 
+# The same where the layers stand in another folder, and only with the one dataset that they belong to.
+mkdir apart && mv set/dense set/brief set/tags set/stats.json set/caption-stats.json apart || fail mv
+"$lens" report -d set -o bare.html >/dev/null 2>err || fail "bare: $?"
+grep -q 'How the captions were made' bare.html && fail "figures of layers that are not there"
+"$lens" report -d set --layers apart -o apart.html >/dev/null 2>err || fail "--layers: $?"
+cmp -s page.html apart.html || fail "--layers makes another page: $(diff page.html apart.html | cut -c1-300 | head -4)"
+"$lens" report -d set,set --layers apart -o none.html >/dev/null 2>err && fail "--layers with two datasets"
+grep -q -- '--layers' err || fail "two datasets: $(cat err)"
+mv apart/dense apart/brief apart/tags apart/*.json set || fail "mv back"
+
 # What is damaged is said, and nothing of it shown.
 cp set/stats.json good.json
 for damage in 's/"usd":/"usd":-/' 's/"answered":[0-9]*/"answered":"<b>"/' 's/"accepted":/"accepted":1e300,"x":/' 's/}$//' \
