@@ -75,7 +75,9 @@ void log_progress(const char *format, ...) {
         clear_progress();
         va_list args;
         va_start(args, format);
+        fputs("\033[?7l", stderr); /* what is longer than the terminal is wide would leave rows behind */
         vfprintf(stderr, format, args);
+        fputs("\033[?7h", stderr);
         va_end(args);
         fflush(stderr);
         log_state.progress_shown = true;

@@ -10,7 +10,8 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Rewrites one line in place where stderr is a terminal (at most 10 times a second); prints nothing elsewhere. */
+/* Rewrites one line in place where stderr is a terminal (at most 10 times a second), which shows as much of it as is
+ * wide; prints nothing elsewhere. */
 void log_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_progress_end(void); /* clears the line; the next log call does it too */
 

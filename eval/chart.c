@@ -4,78 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval/chart_axis.h"
+#include "eval/chart_frame.h"
 #include "eval/html.h"
 
-enum { WIDTH = 480, HEIGHT = 250, LEFT = 54, RIGHT = 14, TOP = 12, BOTTOM = 44 };
-enum { N_COLUMNS = WIDTH - LEFT - RIGHT, N_HITS_MAX = 64, N_BINS_MIN = 8, N_BINS_MAX = 48 };
+enum { N_COLUMNS = CHART_RIGHT - CHART_LEFT, N_HITS_MAX = 64, N_BINS_MIN = 8, N_BINS_MAX = 48 };
 
 static double fit(double px, double low, double high) {
     return px < low ? low : px > high ? high : px;
-}
-
-static void add_legend_entry(str_t *out, int colour, const char *name) {
-    str_addf(out, "<span class=\"key c%d\">", colour);
-    str_add_html(out, name);
-    str_add(out, "</span>");
-}
-
-static void begin_figure(str_t *out, const char *title, const char *unit) {
-    str_add(out, "<figure class=\"chart\"><figcaption><b>");
-    str_add_html(out, title);
-    str_add(out, "</b>");
-    if (unit != NULL) {
-        str_add(out, " <span class=\"unit\">");
-        str_add_html(out, unit);
-        str_add(out, "</span>");
-    }
-}
-
-static void begin_svg(str_t *out, const char *title) {
-    str_addf(out, "</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
-    str_add_html(out, title);
-    str_add(out, "\">\n");
-}
-
-static void add_axes(str_t *out, const chart_axis_t *x, const chart_axis_t *y, const char *x_label) {
-    double ticks[CHART_AXIS_MAX_TICKS];
-    int n = chart_axis_ticks(y, ticks);
-    for (int i = 0; i < n; i++) {
-        double px = chart_axis_px(y, ticks[i]);
-        str_addf(out, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"y\" x=\"%d\" y=\"%.1f\">", LEFT, px,
-                 WIDTH - RIGHT, LEFT - 8, px + 4);
-        chart_axis_add_label(out, y, ticks[i]);
-        str_add(out, "</text>\n");
-    }
-    n = chart_axis_ticks(x, ticks);
-    for (int i = 0; i < n; i++) {
-        double px = chart_axis_px(x, ticks[i]);
-        str_addf(out, "<path class=\"tick\" d=\"M%.1f %dv5\"/><text class=\"x\" x=\"%.1f\" y=\"%d\">", px,
-                 HEIGHT - BOTTOM, px, HEIGHT - BOTTOM + 18);
-        chart_axis_add_label(out, x, ticks[i]);
-        str_add(out, "</text>\n");
-    }
-    str_addf(out, "<path class=\"axis\" d=\"M%d %dH%d\"/><text class=\"label\" x=\"%d\" y=\"%d\">", LEFT,
-             HEIGHT - BOTTOM, WIDTH - RIGHT, WIDTH - RIGHT, HEIGHT - 6);
-    str_add_html(out, x_label);
-    str_add(out, "</text>\n");
-}
-
-static void place_axes(chart_axis_t *x, chart_axis_t *y) {
-    x->px_low = LEFT;
-    x->px_high = WIDTH - RIGHT;
-    y->px_low = HEIGHT - BOTTOM;
-    y->px_high = TOP;
-}
-
-/* A column as high as the plot whose tooltip the caller writes until end_hit. */
-static void begin_hit(str_t *out, double px_low, double px_high) {
-    str_addf(out, "<rect class=\"hit\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"><title>", px_low, TOP,
-             px_high - px_low, HEIGHT - TOP - BOTTOM);
-}
-
-static void end_hit(str_t *out) {
-    str_add(out, "</title></rect>\n");
 }
 
 /* ---- lines ---- */
@@ -173,7 +108,7 @@ static void add_line_hits(str_t *out, const chart_lines_t *c, const chart_axis_t
     for (int h = 0; h < n; h++) {
         double at = x->low + (x->high - x->low) * (h + 0.5) / n;
         bool labelled = false;
-        begin_hit(out, LEFT + h * width, LEFT + (h + 1) * width);
+        chart_begin_hit(out, CHART_LEFT + h * width, CHART_LEFT + (h + 1) * width);
         for (int s = 0; s < c->n_series; s++) {
             int64_t i = nearest_point(&c->series[s], at);
             if (i < 0 || !isfinite(c->series[s].y[i])) continue;
@@ -188,7 +123,7 @@ static void add_line_hits(str_t *out, const chart_lines_t *c, const chart_axis_t
             str_add(out, ": ");
             html_add_number(out, c->series[s].y[i]);
         }
-        end_hit(out);
+        chart_end_hit(out);
     }
 }
 
@@ -199,12 +134,12 @@ void chart_lines(str_t *out, const chart_lines_t *c) {
     chart_axis_t x = chart_axis_linear(e.x_low, e.x_high, 6, false);
     chart_axis_t y =
         c->log_y && e.y_low > 0 ? chart_axis_log(e.y_low, e.y_high) : chart_axis_linear(e.y_low, e.y_high, 5, true);
-    place_axes(&x, &y);
-    begin_figure(out, c->title, c->unit);
+    chart_place_axes(&x, &y);
+    chart_begin_figure(out, c->title, c->unit);
     for (int s = 0; s < c->n_series && c->n_series > 1; s++)
-        if (!c->series[s].faint) add_legend_entry(out, c->series[s].colour, c->series[s].name);
-    begin_svg(out, c->title);
-    add_axes(out, &x, &y, c->x_label);
+        if (!c->series[s].faint) chart_add_key(out, c->series[s].colour, c->series[s].name);
+    chart_begin_svg(out, c->title);
+    chart_add_axes(out, &x, &y, c->x_label);
     for (int s = 0; s < c->n_series; s++) add_line(out, &c->series[s], &x, &y);
     add_line_hits(out, c, &x, e.n);
     str_add(out, "</svg></figure>\n");
@@ -240,14 +175,14 @@ static void add_steps(str_t *out, const int64_t *counts, bins_t b, int colour, c
     bool open = false;
     str_addf(out, "<path class=\"area c%d\" d=\"", colour);
     for (int i = 0; i < b.n; i++) {
-        if (counts[i] > 0 && !open) str_addf(out, "M%.1f %d", chart_axis_px(x, b.low + i * b.width), HEIGHT - BOTTOM);
-        if (counts[i] == 0 && open) str_addf(out, "V%dZ", HEIGHT - BOTTOM);
+        if (counts[i] > 0 && !open) str_addf(out, "M%.1f %d", chart_axis_px(x, b.low + i * b.width), CHART_BOTTOM);
+        if (counts[i] == 0 && open) str_addf(out, "V%dZ", CHART_BOTTOM);
         open = counts[i] > 0;
         if (open)
             str_addf(out, "V%.1fH%.1f", chart_axis_px(y, (double)counts[i]),
                      chart_axis_px(x, b.low + (i + 1) * b.width));
     }
-    if (open) str_addf(out, "V%dZ", HEIGHT - BOTTOM);
+    if (open) str_addf(out, "V%dZ", CHART_BOTTOM);
     str_add(out, "\"/>\n");
 }
 
@@ -255,7 +190,7 @@ static void add_bin_hits(str_t *out, const chart_histogram_t *c, int64_t (*count
                          const chart_axis_t *x) {
     for (int i = 0; i < b.n; i++) {
         double low = b.low + i * b.width;
-        begin_hit(out, chart_axis_px(x, low), chart_axis_px(x, low + b.width));
+        chart_begin_hit(out, chart_axis_px(x, low), chart_axis_px(x, low + b.width));
         html_add_number(out, low);
         if (!c->whole || b.width > 1) {
             str_add(out, " to ");
@@ -271,7 +206,7 @@ static void add_bin_hits(str_t *out, const chart_histogram_t *c, int64_t (*count
             str_add_char(out, ' ');
             str_add_html(out, c->count_noun);
         }
-        end_hit(out);
+        chart_end_hit(out);
     }
 }
 
@@ -294,12 +229,12 @@ void chart_histogram(str_t *out, const chart_histogram_t *c) {
     if (c->whole) x.step = fmax(1, x.step);
     chart_axis_t y = chart_axis_linear(0, (double)most, 4, true);
     y.step = fmax(1, y.step);
-    place_axes(&x, &y);
-    begin_figure(out, c->title, c->count_noun);
+    chart_place_axes(&x, &y);
+    chart_begin_figure(out, c->title, c->count_noun);
     for (int s = 0; s < c->n_samples && c->n_samples > 1; s++)
-        add_legend_entry(out, c->samples[s].colour, c->samples[s].name);
-    begin_svg(out, c->title);
-    add_axes(out, &x, &y, c->unit != NULL ? c->unit : "");
+        chart_add_key(out, c->samples[s].colour, c->samples[s].name);
+    chart_begin_svg(out, c->title);
+    chart_add_axes(out, &x, &y, c->unit != NULL ? c->unit : "");
     for (int s = 0; s < c->n_samples; s++) add_steps(out, counts[s], b, c->samples[s].colour, &x, &y);
     add_bin_hits(out, c, counts, b, &x);
     str_add(out, "</svg></figure>\n");

@@ -1,4 +1,5 @@
-/* Charts as HTML figures with inline SVG: lines and histograms from plain arrays. Knows nothing of runs or datasets.
+/* Charts as HTML figures with inline SVG: lines, histograms, points and bars from plain arrays. Knows nothing of runs
+ * or datasets.
  *
  * A figure is <figure class="chart"> with a caption (title, unit, legend) and an SVG that scales with its column; its
  * colours come from the page's style (classes c0..c5). Every text is escaped here. Tooltips are <title> elements on
@@ -48,5 +49,37 @@ typedef struct {
 
 /* Bins are shared by all samples and have round edges. Draws nothing where there are no values. */
 void chart_histogram(str_t *out, const chart_histogram_t *c);
+
+typedef struct {
+    const char *name;
+    double x, y; /* finite, >= 0 */
+    int colour;
+} chart_point_t;
+
+typedef struct {
+    const char *title, *unit, *x_label; /* unit: of y */
+    const chart_point_t *points;
+    int n_points;
+} chart_points_t;
+
+/* Both axes begin at 0. Draws nothing where there are no points. */
+void chart_points(str_t *out, const chart_points_t *c);
+
+typedef struct {
+    const char *name;
+    const double *values; /* [n_groups] finite, >= 0 */
+    int colour;
+} chart_bar_t;
+
+typedef struct {
+    const char *title, *unit;
+    const char *const *groups; /* names under the axis */
+    int n_groups;
+    const chart_bar_t *bars; /* one of each in every group, values written above where there is room */
+    int n_bars;
+} chart_bars_t;
+
+/* Draws nothing where there are no groups or no bars. */
+void chart_bars(str_t *out, const chart_bars_t *c);
 
 #endif

@@ -7,7 +7,7 @@
 #include "eval/report.h"
 
 typedef struct {
-    char *out, *dataset, *title;
+    char *out, *dataset, *layers, *title;
 } values_t;
 
 static const option_t rows[] = {
@@ -24,6 +24,11 @@ static const option_t rows[] = {
      .offset = offsetof(values_t, dataset),
      .choices = "DIR[,DIR...]",
      .help = "datasets to show besides those the runs trained on"},
+    {.name = "layers",
+     .type = OPTION_STRING,
+     .offset = offsetof(values_t, layers),
+     .choices = "DIR",
+     .help = "folder with more layers of the one dataset, where lens recaption had -o"},
     {.name = "title",
      .type = OPTION_STRING,
      .offset = offsetof(values_t, title),
@@ -49,7 +54,8 @@ static lens_status run(const void *values, int n_args, char **args) {
                                                      .runs = (const char *const *)args,
                                                      .n_runs = n_args,
                                                      .datasets = datasets,
-                                                     .n_datasets = split(list, datasets)}));
+                                                     .n_datasets = split(list, datasets),
+                                                     .layers = v->layers}));
     printf("%s\n", v->out);
 done:
     free(datasets);
@@ -59,12 +65,13 @@ done:
 
 const command_t cmd_report = {
     .name = "report",
-    .usage = "[RUN...] [-o FILE] [--dataset DIR[,DIR...]] [--title TEXT]",
+    .usage = "[RUN...] [-o FILE] [--dataset DIR[,DIR...]] [--layers DIR] [--title TEXT]",
     .summary = "write one HTML page on training runs and their datasets",
     .details =
         "The page needs no other file and no network: charts are drawn in it, pictures are inside. RUN is the folder\n"
         "that `lens train` writes; the datasets that it trained on are shown after it. A run that still goes on or\n"
-        "has crashed can be shown as well; what is missing is said on the page. Without RUN, only datasets are shown.",
+        "has crashed can be shown as well; what is missing is said on the page. Without RUN, only datasets are shown.\n"
+        "Beside captions, stats.json of lens recaption and caption-stats.json of lens caption-stats -o are shown.",
     .options = {rows, sizeof rows / sizeof rows[0]},
     .values_size = sizeof(values_t),
     .run = run,

@@ -30,15 +30,14 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Of DIR/KIND/SHARD.h5 over all shards; a shard that a partial layer lacks adds nothing. */
-static lens_status sum_file_bytes(double *out, const dataset_t *d, const char *folder) {
+/* Adds those of DIR/KIND/SHARD.h5 over all shards; a shard that a partial layer lacks adds nothing. */
+static lens_status add_file_bytes(double *out, const dataset_t *d, const char *dir, const char *folder) {
     str_t path = {0};
     lens_status st = LENS_OK;
-    *out = 0;
     for (int64_t s = 0; s < dataset_n_shards(d); s++) {
         uint64_t bytes = 0;
         str_clear(&path);
-        str_addf(&path, "%s/%s/%s.h5", dataset_dir(d), folder, dataset_shard_name(d, s));
+        str_addf(&path, "%s/%s/%s.h5", dir, folder, dataset_shard_name(d, s));
         LENS_GO(str_status(&path));
         if (!file_exists(path.s)) continue;
         LENS_GO(file_size(&bytes, path.s));
@@ -63,13 +62,17 @@ static lens_status take_caption(caption_figures_t *c, const dataset_t *d, int64_
     return LENS_OK;
 }
 
-static lens_status take_kind(caption_figures_t *c, const data_figures_t *f, const dataset_t *d, const char *kind) {
+static lens_status take_kind(caption_figures_t *c, const data_figures_t *f, const dataset_t *d, const char *layers,
+                             const char *kind) {
     str_t text = {0};
     lens_status st = LENS_OK;
     c->kind = kind;
     c->words = malloc(((size_t)f->n_read + 1) * sizeof *c->words);
     if (c->words == NULL) LENS_GO(lens_fail(LENS_MEMORY, "%s: out of memory", dataset_dir(d)));
-    if (strcmp(kind, "alt") != 0) LENS_GO(sum_file_bytes(&c->file_bytes, d, kind));
+    if (strcmp(kind, "alt") != 0) LENS_GO(add_file_bytes(&c->file_bytes, d, dataset_dir(d), kind));
+    /* A kind stands in one of the two folders. */
+    if (strcmp(kind, "alt") != 0 && c->file_bytes == 0 && layers != NULL)
+        LENS_GO(add_file_bytes(&c->file_bytes, d, layers, kind));
     for (int64_t k = 0; k < f->n_read; k++) LENS_GO(take_caption(c, d, spread(f, k), &text));
     qsort(c->words, (size_t)c->n_filled, sizeof *c->words, compare);
 done:
@@ -92,7 +95,7 @@ static lens_status take_pictures(data_figures_t *f, const dataset_t *d) {
     return LENS_OK;
 }
 
-lens_status data_figures_take(data_figures_t *out, const dataset_t *d) {
+lens_status data_figures_take(data_figures_t *out, const dataset_t *d, const char *layers) {
     lens_status st = LENS_OK;
     *out = (data_figures_t){.n_samples = dataset_n_samples(d)};
     out->n_read = out->n_samples < DATA_FIGURES_MAX ? out->n_samples : DATA_FIGURES_MAX;
@@ -104,10 +107,10 @@ lens_status data_figures_take(data_figures_t *out, const dataset_t *d) {
     out->kinds = calloc((size_t)n_kinds + 1, sizeof *out->kinds);
     if (out->side_px == NULL || out->aspect == NULL || out->image_kb == NULL || out->kinds == NULL)
         LENS_GO(lens_fail(LENS_MEMORY, "%s: out of memory", dataset_dir(d)));
-    LENS_GO(sum_file_bytes(&out->base_file_bytes, d, "base"));
+    LENS_GO(add_file_bytes(&out->base_file_bytes, d, dataset_dir(d), "base"));
     LENS_GO(take_pictures(out, d));
     out->n_kinds = n_kinds;
-    for (int k = 0; k < n_kinds; k++) LENS_GO(take_kind(&out->kinds[k], out, d, dataset_kind(d, k)));
+    for (int k = 0; k < n_kinds; k++) LENS_GO(take_kind(&out->kinds[k], out, d, layers, dataset_kind(d, k)));
 done:
     if (st != LENS_OK) data_figures_free(out);
     return st;

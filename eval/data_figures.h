@@ -26,7 +26,8 @@ typedef struct {
     int n_kinds;
 } data_figures_t;
 
-LENS_CHECKED lens_status data_figures_take(data_figures_t *out, const dataset_t *d);
+/* layers: NULL, or another folder that layers of the set were added from. */
+LENS_CHECKED lens_status data_figures_take(data_figures_t *out, const dataset_t *d, const char *layers);
 void data_figures_free(data_figures_t *f); /* and resets */
 
 int64_t data_figures_count_words(const char *text); /* runs of characters other than white space */

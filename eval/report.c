@@ -39,6 +39,9 @@ static lens_status add_dataset(subject_t *s, const char *dir) {
 
 static lens_status subject_take(subject_t *s, const report_options_t *o) {
     if (o->n_runs + o->n_datasets == 0) return lens_fail(LENS_ARGUMENT, "a report needs a run folder or --dataset");
+    if (o->layers != NULL && (o->n_runs > 0 || o->n_datasets != 1))
+        return lens_fail(LENS_ARGUMENT, "--layers: expected one --dataset and no run, got %d and %d", o->n_datasets,
+                         o->n_runs);
     s->runs = calloc((size_t)o->n_runs + 1, sizeof *s->runs);
     if (s->runs == NULL) return lens_fail(LENS_MEMORY, "report: out of memory");
     for (int i = 0; i < o->n_runs; i++) {
@@ -108,13 +111,13 @@ done:
     return st;
 }
 
-static lens_status add_sections(str_t *out, const subject_t *s) {
+static lens_status add_sections(str_t *out, const subject_t *s, const char *layers) {
     if (s->n_runs > 1) LENS_TRY(add_comparison(out, s));
     for (int i = 0; i < s->n_runs; i++) {
         LENS_TRY(report_run(out, &s->runs[i], i));
         LENS_TRY(report_samples(out, &s->runs[i], i));
     }
-    for (int i = 0; i < s->n_datasets; i++) LENS_TRY(report_data(out, s->datasets[i], i));
+    for (int i = 0; i < s->n_datasets; i++) LENS_TRY(report_data(out, s->datasets[i], layers, i));
     for (int i = 0; i < s->n_runs; i++) report_provenance(out, &s->runs[i], i);
     return LENS_OK;
 }
@@ -132,7 +135,7 @@ lens_status report_build(str_t *html, const report_options_t *o) {
     str_add(html, "</h1>\n");
     if (s.n_runs + s.n_datasets > 1) add_navigation(html, &s);
     str_add(html, "</header>\n");
-    LENS_GO(add_sections(html, &s));
+    LENS_GO(add_sections(html, &s, o->layers));
     str_addf(html, "<footer>Made by lens %s, commit %s.</footer>\n</main></body></html>\n", build_version(),
              build_commit());
     LENS_GO(str_status(html));

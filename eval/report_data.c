@@ -250,13 +250,13 @@ static lens_status add_cards(str_t *out, const dataset_t *d) {
 
 /* ---- the section ---- */
 
-static lens_status add_dataset(str_t *out, const dataset_t *d) {
+static lens_status add_dataset(str_t *out, const dataset_t *d, const char *layers) {
     data_figures_t figures;
     if (dataset_n_samples(d) == 0) {
         report_add_note(out, "The dataset holds no samples.");
         return LENS_OK;
     }
-    LENS_TRY(data_figures_take(&figures, d));
+    LENS_TRY(data_figures_take(&figures, d, layers));
     add_figures(out, &figures, d);
     add_kinds(out, &figures);
     add_charts(out, &figures);
@@ -264,21 +264,24 @@ static lens_status add_dataset(str_t *out, const dataset_t *d) {
     return LENS_OK;
 }
 
-lens_status report_data(str_t *out, const char *dir, int index) {
+/* Of the files that stand beside captions, those beside the layers count. */
+static lens_status add_parts(str_t *out, const dataset_t *d, const char *dir, const char *layers) {
+    LENS_TRY(note_damage(out, add_dataset(out, d, layers)));
+    LENS_TRY(note_damage(out, report_funnel(out, dir)));
+    LENS_TRY(note_damage(out, report_recaption(out, layers ? layers : dir)));
+    LENS_TRY(note_damage(out, report_captions(out, layers ? layers : dir)));
+    return add_cards(out, d);
+}
+
+lens_status report_data(str_t *out, const char *dir, const char *layers, int index) {
     dataset_t *d = NULL;
     str_addf(out, "<section id=\"data-%d\"><h2>Data <em>", index);
     str_add_html(out, dir);
     str_add(out, "</em></h2>\n");
     lens_status st = dataset_open_partial(&d, dir);
-    if (st == LENS_OK) {
-        st = note_damage(out, add_dataset(out, d));
-        if (st == LENS_OK) st = note_damage(out, report_funnel(out, dir));
-        if (st == LENS_OK) st = note_damage(out, report_captions(out, dir));
-        if (st == LENS_OK) st = add_cards(out, d);
-        dataset_close(d);
-    } else {
-        st = note_damage(out, st);
-    }
+    if (st == LENS_OK && layers != NULL) st = dataset_add_layers(d, layers);
+    st = st == LENS_OK ? add_parts(out, d, dir, layers) : note_damage(out, st);
+    dataset_close(d);
     str_add(out, "</section>\n");
     return st;
 }

@@ -3,6 +3,8 @@
 #ifndef LENS_EVAL_REPORT_PARTS_H
 #define LENS_EVAL_REPORT_PARTS_H
 
+#include <jansson.h>
+
 #include "eval/run_log.h"
 
 void report_add_note(str_t *out, const char *text); /* a visible line on what is missing */
@@ -20,9 +22,15 @@ void report_provenance(str_t *out, const run_log_t *r, int index);
 
 /* Table of the stages of the dataset's ingest; nothing where it has no ingest.json. FORMAT where that is damaged. */
 LENS_CHECKED lens_status report_funnel(str_t *out, const char *dir);
-/* Table of DIR/caption-stats.json; nothing where there is none. FORMAT where that is damaged. */
+/* DIR/stats.json, which lens recaption writes: speed, tokens, reasons, cost, endpoints. DIR/caption-stats.json, which
+ * lens caption-stats -o writes: its figures as charts and a table. Nothing where there is no such file; FORMAT, and
+ * nothing added, where it is damaged. _of: the file as parsed. */
+LENS_CHECKED lens_status report_recaption(str_t *out, const char *dir);
+LENS_CHECKED lens_status report_recaption_of(str_t *out, json_t *root);
 LENS_CHECKED lens_status report_captions(str_t *out, const char *dir);
-/* Section of one dataset, id data-N. Where the dataset cannot be read, the section says so and the status is OK. */
-LENS_CHECKED lens_status report_data(str_t *out, const char *dir, int index);
+LENS_CHECKED lens_status report_captions_of(str_t *out, json_t *root);
+/* Section of one dataset, id data-N; layers: NULL, or a folder with more of them. Where the dataset cannot be read, the
+ * section says so and the status is OK. */
+LENS_CHECKED lens_status report_data(str_t *out, const char *dir, const char *layers, int index);
 
 #endif

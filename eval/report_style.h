@@ -35,7 +35,7 @@
     ".figures .wide dd{font-size:16px;line-height:1.45;padding-top:4px;font-weight:500;letter-spacing:0}\n"            \
     ".figures dd.detail,.figures .wide dd.detail{color:var(--soft);font-size:13.5px;line-height:1.4;"                  \
     "font-weight:400;letter-spacing:0;padding:0}\n" /* charts */                                                       \
-    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:32px 40px;"           \
+    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:32px 40px;"          \
     "margin-top:36px}\n"                                                                                               \
     "figure{margin:0;min-width:0}\n"                                                                                   \
     ".chart figcaption{display:flex;flex-wrap:wrap;gap:0 12px;align-items:baseline;font-size:14.5px;"                  \
@@ -51,6 +51,7 @@
     ".line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\n"                   \
     ".line.faint{stroke-width:1;opacity:.4}\n"                                                                         \
     ".area{fill:var(--c);fill-opacity:.22;stroke:var(--c);stroke-width:1.4;stroke-linejoin:round}\n"                   \
+    ".mark{fill:var(--c);fill-opacity:.8}.mark:hover{fill-opacity:1}\n"                                                \
     ".hit{fill:transparent}.hit:hover{fill:var(--soft);fill-opacity:.14}\n"                                            \
     ".c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}"                       \
     ".c5{--c:var(--c5)}\n" /* samples */                                                                               \
@@ -75,8 +76,9 @@
     "th,td{padding:7px 0 7px 24px;text-align:right;border-bottom:1px solid var(--line);"                               \
     "font-variant-numeric:tabular-nums;white-space:nowrap;font-weight:400}\n"                                          \
     "th:first-child{text-align:left;padding-left:0}thead th{color:var(--soft);font-size:13.5px}\n"                     \
+    ".compared{width:100%}.compared th:first-child{white-space:normal;overflow-wrap:anywhere;min-width:9em}\n"         \
     ".kinds{width:100%}.kinds tbody th{font-weight:600}\n"                                                             \
-    ".funnel{width:100%}.funnel tbody th{font-weight:600}.funnel .limit{text-align:left;color:var(--soft)}"             \
+    ".funnel{width:100%}.funnel tbody th{font-weight:600}.funnel .limit{text-align:left;color:var(--soft)}"            \
     ".funnel thead th:nth-child(2){text-align:left}.funnel .bar{width:36%}.funnel svg{height:14px}"                    \
     ".left{fill:var(--c);fill-opacity:.75}.dropped{fill:var(--c);fill-opacity:.22}\n"                                  \
     ".facts{width:100%}.facts th{color:var(--soft);width:8.5em;vertical-align:top}"                                    \
@@ -88,6 +90,7 @@
     ".figures{grid-template-columns:1fr 1fr;gap:18px 20px}.figures dd{font-size:20px}"                                 \
     ".last-sheet,article{grid-template-columns:minmax(0,1fr)}article{gap:14px}"                                        \
     ".sheets{grid-template-columns:1fr 1fr 1fr;gap:12px}svg text{font-size:15px}section{margin-top:40px}}\n"           \
+    "@media(max-width:900px){.compared th,.compared td{padding-left:14px}.compared th:first-child{padding-left:0}}\n"  \
     "@media print{.hit,nav{display:none}section,figure,article{break-inside:avoid}}\n"
 
 #endif

@@ -5,11 +5,14 @@
  * the sum to DIR/stats.json. When no shard is left, the ranks' files go and stats.json stays. A kill loses what was
  * counted in the last 2 s.
  *
- * A budget is what may be spent in all: each rank gets an equal part of what is left of it. It is reached when what was
- * spent and what is in flight reach it together. What is in flight is held to cost n m + 3 sqrt(n) s, with the mean m
- * and the standard deviation s of an answer's cost so far: the sum of n independent answers stays below that in all but
- * one of 700 cases. Before ACCOUNT_FEW answers are known, the guess of the options stands for m, and s is 0.
- * A server that does not report usage ends a run with a budget: what is spent would be unknown. */
+ * A budget is what may be spent in all: each rank gets an equal part of what is left of it. A request is sent where
+ * what was spent and what is in flight, this one included, stay below it. What is in flight is held to cost n m + 3
+ * sqrt(n) s, with the mean m and the standard deviation s of an answer's cost so far (the sum of n independent answers
+ * stays below that in all but one of 700 cases), and not less than n - 1 means and the dearest answer so far. Before
+ * ACCOUNT_FEW answers are known, each is held to cost the guess of the options. Where it would not stay below, the
+ * request waits for answers, so that what is in flight shrinks towards the end, and the run stops where one request
+ * alone could exceed it. A server that does not report usage ends a run with a budget: what is spent would be unknown.
+ * So is what a server bills for answers that are lost on their way. */
 #ifndef LENS_RECAPTION_ACCOUNT_H
 #define LENS_RECAPTION_ACCOUNT_H
 

@@ -1,7 +1,6 @@
 #include "recaption/account_counts.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,7 @@
 #include "base/file.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };
-#define COUNT_MAX (INT64_C(1) << 53)
+#define COUNT_MAX (INT64_C(1) << 45)
 
 /* Rows of the integers: their names in the file. */
 static const struct {
@@ -19,6 +18,7 @@ static const struct {
     {"captions_wanted", offsetof(account_counts_t, n_wanted)}, {"captions", offsetof(account_counts_t, n_recorded)},
     {"answers", offsetof(account_counts_t, n_answers)},        {"unbilled", offsetof(account_counts_t, n_unbilled)},
     {"tokens_in", offsetof(account_counts_t, tokens_in)},      {"tokens_out", offsetof(account_counts_t, tokens_out)},
+    {"ended_by_budget", offsetof(account_counts_t, n_ended)},
 };
 enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
@@ -51,13 +51,13 @@ void account_counts_json(const account_counts_t *c, const caption_kind_t *kinds,
     str_add_char(out, '}');
 }
 
-static bool read_count(const json_t *object, const char *name, int64_t *out) {
+bool account_read_count(const json_t *object, const char *name, int64_t *out) {
     const json_t *value = json_object_get(object, name);
     *out = json_integer_value(value);
     return json_is_integer(value) && *out >= 0 && *out <= COUNT_MAX;
 }
 
-static bool read_amount(const json_t *object, const char *name, double *out) {
+bool account_read_amount(const json_t *object, const char *name, double *out) {
     const json_t *value = json_object_get(object, name);
     *out = json_number_value(value);
     return json_is_number(value) && *out >= 0 && *out <= 1e15;
@@ -65,33 +65,42 @@ static bool read_amount(const json_t *object, const char *name, double *out) {
 
 static const char *parse(account_counts_t *c, const json_t *root, const caption_kind_t *kinds, int n_kinds) {
     for (int i = 0; i < N_ROWS; i++)
-        if (!read_count(root, rows[i].name, row(c, i))) return rows[i].name;
-    if (!read_amount(root, "usd", &c->usd)) return "usd";
-    if (!read_amount(root, "seconds", &c->seconds)) return "seconds";
+        if (!account_read_count(root, rows[i].name, row(c, i))) return rows[i].name;
+    if (!account_read_amount(root, "usd", &c->usd)) return "usd";
+    if (!account_read_amount(root, "seconds", &c->seconds)) return "seconds";
     for (int k = 0; k < n_kinds; k++) {
         const json_t *kind = json_object_get(json_object_get(root, "kinds"), kinds[k].name);
         for (int r = 0; kind && r < QUALITY_N; r++) {
             const char *name = quality_name((quality_reason)r);
-            if (json_object_get(kind, name) && !read_count(kind, name, &c->by_kind[k][r])) return name;
+            if (json_object_get(kind, name) && !account_read_count(kind, name, &c->by_kind[k][r])) return name;
         }
     }
     return NULL;
 }
 
-lens_status account_counts_read(account_counts_t *c, const char *path, const caption_kind_t *kinds, int n_kinds) {
-    char *bytes;
-    size_t n;
+lens_status account_counts_parse(account_counts_t *c, json_t **root, const char *bytes, size_t n, const char *path,
+                                 const caption_kind_t *kinds, int n_kinds) {
     json_error_t error;
     *c = (account_counts_t){0};
-    LENS_TRY(file_read(&bytes, &n, path, FILE_MAX_BYTES));
-    json_t *root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
-    free(bytes);
-    const char *wrong = json_is_object(root) ? parse(c, root, kinds, n_kinds) : NULL;
+    json_t *file = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
+    const char *wrong = json_is_object(file) ? parse(c, file, kinds, n_kinds) : NULL;
     lens_status st = LENS_OK;
-    if (!json_is_object(root))
+    if (!json_is_object(file))
         st = lens_fail(LENS_FORMAT, "%s: expected a JSON object", path);
     else if (wrong)
         st = lens_fail(LENS_FORMAT, "%s: \"%s\": expected a number that is not negative", path, wrong);
-    json_decref(root);
+    if (root) *root = st == LENS_OK ? json_incref(file) : NULL;
+    json_decref(file);
+    return st;
+}
+
+lens_status account_counts_read(account_counts_t *c, json_t **root, const char *path, const caption_kind_t *kinds,
+                                int n_kinds) {
+    char *bytes;
+    size_t n;
+    if (root) *root = NULL;
+    LENS_TRY(file_read(&bytes, &n, path, FILE_MAX_BYTES));
+    lens_status st = account_counts_parse(c, root, bytes, n, path, kinds, n_kinds);
+    free(bytes);
     return st;
 }

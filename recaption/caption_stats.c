@@ -45,16 +45,14 @@ typedef struct {
 
 /* ---- sums ---- */
 
+/* All members are counts. */
 static void add_traits(traits_t *to, const traits_t *from) {
-    to->n_words += from->n_words;
-    to->n_sentences += from->n_sentences;
-    to->n_colours += from->n_colours;
-    to->n_numbers += from->n_numbers;
-    to->n_relations += from->n_relations;
-    to->n_names += from->n_names;
-    to->n_names_kept += from->n_names_kept;
-    to->n_pairs += from->n_pairs;
-    to->n_new_pairs += from->n_new_pairs;
+    enum { N = sizeof *to / sizeof(int64_t) };
+    int64_t sum[N], more[N];
+    memcpy(sum, to, sizeof sum);
+    memcpy(more, from, sizeof more);
+    for (int i = 0; i < N; i++) sum[i] += more[i];
+    memcpy(to, sum, sizeof sum);
 }
 
 static void join(caption_stats_t *to, const caption_stats_t *from) {
@@ -100,13 +98,20 @@ static void take_reason(caption_stats_t *s, const char *meta) {
 
 /* ---- a shard ---- */
 
-/* Why captions are empty is in the layer alone, which alt-text has none of. */
-static lens_status open_layer(shard_t **out, const take_t *t, int kind, int64_t shard) {
+/* Where the kind's layer of that shard stands: the folder of layers, or the dataset's own; NULL: there is none. */
+static const char *layer_dir(const take_t *t, int kind, int64_t shard) {
+    const char *dirs[] = {t->layers, dataset_dir(t->dataset)};
+    for (int i = 0; i < 2; i++)
+        if (layer_shard_exists(t->dataset, shard, dirs[i], t->kinds[kind])) return dirs[i];
+    return NULL;
+}
+
+/* Why captions are empty is in the layer alone. */
+static lens_status open_layer(shard_t **out, const take_t *t, int kind, int64_t shard, const char *dir) {
     const dataset_t *d = t->dataset;
     str_t path = {0};
     *out = NULL;
-    if (strcmp(t->kinds[kind], "alt") == 0) return LENS_OK;
-    str_addf(&path, "%s/%s/%s.h5", t->layers, t->kinds[kind], dataset_shard_name(d, shard));
+    str_addf(&path, "%s/%s/%s.h5", dir, t->kinds[kind], dataset_shard_name(d, shard));
     lens_status st = str_status(&path);
     if (st == LENS_OK) st = shard_open(out, path.s);
     if (st == LENS_OK)
@@ -116,35 +121,40 @@ static lens_status open_layer(shard_t **out, const take_t *t, int kind, int64_t 
     return st;
 }
 
+/* layer NULL: the alt-text, which the base shard holds. */
+static lens_status take_sample(taker_t *t, int kind, int64_t sample, int64_t within, const shard_t *layer,
+                               chunk_cache_t *cache) {
+    LENS_TRY(dataset_caption(t->shared->dataset, sample, "alt", &t->alt));
+    if (layer)
+        LENS_TRY(column_get(&layer->text, within, cache, &t->text));
+    else
+        LENS_TRY(dataset_caption(t->shared->dataset, sample, "alt", &t->text));
+    if (t->text.len) {
+        LENS_TRY(word_hashes_take(&t->alt_words, str_text(&t->alt)));
+        return take_text(t, kind, sample);
+    }
+    t->stats[kind].n_empty++;
+    if (!layer) return LENS_OK;
+    LENS_TRY(column_get(&layer->meta, within, cache, &t->meta));
+    take_reason(&t->stats[kind], str_text(&t->meta));
+    return LENS_OK;
+}
+
 static lens_status take_kind(taker_t *t, int kind, int64_t shard) {
     const take_t *all = t->shared;
     const int64_t begin = dataset_shard_begin(all->dataset, shard), n = dataset_shard_n_samples(all->dataset, shard);
     const bool is_alt = strcmp(all->kinds[kind], "alt") == 0;
+    const char *dir = is_alt ? NULL : layer_dir(all, kind, shard);
     shard_t *layer = NULL;
     chunk_cache_t *cache = NULL;
-    if (!is_alt && !layer_shard_exists(all->dataset, shard, all->layers, all->kinds[kind])) {
+    lens_status st;
+    if (!is_alt && !dir) {
         t->stats[kind].n_missing += n;
         return LENS_OK;
     }
-    lens_status st;
-    LENS_GO(open_layer(&layer, all, kind, shard));
+    if (dir) LENS_GO(open_layer(&layer, all, kind, shard, dir));
     LENS_GO(chunk_cache_new(&cache, CACHE_CHUNKS));
-    for (int64_t i = 0; i < n; i++) {
-        LENS_GO(dataset_caption(all->dataset, begin + i, "alt", &t->alt));
-        if (layer)
-            LENS_GO(column_get(&layer->text, i, cache, &t->text));
-        else
-            LENS_GO(dataset_caption(all->dataset, begin + i, "alt", &t->text));
-        if (t->text.len) {
-            LENS_GO(word_hashes_take(&t->alt_words, str_text(&t->alt)));
-            LENS_GO(take_text(t, kind, begin + i));
-            continue;
-        }
-        t->stats[kind].n_empty++;
-        if (!layer) continue;
-        LENS_GO(column_get(&layer->meta, i, cache, &t->meta));
-        take_reason(&t->stats[kind], str_text(&t->meta));
-    }
+    for (int64_t i = 0; i < n; i++) LENS_GO(take_sample(t, kind, begin + i, i, layer, cache));
 done:
     chunk_cache_free(cache);
     shard_close(layer);

@@ -35,7 +35,8 @@ typedef struct {
     } doubles[STATS_DOUBLES]; /* the most frequent ones, and a sample that has it; n = 0 ends them */
 } caption_stats_t;
 
-/* kinds [n_kinds] of the dataset, stats [n_kinds]. layers: where they stand, for reasons; threads >= 1. */
+/* kinds [n_kinds] of the dataset, stats [n_kinds]. layers: a folder that layers stand in besides the dataset's own, or
+ * that one; threads >= 1. */
 LENS_CHECKED lens_status caption_stats_take(caption_stats_t *stats, const dataset_t *d, const char *layers,
                                             const char *const *kinds, int n_kinds, int threads);
 int64_t caption_stats_words(const caption_stats_t *s, double quantile); /* 0 where there are none */

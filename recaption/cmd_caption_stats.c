@@ -66,6 +66,7 @@ FIGURE(words_p5, (double)caption_stats_words(s, 0.05))
 FIGURE(words_p50, (double)caption_stats_words(s, 0.5))
 FIGURE(words_p95, (double)caption_stats_words(s, 0.95))
 FIGURE(sentences, per((double)s->sum.n_sentences, (double)s->n_captions))
+FIGURE(different, per((double)s->sum.n_different, (double)s->n_captions))
 FIGURE(vocabulary, sketch_count(&s->runs[0]))
 FIGURE(distinct_1, per(sketch_count(&s->runs[0]), (double)s->n_runs[0]))
 FIGURE(distinct_2, per(sketch_count(&s->runs[1]), (double)s->n_runs[1]))
@@ -74,6 +75,7 @@ FIGURE(novelty, per((double)s->sum.n_new_pairs, (double)s->sum.n_pairs))
 FIGURE(colours, per((double)s->sum.n_colours, (double)s->n_captions))
 FIGURE(numbers, per((double)s->sum.n_numbers, (double)s->n_captions))
 FIGURE(relations, per((double)s->sum.n_relations, (double)s->n_captions))
+FIGURE(alt_kept, per((double)s->sum.n_alt_kept, (double)s->sum.n_alt_words))
 FIGURE(names_kept, per((double)s->sum.n_names_kept, (double)s->sum.n_names))
 FIGURE(bits, per(8 * (double)s->packed_bytes, (double)s->n_sampled))
 FIGURE(bits_word, per(8 * (double)s->packed_bytes, (double)s->sampled_words))
@@ -88,7 +90,8 @@ static const figure_t figures[] = {
     {"words_p50", "words, median", words_p50},
     {"words_p95", "words, 95 %", words_p95},
     {"sentences", "sentences a caption", sentences},
-    {"vocabulary", "different words", vocabulary},
+    {"different", "different words a caption", different},
+    {"vocabulary", "different words of all captions", vocabulary},
     {"distinct_1", "distinct-1: different words / words", distinct_1},
     {"distinct_2", "distinct-2", distinct_2},
     {"distinct_4", "distinct-4", distinct_4},
@@ -96,6 +99,7 @@ static const figure_t figures[] = {
     {"colours", "named colours a caption", colours},
     {"numbers", "numbers a caption", numbers},
     {"relations", "relations a caption", relations},
+    {"alt_kept", "words of the alt-text kept", alt_kept},
     {"names_kept", "names and quotes of the alt-text kept", names_kept},
     {"bits", "bits a caption, packed", bits},
     {"bits_word", "bits a word, packed", bits_word},

@@ -43,7 +43,6 @@ typedef struct {
 } openai_reply_t;
 
 void openai_reply_reset(openai_reply_t *r); /* no answer yet */
-/* The body of status 200. MEMORY alone. */
 /* The body of status 200. Fails with MEMORY alone. */
 LENS_CHECKED lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secret_t *key);
 /* Appends the first 300 characters of what a server says in an error, on one line. *is_filter: its reason is the

@@ -31,14 +31,16 @@ typedef struct {
     double seconds;
 } recaption_result_t;
 
+typedef enum { RECAPTION_ASK, RECAPTION_WAIT, RECAPTION_ENOUGH } recaption_may;
+
 /* Who counts along. */
 typedef struct {
     /* Any thread, several at once: every reply but LATER. judged is ACCEPTED, the reason of its being turned down, or
      * why there is none. */
     void (*answered)(void *context, int kind, quality_reason judged, const caption_reply_t *reply);
-    /* Before each request, under the engine's lock, so quick; n_in_flight: requests not answered. True: nothing more is
-     * asked, and the run stops as by recaption_stop. */
-    bool (*enough)(void *context, int64_t n_in_flight);
+    /* Before each request, under the engine's lock, so quick; n_in_flight: requests not answered. WAIT: ask me again
+     * when one of them is, so never where there is none. ENOUGH: the run stops as by recaption_stop. */
+    recaption_may (*may_ask)(void *context, int64_t n_in_flight);
     /* Often, from one thread, and once more when this rank's work is over. Adds to the progress line. */
     lens_status (*look)(void *context, const recaption_result_t *so_far, bool last, str_t *line);
     /* Rank 0, when all ranks have looked for the last time, and the folder is still held. */

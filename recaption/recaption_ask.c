@@ -159,12 +159,15 @@ static void make_request(picture_t *p, const ask_t *a, int kind) {
 /* Counts one more as in flight, unless the run is to end. */
 static bool may_submit(run_t *r, open_shard_t *s) {
     const recaption_watch_t *w = &r->options->watch;
+    recaption_may answer = RECAPTION_ASK;
     pthread_mutex_lock(&r->lock);
-    if (w->enough && !r->stopping && w->enough(w->context, r->n_in_flight)) {
+    while (w->may_ask && !run_ending(r) && (answer = w->may_ask(w->context, r->n_in_flight)) == RECAPTION_WAIT)
+        pthread_cond_wait(&r->change, &r->lock);
+    if (answer == RECAPTION_ENOUGH) {
         r->stopping = true;
         pthread_cond_broadcast(&r->change);
     }
-    const bool may = !r->stopping;
+    const bool may = !run_ending(r);
     if (may) {
         s->n_asked++;
         r->n_in_flight++;

@@ -78,6 +78,11 @@ static const char *const relations[] = {
 /* Each begins with a word that alone says nothing; a phrase counts once. */
 static const char *const phrases[] = {"next to",  "in front of", "on top of",        "left of",
                                       "right of", "close to",    "in the middle of", NULL};
+/* Words that most texts have, whatever they say. */
+static const char *const grammar[] = {
+    "a",  "an", "the", "and",  "or",  "but", "of",   "in",   "on",   "at",    "to",    "for",   "with", "by", "from",
+    "as", "is", "are", "was",  "be",  "it",  "its",  "this", "that", "these", "there", "which", "who",  "he", "she",
+    "i",  "we", "you", "they", "his", "her", "your", "our",  "my",   "has",   "have",  "not",   "no",   NULL};
 
 static bool is_number(const char *w, size_t n) {
     bool digits = true;
@@ -158,19 +163,43 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static lens_status count_pairs(traits_t *t, const word_hashes_t *own, const word_hashes_t *alt) {
-    const size_t n = alt->n > 1 ? (size_t)alt->n - 1 : 0;
-    uint64_t *pairs = malloc((n + 1) * sizeof *pairs);
-    if (!pairs) return lens_fail(LENS_MEMORY, "out of memory for the words of an alt-text");
-    for (size_t i = 0; i < n; i++) pairs[i] = word_hashes_run(alt, (int64_t)i, 2);
-    qsort(pairs, n, sizeof *pairs, compare);
+/* Sorts, and leaves one of each: how many there are then. */
+static int64_t make_set(uint64_t *at, int64_t n) {
+    int64_t n_set = 0;
+    qsort(at, (size_t)n, sizeof *at, compare);
+    for (int64_t i = 0; i < n; i++)
+        if (i == 0 || at[i] != at[i - 1]) at[n_set++] = at[i];
+    return n_set;
+}
+
+static bool is_in(uint64_t hash, const uint64_t *set, int64_t n) {
+    return bsearch(&hash, set, (size_t)n, sizeof *set, compare) != NULL;
+}
+
+/* `set` has room for the alt-text's pairs. */
+static void count_pairs(traits_t *t, const word_hashes_t *own, const word_hashes_t *alt, uint64_t *set) {
+    int64_t n = 0;
+    for (; n + 2 <= alt->n; n++) set[n] = word_hashes_run(alt, n, 2);
+    n = make_set(set, n);
     for (int64_t i = 0; i + 2 <= own->n; i++) {
-        const uint64_t pair = word_hashes_run(own, i, 2);
         t->n_pairs++;
-        t->n_new_pairs += !bsearch(&pair, pairs, n, sizeof *pairs, compare);
+        t->n_new_pairs += !is_in(word_hashes_run(own, i, 2), set, n);
     }
-    free(pairs);
-    return LENS_OK;
+}
+
+/* `own` has room for the text's words, `set` for the alt-text's. */
+static void count_kept(traits_t *t, const word_hashes_t *words, const char *alt, uint64_t *own, uint64_t *set) {
+    size_t length;
+    int64_t n_set = 0;
+    bool more = true;
+    if (words->n) memcpy(own, words->at, (size_t)words->n * sizeof *own);
+    t->n_different = make_set(own, words->n);
+    while (more) {
+        const char *w = next_bare(&alt, &length, &more);
+        if (w && !words_in(w, length, grammar)) set[n_set++] = hash_lower(w, length);
+    }
+    t->n_alt_words = make_set(set, n_set);
+    for (int64_t i = 0; i < t->n_alt_words; i++) t->n_alt_kept += is_in(set[i], own, t->n_different);
 }
 
 lens_status traits_take(traits_t *out, const char *text, const char *alt, const word_hashes_t *own,
@@ -178,5 +207,10 @@ lens_status traits_take(traits_t *out, const char *text, const char *alt, const 
     *out = (traits_t){.n_sentences = count_sentences(text)};
     count_words(out, text);
     LENS_TRY(count_names(out, text, alt));
-    return count_pairs(out, own, alt_words);
+    uint64_t *room = malloc((size_t)(own->n + alt_words->n + 1) * sizeof *room);
+    if (!room) return lens_fail(LENS_MEMORY, "out of memory for the words of a caption");
+    count_pairs(out, own, alt_words, room);
+    count_kept(out, own, alt, room, room + own->n);
+    free(room);
+    return LENS_OK;
 }

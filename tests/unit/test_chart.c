@@ -147,6 +147,41 @@ static void test_histogram_counts_every_value(void **state) {
     str_free(&out);
 }
 
+static void test_points_stand_where_they_belong(void **state) {
+    (void)state;
+    str_t out = {0};
+    const chart_point_t points[] = {{"alt", 0, 0, 0}, {"dense <b>", 100, 50, 1}};
+    chart_points(&out, &(chart_points_t){.title = "Density", .unit = "bits", .x_label = "words"});
+    assert_int_equal(out.len, 0);
+    chart_points(&out, &(chart_points_t){.title = "Density", .unit = "bits", .x_label = "words", points, 2});
+    assert_non_null(strstr(out.s, "<circle class=\"mark c0\" cx=\"54.0\" cy=\"206.0\" r=\"6\">"));
+    assert_non_null(strstr(out.s, "<circle class=\"mark c1\" cx=\"466.0\" cy=\"12.0\" r=\"6\">"));
+    assert_non_null(strstr(out.s, "<title>dense &lt;b&gt;\nwords: 100\nbits: 50</title>"));
+    assert_int_equal(count(out.s, "class=\"key c"), 2);
+    str_free(&out);
+}
+
+static void test_bars_are_as_high_as_their_values(void **state) {
+    (void)state;
+    str_t out = {0};
+    static const char *const groups[] = {"colours", "counts"};
+    const double alt[] = {0, 5}, dense[] = {10, 2.5};
+    const chart_bar_t few[] = {{"alt", alt, 0}, {"dense", dense, 1}};
+    const chart_bars_t c = {.title = "Facts", .groups = groups, .n_groups = 2, .bars = few, .n_bars = 2};
+    chart_bars(&out, &c);
+    /* Room for a label makes the axis end at 12.5: 10 of it are 155.2 of 194 px. Each group is 206 px wide, each
+     * bar 77. */
+    assert_non_null(strstr(out.s, "<rect class=\"mark c0\" x=\"79.8\" y=\"206.0\" width=\"77.2\" height=\"0.0\">"));
+    assert_non_null(strstr(out.s, "<rect class=\"mark c1\" x=\"157.0\" y=\"50.8\" width=\"77.2\" height=\"155.2\">"));
+    assert_non_null(strstr(out.s, "<title>dense, counts: 2.50</title>"));
+    assert_non_null(strstr(out.s, "x=\"157.0\" y=\"224\">colours</text>"));
+    assert_int_equal(count(out.s, "class=\"key c"), 2);
+    str_clear(&out);
+    chart_bars(&out, &(chart_bars_t){.title = "none", .groups = groups, .n_groups = 2});
+    assert_int_equal(out.len, 0);
+    str_free(&out);
+}
+
 static void test_texts_are_escaped(void **state) {
     (void)state;
     str_t out = {0};
@@ -229,6 +264,8 @@ int main(void) {
         cmocka_unit_test(test_long_series_keep_their_spikes),
         cmocka_unit_test(test_log_axis_needs_positive_values),
         cmocka_unit_test(test_histogram_counts_every_value),
+        cmocka_unit_test(test_points_stand_where_they_belong),
+        cmocka_unit_test(test_bars_are_as_high_as_their_values),
         cmocka_unit_test(test_texts_are_escaped),
         cmocka_unit_test(test_numbers_for_people),
         cmocka_unit_test(test_base64),
