@@ -40,7 +40,7 @@ static bool can_count(const measure_t *m) {
 }
 
 lens_status facts_measure(facts_t *out, const colour_table_t *colours, const image_t *image) {
-    _Static_assert(COLOUR_N <= 64, "a set of colours is 64 bits");
+    _Static_assert(COLOUR_N < 64, "a set of colours is 64 bits, and one is of no colour");
     *out = (facts_t){0};
     if (image->width <= 0 || image->height <= 0)
         return lens_fail(LENS_ARGUMENT, "picture of %d x %d pixels", image->width, image->height);
@@ -56,6 +56,14 @@ lens_status facts_measure(facts_t *out, const colour_table_t *colours, const ima
     out->is_flat = can_count(&m);
     out->n_objects = out->is_flat ? m.n_objects : 0;
     return LENS_OK;
+}
+
+lens_status facts_measure_stored(facts_t *out, const colour_table_t *colours, const uint8_t *bytes, size_t n) {
+    image_t image;
+    LENS_TRY(image_decode_reduced(&image, SIDE_MAX, bytes, n));
+    lens_status st = facts_measure(out, colours, &image);
+    image_free(&image);
+    return st;
 }
 
 /* ---- words ---- */
@@ -157,4 +165,10 @@ int32_t facts_contradictions(const facts_t *f, const quality_text_t *t) {
     for (int32_t i = 0; i < t->n_words; i++)
         if (!t->words[i].quoted) n += denies_background(f, t, i) || denies_dominance(f, t, i) || denies_shapes(f, t, i);
     return n;
+}
+
+/* A statement counts against a picture that has less of everything than any other, or it never does. */
+bool facts_claimed(const quality_text_t *t) {
+    const facts_t nothing = {.background = UINT64_C(1) << 63, .is_flat = true};
+    return facts_contradictions(&nothing, t) > 0;
 }

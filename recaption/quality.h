@@ -77,7 +77,7 @@ typedef struct {
     const char *style;    /* "tags": a list of words, no sentences; all else is prose */
     const char *prompt;   /* the prompt's own words, without what it quotes of the sample */
     const char *alt;      /* as ingested; longer than 16 KiB: not compared with */
-    const facts_t *facts; /* NULL: not compared with */
+    const facts_t *facts; /* NULL: not compared with; see has_claims */
     bool truncated;       /* the captioner stopped at its limit of tokens */
 } quality_input_t;
 
@@ -88,7 +88,8 @@ typedef struct {
     uint32_t fired;           /* 1 << quality_reason of all rules that found something */
     uint32_t stripped;        /* those of them that changed the text */
     double values[QUALITY_N]; /* of the rules in `fired`, else 0 */
-    str_t text;               /* owned; cleaned: what a layer keeps where it is accepted */
+    bool has_claims; /* accepted so far, without facts, and says what facts could exclude: check it again with them */
+    str_t text;      /* owned; cleaned: what a layer keeps where it is accepted */
 } quality_t;
 
 /* *out is overwritten, and the caller's to free. MEMORY is the only failure; *out is then empty. */
