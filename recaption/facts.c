@@ -47,7 +47,7 @@ lens_status facts_measure(facts_t *out, const colour_table_t *colours, const ima
     image_t small = {0};
     LENS_TRY(thin_out(&small, image));
     measure_t m;
-    lens_status st = measure_image(&m, colours, &small);
+    lens_status st = measure_drawing(&m, colours, &small, flat_frac);
     count_colours(out, colours, &small);
     image_free(&small);
     LENS_TRY(st);
