@@ -21,10 +21,11 @@
     X(FAILED, "failed", FIXED, 0, "the captioner gave no answer")                                                      \
     X(EMPTY, "empty", FIXED, 0, "no words")                                                                            \
     X(ENCODING, "encoding", REJECT, 0, "bytes that are no UTF-8, and control characters")                              \
-    X(REFUSED, "refused", REJECT, 0, "the captioner would not answer; phrases of refusal")                             \
+    X(REFUSED, "refused", REJECT, 0, "the captioner would not answer; statements of that")                             \
     X(PROMPT, "prompt", REJECT, 6, "longest run of words that the prompt holds too; 1000: tokens of a chat")           \
     X(MARKUP, "markup", STRIP, 0, "signs of markdown, lists, JSON and line breaks")                                    \
-    X(BOILERPLATE, "boilerplate", STRIP, 0, "opens with talk about the picture: \"the image shows\"; such words")      \
+    X(BOILERPLATE, "boilerplate", STRIP, 0,                                                                            \
+      "talk about the picture around the caption: \"the image shows\"; such phrases")                                  \
     X(LOOP, "loop", REJECT, 0.2, "repeats itself; the share of repeated words, sentences or 4-word runs")              \
     X(LANGUAGE, "language", REJECT, 0.15, "share of letters or of small words of another language")                    \
     X(ABSENT, "absent", STRIP, 0, "mentions of what is not in the picture")                                            \

@@ -15,10 +15,12 @@ typedef struct {
     bool is_tags;
 } quality_case_t;
 
-/* quality_say.c: what a captioner says instead of, before and beside the caption */
+/* quality_refused.c: what a captioner says instead of the caption */
 double quality_refused(const quality_case_t *c);
+/* quality_boilerplate.c: before and behind it */
 double quality_boilerplate(const quality_case_t *c);
 bool quality_strip_boilerplate(str_t *out, const quality_case_t *c);
+/* quality_watermark.c */
 double quality_watermark(const quality_case_t *c);
 /* quality_absent.c */
 double quality_absent(const quality_case_t *c);

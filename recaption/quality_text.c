@@ -219,3 +219,15 @@ int32_t quality_text_match_any(const quality_text_t *t, int32_t i, const char *c
 bool quality_text_is(const quality_text_t *t, int32_t i, const char *word) {
     return i < t->n_words && quality_text_match(t, i, word) == 1;
 }
+
+int32_t quality_text_any(const quality_text_t *t, int32_t i, const char *const *phrases) {
+    return i < t->n_words && !t->words[i].quoted ? quality_text_match_any(t, i, phrases) : 0;
+}
+
+int32_t quality_text_within(const quality_text_t *t, int32_t from, int32_t n, const char *const *phrases) {
+    for (int32_t i = from; i < from + n && i < t->n_words; i++) {
+        if (t->words[i].sentence != t->words[from].sentence) break;
+        if (quality_text_any(t, i, phrases)) return i;
+    }
+    return -1;
+}
