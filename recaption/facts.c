@@ -104,8 +104,9 @@ static const struct {
 
 static uint64_t colour_word(const quality_text_t *t, int32_t i) {
     if (i < 0 || i >= t->n_words || t->words[i].quoted) return 0;
+    const char first = t->lower[t->words[i].lower];
     for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-        if (quality_text_is(t, i, words[k].word)) return words[k].near;
+        if (words[k].word[0] == first && quality_text_is(t, i, words[k].word)) return words[k].near;
     return 0;
 }
 
@@ -123,11 +124,10 @@ static int count_word(const quality_text_t *t, int32_t i) {
     return 0;
 }
 
-/* ---- claims ---- */
+/* ---- claims: what word i says, `claimed` being the colours that it may mean ---- */
 
 /* "a solid black background", "the background is black" */
-static bool denies_background(const facts_t *f, const quality_text_t *t, int32_t i) {
-    uint64_t claimed = colour_word(t, i);
+static bool denies_background(const facts_t *f, const quality_text_t *t, int32_t i, uint64_t claimed) {
     if (!claimed || !f->background || ((claimed & f->background) != 0)) return false;
     if (quality_text_is(t, i + 1, "background") || quality_text_is(t, i + 1, "backdrop")) {
         bool mixed = i > 0 && (quality_text_is(t, i - 1, "and") || quality_text_is(t, i - 1, "to"));
@@ -139,9 +139,8 @@ static bool denies_background(const facts_t *f, const quality_text_t *t, int32_t
 }
 
 /* "dominated by purple", "predominantly purple", "mostly purple" */
-static bool denies_dominance(const facts_t *f, const quality_text_t *t, int32_t i) {
+static bool denies_dominance(const facts_t *f, const quality_text_t *t, int32_t i, uint64_t claimed) {
     static const char *const leads[] = {"predominantly", "mostly", "mainly", "almost entirely", "entirely", NULL};
-    uint64_t claimed = colour_word(t, i);
     if (!claimed || (claimed & f->large)) return false;
     bool dominated = i >= 2 && ((quality_text_is(t, i - 1, "by") && quality_text_is(t, i - 2, "dominated")) ||
                                 (quality_text_is(t, i - 1, "with") && quality_text_is(t, i - 2, "filled")));
@@ -162,8 +161,11 @@ static bool denies_shapes(const facts_t *f, const quality_text_t *t, int32_t i) 
 
 int32_t facts_contradictions(const facts_t *f, const quality_text_t *t) {
     int32_t n = 0;
-    for (int32_t i = 0; i < t->n_words; i++)
-        if (!t->words[i].quoted) n += denies_background(f, t, i) || denies_dominance(f, t, i) || denies_shapes(f, t, i);
+    for (int32_t i = 0; i < t->n_words; i++) {
+        if (t->words[i].quoted) continue;
+        const uint64_t claimed = colour_word(t, i);
+        n += denies_background(f, t, i, claimed) || denies_dominance(f, t, i, claimed) || denies_shapes(f, t, i);
+    }
     return n;
 }
 
