@@ -10,60 +10,51 @@ enum { OPENERS_MAX = 4, CLOSERS_MAX = 3, ADJECTIVES_MAX = 5, GREETING_WORDS = 14
 
 /* ---- noun phrases: "the image", "this striking photograph you shared", "a picture" ---- */
 
-static const char *const pictures[] = {
-    "image", "picture", "photo", "photograph", "snapshot", "pic", "shot", NULL,
-};
+static const char *const pictures[] = {"image", "picture", "photo", "photograph", "snapshot", "pic", "shot", NULL};
 
 /* They say how the picture was made, so they go only where they are talked about: "the illustration shows". */
-static const char *const media[] = {
-    "illustration", "painting", "drawing",     "sketch", "artwork", "rendering", "render",      "graphic",
-    "screenshot",   "cartoon",  "composition", "frame",  "scene",   "visual",    "photography", NULL,
-};
+static const char *const media[] = {"illustration", "painting", "drawing", "sketch",      "artwork",
+                                    "rendering",    "render",   "graphic", "screenshot",  "cartoon",
+                                    "composition",  "scene",    "visual",  "photography", NULL};
 
 /* Words that no adjective of a picture is: a noun phrase ends before them. */
 static const char *const stops[] = {
     "a",       "an",   "the",  "this",  "of",    "in",    "on",    "with",   "at",     "by",     "from",
     "for",     "to",   "is",   "are",   "was",   "were",  "has",   "have",   "that",   "which",  "who",
     "as",      "into", "over", "above", "below", "near",  "under", "behind", "beside", "before", "after",
-    "through", "his",  "her",  "their", "its",   "there", "it",    "we",     "you",    NULL,
-};
+    "through", "his",  "her",  "their", "its",   "there", "it",    "we",     "you",    NULL};
 
 /* Adjectives that tell nothing. */
 static const char *const fluff[] = {
-    "close",   "up",        "high",     "resolution", "quality",     "detailed",     "vivid",
-    "vibrant", "color",     "colour",   "colorful",   "colourful",   "black",        "and",
-    "white",   "beautiful", "stunning", "striking",   "captivating", "professional", "serene",
-    "dynamic", "dramatic",  "charming", "single",     "still",       "well",         "composed",
-    "clear",   "evocative", "provided", "given",      "attached",    "uploaded",     NULL,
-};
+    "high",     "resolution",  "quality",      "detailed", "vivid",    "vibrant",  "beautiful", "stunning",
+    "striking", "captivating", "professional", "serene",   "dynamic",  "dramatic", "charming",  "composed",
+    "clear",    "evocative",   "provided",     "given",    "attached", "uploaded", NULL};
 
-static const char *const owners[] = {
-    "you provided",
-    "you've provided",
-    "you have provided",
-    "you shared",
-    "you've shared",
-    "you have shared",
-    "you sent",
-    "you uploaded",
-    "you've uploaded",
-    "you attached",
-    "you gave",
-    "you're referring to",
-    "provided",
-    "attached",
-    "given",
-    "uploaded",
-    "shared",
-    "above",
-    "below",
-    "here",
-    "itself",
-    "in question",
-    "shown",
-    "depicted",
-    NULL,
-};
+static const char *const owners[] = {"you provided",
+                                     "you've provided",
+                                     "you have provided",
+                                     "you shared",
+                                     "you've shared",
+                                     "you have shared",
+                                     "you sent",
+                                     "you uploaded",
+                                     "you've uploaded",
+                                     "you attached",
+                                     "you gave",
+                                     "you're referring to",
+                                     "provided",
+                                     "attached",
+                                     "given",
+                                     "uploaded",
+                                     "shared",
+                                     "above",
+                                     "below",
+                                     "here",
+                                     "itself",
+                                     "in question",
+                                     "shown",
+                                     "depicted",
+                                     NULL};
 
 typedef struct {
     int32_t end;   /* word behind it; 0: none stands here */
@@ -97,74 +88,72 @@ static phrase_t picture_phrase(const quality_text_t *t, int32_t i) {
 
 /* ---- what it is said to do ---- */
 
-static const char *const verbs[] = {
-    "shows",
-    "show",
-    "showing",
-    "depicts",
-    "depict",
-    "depicting",
-    "features",
-    "feature",
-    "featuring",
-    "captures",
-    "capture",
-    "capturing",
-    "presents",
-    "presenting",
-    "displays",
-    "displaying",
-    "portrays",
-    "portraying",
-    "illustrates",
-    "illustrating",
-    "contains",
-    "containing",
-    "showcases",
-    "showcasing",
-    "includes",
-    "including",
-    "reveals",
-    "highlights",
-    "highlighting",
-    "represents",
-    "conveys",
-    "offers",
-    "provides",
-    "gives us",
-    "gives a view of",
-    "focuses on",
-    "focusing on",
-    "centers on",
-    "centres on",
-    "centers around",
-    "centres around",
-    "zooms in on",
-    "consists of",
-    "is of",
-    "is showing",
-    "is depicting",
-    "is focused on",
-    "is centered on",
-    "is centred on",
-    "is centered around",
-    "is composed of",
-    "appears to show",
-    "appears to be of",
-    "appears to depict",
-    "appears to feature",
-    "seems to show",
-    "seems to depict",
-    "that shows",
-    "that depicts",
-    "that features",
-    "that captures",
-    "which shows",
-    "which depicts",
-    "taken of",
-    "of what appears to be",
-    NULL,
-};
+static const char *const verbs[] = {"shows",
+                                    "show",
+                                    "showing",
+                                    "depicts",
+                                    "depict",
+                                    "depicting",
+                                    "features",
+                                    "feature",
+                                    "featuring",
+                                    "captures",
+                                    "capture",
+                                    "capturing",
+                                    "presents",
+                                    "presenting",
+                                    "displays",
+                                    "displaying",
+                                    "portrays",
+                                    "portraying",
+                                    "illustrates",
+                                    "illustrating",
+                                    "contains",
+                                    "containing",
+                                    "showcases",
+                                    "showcasing",
+                                    "includes",
+                                    "including",
+                                    "reveals",
+                                    "highlights",
+                                    "highlighting",
+                                    "represents",
+                                    "conveys",
+                                    "offers",
+                                    "provides",
+                                    "gives us",
+                                    "gives a view of",
+                                    "focuses on",
+                                    "focusing on",
+                                    "centers on",
+                                    "centres on",
+                                    "centers around",
+                                    "centres around",
+                                    "zooms in on",
+                                    "consists of",
+                                    "is of",
+                                    "is showing",
+                                    "is depicting",
+                                    "is focused on",
+                                    "is centered on",
+                                    "is centred on",
+                                    "is centered around",
+                                    "is composed of",
+                                    "appears to show",
+                                    "appears to be of",
+                                    "appears to depict",
+                                    "appears to feature",
+                                    "seems to show",
+                                    "seems to depict",
+                                    "that shows",
+                                    "that depicts",
+                                    "that features",
+                                    "that captures",
+                                    "which shows",
+                                    "which depicts",
+                                    "taken of",
+                                    "of what appears to be",
+                                    NULL};
 
 static const char *const copulas[] = {"is", "appears to be", "seems to be", NULL};
 static const char *const articles[] = {"a", "an", NULL};
@@ -186,55 +175,50 @@ static int32_t verb_words(const quality_text_t *t, const phrase_t *p) {
 
 /* ---- openers: each gives the words that it takes at word i, 0 where it does not stand there ---- */
 
-static const char *const sees[] = {
-    "we can see",
-    "we see",
-    "you can see",
-    "you see",
-    "one can see",
-    "one sees",
-    "i can see",
-    "i see",
-    "we observe",
-    "we can observe",
-    "we find",
-    "we are shown",
-    "we are presented with",
-    "viewers can see",
-    "the viewer can see",
-    "the viewer sees",
-    "there is",
-    "there are",
-    "it can be seen that",
-    "it is clear that",
-    "it shows",
-    "it appears that",
-    NULL,
-};
+static const char *const sees[] = {"we can see",
+                                   "we see",
+                                   "you can see",
+                                   "you see",
+                                   "one can see",
+                                   "one sees",
+                                   "i can see",
+                                   "i see",
+                                   "we observe",
+                                   "we can observe",
+                                   "we find",
+                                   "we are shown",
+                                   "we are presented with",
+                                   "viewers can see",
+                                   "the viewer can see",
+                                   "the viewer sees",
+                                   "there is",
+                                   "there are",
+                                   "it can be seen that",
+                                   "it is clear that",
+                                   "it shows",
+                                   "it appears that",
+                                   NULL};
 
-static const char *const demonstratives[] = {
-    "this is",
-    "it is",
-    "it's",
-    "this appears to be",
-    "this seems to be",
-    "this looks like",
-    "that is",
-    "that's",
-    "here is",
-    "here's",
-    "these are",
-    "it appears to be",
-    NULL,
-};
+static const char *const demonstratives[] = {"this is",
+                                             "it is",
+                                             "it's",
+                                             "this appears to be",
+                                             "this seems to be",
+                                             "this looks like",
+                                             "that is",
+                                             "that's",
+                                             "here is",
+                                             "here's",
+                                             "these are",
+                                             "it appears to be",
+                                             NULL};
 
 static const char *const presentations[] = {
     "here we have",        "here we see",        "we have here",      "what we have here is",
     "what we see here is", "what we see is",     "what you see is",   "what you see here is",
     "you're looking at",   "you are looking at", "we're looking at",  "we are looking at",
     "i'm seeing",          "i am seeing",        "presented here is", "pictured is",
-    "depicted is",         "shown is",           "featured here is",  NULL,
-};
+    "depicted is",         "shown is",           "featured here is",  NULL};
 
 /* "The image vividly captures", "A picture of", "The photo is" before "a". "An aerial photograph of" tells something,
  * as does "an illustration". */
@@ -337,30 +321,28 @@ static int32_t says_who_sees(const quality_text_t *t, int32_t i) {
     return one_of(t, i, seers) ? quality_text_any(t, i, sees) : 0;
 }
 
-static const char *const greetings[] = {
-    "sure",
-    "certainly",
-    "of course",
-    "absolutely",
-    "okay",
-    "great",
-    "sure thing",
-    "here is",
-    "here's",
-    "here are",
-    "below is",
-    "the following is",
-    "caption",
-    "description",
-    "image description",
-    "image caption",
-    "detailed description",
-    "detailed caption",
-    "answer",
-    "output",
-    "response",
-    NULL,
-};
+static const char *const greetings[] = {"sure",
+                                        "certainly",
+                                        "of course",
+                                        "absolutely",
+                                        "okay",
+                                        "great",
+                                        "sure thing",
+                                        "here is",
+                                        "here's",
+                                        "here are",
+                                        "below is",
+                                        "the following is",
+                                        "caption",
+                                        "description",
+                                        "image description",
+                                        "image caption",
+                                        "detailed description",
+                                        "detailed caption",
+                                        "answer",
+                                        "output",
+                                        "response",
+                                        NULL};
 
 static bool follows(const quality_text_t *t, int32_t i, const char *marks) {
     const char *p = t->text + t->words[i].end;
@@ -398,49 +380,41 @@ static int32_t opening_words(const quality_text_t *t, int *n_openers) {
 
 /* ---- closers: sentences at the end ---- */
 
-static const char *const offers[] = {
-    "let me know",
-    "feel free to",
-    "hope this helps",
-    "i hope",
-    "would you like me",
-    "do you want me",
-    "is there anything",
-    "if you need",
-    "if you have any",
-    "if you would like",
-    "if you'd like",
-    "if you want me",
-    "happy to help",
-    "glad to help",
-    "i can provide",
-    "please note that",
-    NULL,
-};
+static const char *const offers[] = {"let me know",
+                                     "feel free to",
+                                     "hope this helps",
+                                     "i hope",
+                                     "would you like me",
+                                     "do you want me",
+                                     "is there anything",
+                                     "if you need",
+                                     "if you have any",
+                                     "if you would like",
+                                     "if you'd like",
+                                     "if you want me",
+                                     "happy to help",
+                                     "glad to help",
+                                     "i can provide",
+                                     "please note that",
+                                     NULL};
 
-static const char *const summaries[] = {
-    "overall",   "in summary", "in conclusion", "to summarize", "to summarise",
-    "to sum up", "all in all", "in essence",    NULL,
-};
+static const char *const summaries[] = {"overall",      "in summary",   "in conclusion",
+                                        "to summarize", "to summarise", "to sum up",
+                                        "all in all",   "in essence",   NULL};
 
-static const char *const moods[] = {
-    "mood", "atmosphere", "ambiance", "ambience", "vibe", "feeling", "feel", "tone", NULL,
-};
+static const char *const moods[] = {"mood", "atmosphere", "ambiance", "ambience", "vibe", "feeling", NULL};
 
 static const char *const effects[] = {
     "evokes",    "evoking",    "conveys",     "conveying", "exudes", "captures",  "creates", "creating", "suggests",
     "invites",   "imparts",    "radiates",    "gives",     "feels",  "shows",     "depicts", "portrays", "presents",
-    "showcases", "showcasing", "illustrates", "is a",      "is an",  "is one of", NULL,
-};
+    "showcases", "showcasing", "illustrates", "is a",      "is an",  "is one of", NULL};
 
-static const char *const senses[] = {
-    "sense of",    "feeling of", "mood of",    "atmosphere of", "air of",     "aura of", "impression of",
-    "feelings of", "mood",       "atmosphere", "ambiance",      "essence of", NULL,
-};
+static const char *const senses[] = {"sense of", "feeling of",    "mood of",     "atmosphere of", "air of",
+                                     "aura of",  "impression of", "feelings of", "mood",          "atmosphere",
+                                     "ambiance", "essence of",    NULL};
 
-static const char *const evocations[] = {
-    "evokes", "conveys", "exudes", "creates", "suggests", "imparts", "radiates", "gives", "captures", NULL,
-};
+static const char *const evocations[] = {"evokes",  "conveys",  "exudes", "creates",  "suggests",
+                                         "imparts", "radiates", "gives",  "captures", NULL};
 
 /* "Overall, the image conveys", "The overall mood is", "The scene evokes a sense of": what it tells of the picture is
  * what the caption has said. "Overall the picture is dark" tells something. */
