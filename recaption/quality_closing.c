@@ -45,14 +45,14 @@ static const char *const evocations[] = {"evokes",  "conveys",  "exudes", "creat
 static bool closes(const quality_text_t *t, const quality_sentence_t *s) {
     const int32_t i = s->first;
     if (s->n == 0 || t->words[i].quoted) return false;
-    if (quality_text_within(t, i, 6, offers) >= 0) return true;
+    if (quality_text_any(t, i, offers) || quality_text_behind(t, i, 5, offers) >= 0) return true;
     const int32_t sum = quality_text_any(t, i, summaries);
-    if (sum && (!quality_text_is(t, i, "overall") || quality_text_within(t, i + sum, 6, effects) >= 0)) return true;
+    if (sum && (!quality_text_is(t, i, "overall") || quality_text_behind(t, i + sum - 1, 6, effects) >= 0)) return true;
     if (quality_text_is(t, i, "the") && quality_text_is(t, i + 1, "overall") && quality_text_any(t, i + 2, moods))
         return true;
     const picture_phrase_t p = picture_phrase_at(t, i);
-    const int32_t verb = p.end && p.definite ? quality_text_within(t, p.end, 4, evocations) : -1;
-    return verb >= 0 && quality_text_within(t, verb + 1, 6, senses) >= 0;
+    const int32_t verb = p.end && p.definite ? quality_text_behind(t, p.end - 1, 4, evocations) : -1;
+    return verb >= 0 && quality_text_behind(t, verb, 6, senses) >= 0;
 }
 
 int quality_n_closing(const quality_text_t *t) {

@@ -249,7 +249,7 @@ static bool speaks_unspaced(const quality_text_t *t, int32_t i) {
 
 static bool is_foreign(const quality_text_t *t, int32_t i, bool opens) {
     if (quality_text_any(t, i, foreign) || (opens && quality_text_any(t, i, foreign_first))) return true;
-    if (quality_text_any(t, i, foreign_selves) && quality_text_within(t, i, 8, foreign_negations) >= 0) return true;
+    if (quality_text_any(t, i, foreign_selves) && quality_text_behind(t, i, 8, foreign_negations) >= 0) return true;
     return speaks_unspaced(t, i);
 }
 
@@ -263,12 +263,12 @@ static bool is_numeral(const quality_text_t *t, int32_t i) {
 
 /* "I'm really not able", "we are unable to describe", "the assistant declines to describe" */
 static bool cannot(const quality_text_t *t, int32_t i) {
-    if (quality_text_any(t, i, selves)) return !is_numeral(t, i) && quality_text_within(t, i + 1, 6, failings) >= 0;
+    if (quality_text_any(t, i, selves)) return !is_numeral(t, i) && quality_text_behind(t, i, 6, failings) >= 0;
     const bool servant = (quality_text_is(t, i, "the") || quality_text_is(t, i, "this")) &&
                          (quality_text_any(t, i + 1, servants) || quality_text_any(t, i + 2, servants));
     if (!servant && !quality_text_any(t, i, groups)) return false;
-    const int32_t failing = quality_text_within(t, i + 1, 6, failings);
-    return failing >= 0 && quality_text_within(t, failing, 7, tasks) >= 0;
+    const int32_t failing = quality_text_behind(t, i, 6, failings);
+    return failing >= 0 && quality_text_behind(t, failing, 7, tasks) >= 0;
 }
 
 /* "As an AI language model", "I'm only a text-based assistant" */
@@ -280,31 +280,31 @@ static bool is_machine(const quality_text_t *t, int32_t i, bool opens) {
         return false;
     const bool article = quality_text_is(t, at, "a") || quality_text_is(t, at, "an") ||
                          quality_text_is(t, at + 1, "a") || quality_text_is(t, at + 1, "an");
-    return article && quality_text_within(t, at, 5, machines) >= 0;
+    return article && quality_text_behind(t, at - 1, 5, machines) >= 0;
 }
 
 /* "Could you please attach", "Kindly upload" */
 static bool asks_again(const quality_text_t *t, int32_t i) {
     const int32_t n = quality_text_any(t, i, calls);
-    return n && quality_text_within(t, i + n, 3, supplies) >= 0;
+    return n && quality_text_behind(t, i + n - 1, 3, supplies) >= 0;
 }
 
 /* "No image was attached", "the file you sent could not be opened" */
 static bool lacks_input(const quality_text_t *t, int32_t i) {
     if (quality_text_is(t, i, "no")) {
-        const int32_t input = quality_text_within(t, i + 1, 2, inputs);
-        return input >= 0 && quality_text_within(t, input + 1, 4, arrivals) >= 0;
+        const int32_t input = quality_text_behind(t, i, 2, inputs);
+        return input >= 0 && quality_text_behind(t, input, 4, arrivals) >= 0;
     }
     if (!quality_text_any(t, i, inputs) || quality_text_any(t, i + 1, things)) return false;
-    if (quality_text_within(t, i + 1, 5, damages) >= 0) return true;
-    const int32_t negation = quality_text_within(t, i + 1, 7, negations);
-    return negation >= 0 && quality_text_within(t, negation + 1, 3, arrivals) >= 0;
+    if (quality_text_behind(t, i, 5, damages) >= 0) return true;
+    const int32_t negation = quality_text_behind(t, i, 7, negations);
+    return negation >= 0 && quality_text_behind(t, negation, 3, arrivals) >= 0;
 }
 
 /* "It violates the usage policy", "my guidelines", "your request was blocked" */
 static bool quotes_policy(const quality_text_t *t, int32_t i) {
-    if (quality_text_any(t, i, holders)) return quality_text_within(t, i + 1, 4, policies) >= 0;
-    return quality_text_any(t, i, requests) && quality_text_within(t, i + 1, 3, blocks) >= 0;
+    if (quality_text_any(t, i, holders)) return quality_text_behind(t, i, 4, policies) >= 0;
+    return quality_text_any(t, i, requests) && quality_text_behind(t, i, 3, blocks) >= 0;
 }
 
 /* "Sorry, ...", "Sorry about that": a sorry-looking bear is none. */

@@ -105,6 +105,7 @@ static void test_refusals(void **state) {
     assert_reason("A model declines a glass of wine.", QUALITY_ACCEPTED);
     assert_reason("We cannot see who holds the rope.", QUALITY_ACCEPTED);
     assert_reason("A sign says \"I cannot help you\" in red.", QUALITY_ACCEPTED);
+    assert_reason("A torn photo. Its owner cannot come.", QUALITY_ACCEPTED);
     assert_reason("A sorry row of tents stands in mud.", QUALITY_ACCEPTED);
 }
 
