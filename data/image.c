@@ -188,6 +188,22 @@ lens_status image_decode(image_t *out, const uint8_t *bytes, size_t n) {
     return image_decode_within(out, bytes, n, UINT64_MAX);
 }
 
+lens_status image_decode_reduced(image_t *out, int32_t at_least_px, const uint8_t *bytes, size_t n) {
+    *out = (image_t){0};
+    if (image_format_of(bytes, n) != IMAGE_JPEG) return image_decode(out, bytes, n);
+    image_header_t header;
+    image_t stored;
+    LENS_TRY(image_read_header(&header, IMAGE_JPEG, bytes, n));
+    const int32_t longest = header.width > header.height ? header.width : header.height;
+    int eighths = 1;
+    while (eighths < 8 && image_jpeg_scaled(longest, eighths) < at_least_px) eighths *= 2;
+    LENS_TRY(image_new(&stored, image_jpeg_scaled(header.width, eighths), image_jpeg_scaled(header.height, eighths)));
+    lens_status st = image_jpeg_pixels(&stored, bytes, n, header.convert, eighths);
+    if (st == LENS_OK) return image_orient(out, &stored, header.orientation);
+    image_free(&stored);
+    return st;
+}
+
 lens_status image_write(const char *path, const image_t *im) {
     bool png = str_ends_with(path, ".png");
     if (!png && !str_ends_with(path, ".webp"))

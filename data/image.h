@@ -49,6 +49,8 @@ LENS_CHECKED lens_status image_probe(int32_t *width, int32_t *height, const uint
 LENS_CHECKED lens_status image_decode(image_t *out, const uint8_t *bytes, size_t n);
 /* The same, and FORMAT, before anything is decoded, where image_inspect's decode_bytes is more than max_bytes. */
 LENS_CHECKED lens_status image_decode_within(image_t *out, const uint8_t *bytes, size_t n, uint64_t max_bytes);
+/* image_decode, of a JPEG at the smallest half, quarter or eighth whose longer side has at least_px. */
+LENS_CHECKED lens_status image_decode_reduced(image_t *out, int32_t at_least_px, const uint8_t *bytes, size_t n);
 
 /* Appends the encoded file to `out`. quality 0..100; lossless ignores it. */
 LENS_CHECKED lens_status image_encode_webp(str_t *out, const image_t *im, double quality, bool lossless);

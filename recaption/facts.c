@@ -40,14 +40,14 @@ static bool can_count(const measure_t *m) {
 }
 
 lens_status facts_measure(facts_t *out, const colour_table_t *colours, const image_t *image) {
-    _Static_assert(COLOUR_N <= 64, "a set of colours is 64 bits");
+    _Static_assert(COLOUR_N < 64, "a set of colours is 64 bits, and one is of no colour");
     *out = (facts_t){0};
     if (image->width <= 0 || image->height <= 0)
         return lens_fail(LENS_ARGUMENT, "picture of %d x %d pixels", image->width, image->height);
     image_t small = {0};
     LENS_TRY(thin_out(&small, image));
     measure_t m;
-    lens_status st = measure_image(&m, colours, &small);
+    lens_status st = measure_drawing(&m, colours, &small, flat_frac);
     count_colours(out, colours, &small);
     image_free(&small);
     LENS_TRY(st);
@@ -56,6 +56,14 @@ lens_status facts_measure(facts_t *out, const colour_table_t *colours, const ima
     out->is_flat = can_count(&m);
     out->n_objects = out->is_flat ? m.n_objects : 0;
     return LENS_OK;
+}
+
+lens_status facts_measure_stored(facts_t *out, const colour_table_t *colours, const uint8_t *bytes, size_t n) {
+    image_t image;
+    LENS_TRY(image_decode_reduced(&image, SIDE_MAX, bytes, n));
+    lens_status st = facts_measure(out, colours, &image);
+    image_free(&image);
+    return st;
 }
 
 /* ---- words ---- */
@@ -96,8 +104,9 @@ static const struct {
 
 static uint64_t colour_word(const quality_text_t *t, int32_t i) {
     if (i < 0 || i >= t->n_words || t->words[i].quoted) return 0;
+    const char first = t->lower[t->words[i].lower];
     for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-        if (quality_text_is(t, i, words[k].word)) return words[k].near;
+        if (words[k].word[0] == first && quality_text_is(t, i, words[k].word)) return words[k].near;
     return 0;
 }
 
@@ -115,11 +124,10 @@ static int count_word(const quality_text_t *t, int32_t i) {
     return 0;
 }
 
-/* ---- claims ---- */
+/* ---- claims: what word i says, `claimed` being the colours that it may mean ---- */
 
 /* "a solid black background", "the background is black" */
-static bool denies_background(const facts_t *f, const quality_text_t *t, int32_t i) {
-    uint64_t claimed = colour_word(t, i);
+static bool denies_background(const facts_t *f, const quality_text_t *t, int32_t i, uint64_t claimed) {
     if (!claimed || !f->background || ((claimed & f->background) != 0)) return false;
     if (quality_text_is(t, i + 1, "background") || quality_text_is(t, i + 1, "backdrop")) {
         bool mixed = i > 0 && (quality_text_is(t, i - 1, "and") || quality_text_is(t, i - 1, "to"));
@@ -131,9 +139,8 @@ static bool denies_background(const facts_t *f, const quality_text_t *t, int32_t
 }
 
 /* "dominated by purple", "predominantly purple", "mostly purple" */
-static bool denies_dominance(const facts_t *f, const quality_text_t *t, int32_t i) {
+static bool denies_dominance(const facts_t *f, const quality_text_t *t, int32_t i, uint64_t claimed) {
     static const char *const leads[] = {"predominantly", "mostly", "mainly", "almost entirely", "entirely", NULL};
-    uint64_t claimed = colour_word(t, i);
     if (!claimed || (claimed & f->large)) return false;
     bool dominated = i >= 2 && ((quality_text_is(t, i - 1, "by") && quality_text_is(t, i - 2, "dominated")) ||
                                 (quality_text_is(t, i - 1, "with") && quality_text_is(t, i - 2, "filled")));
@@ -154,7 +161,16 @@ static bool denies_shapes(const facts_t *f, const quality_text_t *t, int32_t i) 
 
 int32_t facts_contradictions(const facts_t *f, const quality_text_t *t) {
     int32_t n = 0;
-    for (int32_t i = 0; i < t->n_words; i++)
-        if (!t->words[i].quoted) n += denies_background(f, t, i) || denies_dominance(f, t, i) || denies_shapes(f, t, i);
+    for (int32_t i = 0; i < t->n_words; i++) {
+        if (t->words[i].quoted) continue;
+        const uint64_t claimed = colour_word(t, i);
+        n += denies_background(f, t, i, claimed) || denies_dominance(f, t, i, claimed) || denies_shapes(f, t, i);
+    }
     return n;
+}
+
+/* A statement counts against a picture that has less of everything than any other, or it never does. */
+bool facts_claimed(const quality_text_t *t) {
+    const facts_t nothing = {.background = UINT64_C(1) << 63, .is_flat = true};
+    return facts_contradictions(&nothing, t) > 0;
 }

@@ -19,6 +19,11 @@ typedef struct {
 
 /* On every n-th pixel, at most 128 a side. Nothing but MEMORY and an empty picture (ARGUMENT) fails. */
 LENS_CHECKED lens_status facts_measure(facts_t *out, const colour_table_t *colours, const image_t *image);
+/* The same of an encoded picture, decoded at a fraction of its size where that is cheaper. FORMAT as image_decode. */
+LENS_CHECKED lens_status facts_measure_stored(facts_t *out, const colour_table_t *colours, const uint8_t *bytes,
+                                              size_t n);
+/* Whether the text states anything that facts could exclude: where not, nothing has to be measured. */
+bool facts_claimed(const quality_text_t *t);
 /* How many statements of the text the facts exclude; quotations are left alone. */
 int32_t facts_contradictions(const facts_t *f, const quality_text_t *t);
 

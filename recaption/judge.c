@@ -8,12 +8,15 @@ void judge_init(judge_t *j, const captioner_t *c, const caption_kind_t *kinds, i
         j->by_kind[k].min_words = kinds[k].min_words;
         j->by_kind[k].max_words = kinds[k].max_words;
     }
-    j->wants_facts = o->rules[QUALITY_CONTRADICTION].action != QUALITY_OFF;
-    if (j->wants_facts) colour_table_init(&j->colours);
+    colour_table_init(&j->colours);
 }
 
 lens_status judge_measure(const judge_t *j, facts_t *out, const image_t *image) {
     return facts_measure(out, &j->colours, image);
+}
+
+lens_status judge_measure_stored(const judge_t *j, facts_t *out, const str_t *picture) {
+    return facts_measure_stored(out, &j->colours, (const uint8_t *)picture->s, picture->len);
 }
 
 lens_status judge_reply(quality_t *out, const judge_t *j, const caption_request_t *request, const facts_t *facts,

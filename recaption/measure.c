@@ -45,8 +45,10 @@ static lens_status work_new(work_t *k, const colour_table_t *colours, const imag
     k->stack = k->part + n;
     k->remap = k->stack + n;
     for (size_t i = 0; i < n; i++) {
-        k->lab[i] = colour_oklab(colours, im->rgb + 3 * i);
-        k->name[i] = k->raw[i] = (uint8_t)colour_of(colours, im->rgb + 3 * i);
+        const uint8_t *px = im->rgb + 3 * i;
+        const bool again = i > 0 && memcmp(px, px - 3, 3) == 0; /* cube roots are most of what a drawing costs */
+        k->lab[i] = again ? k->lab[i - 1] : colour_oklab(colours, px);
+        k->name[i] = k->raw[i] = again ? k->raw[i - 1] : (uint8_t)colour_of(colours, px);
     }
     return LENS_OK;
 }
@@ -275,9 +277,7 @@ static void measure_background(measure_t *m, work_t *k) {
     }
 }
 
-static lens_status measure_work(measure_t *m, work_t *k) {
-    measure_tones(m, k);
-    measure_background(m, k);
+static lens_status measure_regions(measure_t *m, work_t *k) {
     component_list_t objects = {0}, parts = {0};
     lens_status st = LENS_OK;
     LENS_GO(segment_parts(&parts, k->part, k->lab, k->name, k->front, k->w, k->h, k->stack, k->remap));
@@ -293,7 +293,8 @@ done:
     return st;
 }
 
-lens_status measure_image(measure_t *out, const colour_table_t *colours, const image_t *image) {
+static lens_status measure(measure_t *out, const colour_table_t *colours, const image_t *image, bool all,
+                           double least_flat_frac) {
     *out = (measure_t){.width = image->width, .height = image->height};
     if (image->width <= 0 || image->height <= 0)
         return lens_fail(LENS_ARGUMENT, "picture of %d x %d pixels", image->width, image->height);
@@ -309,9 +310,21 @@ lens_status measure_image(measure_t *out, const colour_table_t *colours, const i
     work_t k;
     lens_status st = work_new(&k, colours, at);
     if (st == LENS_OK) {
-        st = measure_work(out, &k);
+        measure_tones(out, &k);
+        measure_background(out, &k);
+        if (all || (out->background == BACKGROUND_PLAIN && out->flat_frac >= least_flat_frac))
+            st = measure_regions(out, &k);
         work_free(&k);
     }
     image_free(&small);
     return st;
+}
+
+lens_status measure_image(measure_t *out, const colour_table_t *colours, const image_t *image) {
+    return measure(out, colours, image, true, 0);
+}
+
+lens_status measure_drawing(measure_t *out, const colour_table_t *colours, const image_t *image,
+                            double least_flat_frac) {
+    return measure(out, colours, image, false, least_flat_frac);
 }

@@ -84,5 +84,8 @@ typedef struct {
 } measure_t;
 
 LENS_CHECKED lens_status measure_image(measure_t *out, const colour_table_t *colours, const image_t *image);
+/* The same, but objects and parts only where the background is plain and flat_frac at least this: a drawing. */
+LENS_CHECKED lens_status measure_drawing(measure_t *out, const colour_table_t *colours, const image_t *image,
+                                         double least_flat_frac);
 
 #endif

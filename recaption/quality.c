@@ -150,6 +150,8 @@ lens_status quality_check(quality_t *out, const quality_options_t *o, const qual
     LENS_GO(quality_text_read(&text, out->text.s));
     LENS_GO(apply(out, o, &c, &text));
     check_rest(out, o, &c);
+    out->has_claims = !in->facts && out->reason == QUALITY_ACCEPTED &&
+                      o->rules[QUALITY_CONTRADICTION].action != QUALITY_OFF && facts_claimed(&text);
     out->n_words = count_words(out->text.s);
 done:
     quality_text_free(&text);

@@ -21,10 +21,11 @@
     X(FAILED, "failed", FIXED, 0, "the captioner gave no answer")                                                      \
     X(EMPTY, "empty", FIXED, 0, "no words")                                                                            \
     X(ENCODING, "encoding", REJECT, 0, "bytes that are no UTF-8, and control characters")                              \
-    X(REFUSED, "refused", REJECT, 0, "the captioner would not answer; phrases of refusal")                             \
+    X(REFUSED, "refused", REJECT, 0, "the captioner would not answer; statements of that")                             \
     X(PROMPT, "prompt", REJECT, 6, "longest run of words that the prompt holds too; 1000: tokens of a chat")           \
     X(MARKUP, "markup", STRIP, 0, "signs of markdown, lists, JSON and line breaks")                                    \
-    X(BOILERPLATE, "boilerplate", STRIP, 0, "opens with talk about the picture: \"the image shows\"; such words")      \
+    X(BOILERPLATE, "boilerplate", STRIP, 0,                                                                            \
+      "talk about the picture around the caption: \"the image shows\"; such phrases")                                  \
     X(LOOP, "loop", REJECT, 0.2, "repeats itself; the share of repeated words, sentences or 4-word runs")              \
     X(LANGUAGE, "language", REJECT, 0.15, "share of letters or of small words of another language")                    \
     X(ABSENT, "absent", STRIP, 0, "mentions of what is not in the picture")                                            \
@@ -77,7 +78,7 @@ typedef struct {
     const char *style;    /* "tags": a list of words, no sentences; all else is prose */
     const char *prompt;   /* the prompt's own words, without what it quotes of the sample */
     const char *alt;      /* as ingested; longer than 16 KiB: not compared with */
-    const facts_t *facts; /* NULL: not compared with */
+    const facts_t *facts; /* NULL: not compared with; see has_claims */
     bool truncated;       /* the captioner stopped at its limit of tokens */
 } quality_input_t;
 
@@ -88,7 +89,8 @@ typedef struct {
     uint32_t fired;           /* 1 << quality_reason of all rules that found something */
     uint32_t stripped;        /* those of them that changed the text */
     double values[QUALITY_N]; /* of the rules in `fired`, else 0 */
-    str_t text;               /* owned; cleaned: what a layer keeps where it is accepted */
+    bool has_claims; /* accepted so far, without facts, and says what facts could exclude: check it again with them */
+    str_t text;      /* owned; cleaned: what a layer keeps where it is accepted */
 } quality_t;
 
 /* *out is overwritten, and the caller's to free. MEMORY is the only failure; *out is then empty. */

@@ -101,7 +101,8 @@ static int32_t absence_at(const quality_text_t *t, int32_t i) {
     static const char *const lacks[] = {
         "nothing else",   "is absent",       "are absent",     "is not visible", "are not visible",
         "is not present", "are not present", "cannot be seen", "can't be seen",  NULL};
-    return quality_text_match_any(t, i, lacks);
+    const int32_t n = quality_text_match_any(t, i, lacks);
+    return quality_text_is(t, i + n, "from") ? 0 : n; /* "cannot be seen from the front" says how one stands */
 }
 
 static int32_t missing_at(const quality_text_t *t, int32_t i) {

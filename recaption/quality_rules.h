@@ -15,10 +15,16 @@ typedef struct {
     bool is_tags;
 } quality_case_t;
 
-/* quality_say.c: what a captioner says instead of, before and beside the caption */
+/* quality_refused.c: what a captioner says instead of the caption */
 double quality_refused(const quality_case_t *c);
+/* quality_boilerplate.c, quality_opening.c, quality_closing.c: before and behind it */
 double quality_boilerplate(const quality_case_t *c);
 bool quality_strip_boilerplate(str_t *out, const quality_case_t *c);
+/* Words of all talk that stands before the caption's own; *n_openers of it. */
+int32_t quality_opening_words(const quality_text_t *t, int *n_openers);
+/* Sentences of talk at the end; one that opens the text is none. */
+int quality_n_closing(const quality_text_t *t);
+/* quality_watermark.c */
 double quality_watermark(const quality_case_t *c);
 /* quality_absent.c */
 double quality_absent(const quality_case_t *c);

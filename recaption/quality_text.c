@@ -219,3 +219,15 @@ int32_t quality_text_match_any(const quality_text_t *t, int32_t i, const char *c
 bool quality_text_is(const quality_text_t *t, int32_t i, const char *word) {
     return i < t->n_words && quality_text_match(t, i, word) == 1;
 }
+
+int32_t quality_text_any(const quality_text_t *t, int32_t i, const char *const *phrases) {
+    return i < t->n_words && !t->words[i].quoted ? quality_text_match_any(t, i, phrases) : 0;
+}
+
+int32_t quality_text_behind(const quality_text_t *t, int32_t i, int32_t n, const char *const *phrases) {
+    for (int32_t at = i + 1; at <= i + n && at < t->n_words; at++) {
+        if (t->words[at].sentence != t->words[i].sentence) break;
+        if (quality_text_any(t, at, phrases)) return at;
+    }
+    return -1;
+}

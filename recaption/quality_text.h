@@ -40,6 +40,10 @@ int32_t quality_text_match(const quality_text_t *t, int32_t i, const char *phras
 /* The first of the list (ends with NULL) that stands at word i; its number of words, else 0. */
 int32_t quality_text_match_any(const quality_text_t *t, int32_t i, const char *const *phrases);
 bool quality_text_is(const quality_text_t *t, int32_t i, const char *word);
+/* As quality_text_match_any; 0 also in a quotation and behind the last word. */
+int32_t quality_text_any(const quality_text_t *t, int32_t i, const char *const *phrases);
+/* The first of n words behind word i, within its sentence, at which quality_text_any finds one; -1: none. */
+int32_t quality_text_behind(const quality_text_t *t, int32_t i, int32_t n, const char *const *phrases);
 /* End of the quotation that opens at byte i, behind its closing mark; 0 where none opens. One that holds all of the
  * text quotes nothing. */
 uint32_t quality_quote_end(const char *text, uint32_t n, uint32_t i);

@@ -96,7 +96,7 @@ static lens_status end_shard(run_t *r, open_shard_t *s) {
 
 /* ---- a thread ---- */
 
-typedef enum { DO_ASK, DO_OPEN, DO_END, DO_WAIT, DO_LEAVE } job_kind;
+typedef enum { DO_ASK, DO_COMPARE, DO_OPEN, DO_END, DO_WAIT, DO_LEAVE } job_kind;
 
 static bool take_retry(run_t *r, ask_t *a) {
     retry_t *t = r->first;
@@ -135,8 +135,15 @@ static bool take_ended(run_t *r, ask_t *a) {
     return false;
 }
 
-/* Under the lock. Retries first, so that shards are settled soon. */
-static job_kind choose(run_t *r, ask_t *a) {
+static bool take_parked(run_t *r, parked_t **k) {
+    *k = r->parked;
+    if (*k) r->parked = (*k)->next;
+    return *k != NULL;
+}
+
+/* Under the lock. Answers that are here first, then retries, so that shards are settled soon. */
+static job_kind choose(run_t *r, ask_t *a, parked_t **k) {
+    if (take_parked(r, k)) return DO_COMPARE;
     if (take_ended(r, a)) return DO_END;
     if (run_ending(r)) return DO_LEAVE;
     if (take_retry(r, a) || take_sample(r, a)) return DO_ASK;
@@ -148,7 +155,11 @@ static job_kind choose(run_t *r, ask_t *a) {
     return r->all_given && r->n_open == 0 ? DO_LEAVE : DO_WAIT;
 }
 
-static lens_status do_job(run_t *r, job_kind kind, const ask_t *a) {
+static lens_status do_job(run_t *r, job_kind kind, const ask_t *a, parked_t *k) {
+    if (kind == DO_COMPARE) {
+        run_compare(r, k);
+        return LENS_OK;
+    }
     if (kind == DO_OPEN) return open_next(r);
     if (kind == DO_END) return end_shard(r, a->shard);
     lens_status st = run_ask(r, a);
@@ -163,14 +174,15 @@ static void *work(void *argument) {
     pthread_mutex_lock(&r->lock);
     for (;;) {
         ask_t a = {0};
-        const job_kind kind = choose(r, &a);
+        parked_t *k;
+        const job_kind kind = choose(r, &a, &k);
         if (kind == DO_LEAVE) break;
         if (kind == DO_WAIT) {
             pthread_cond_wait(&r->change, &r->lock);
             continue;
         }
         pthread_mutex_unlock(&r->lock);
-        lens_status st = do_job(r, kind, &a);
+        lens_status st = do_job(r, kind, &a, k);
         if (st != LENS_OK) run_fail(r, st);
         pthread_mutex_lock(&r->lock);
     }

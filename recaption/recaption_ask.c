@@ -11,7 +11,9 @@ typedef struct {
     int64_t within;
     atomic_int n_left;
     image_t image; /* where the captioner wants pixels */
-    facts_t facts; /* where the gate does */
+    pthread_mutex_t facts_lock;
+    bool has_facts;
+    facts_t facts;
     str_t key, picture, alt, meta;
     caption_shared_t shared;
     struct {
@@ -26,6 +28,7 @@ static void picture_release(picture_t *p) {
     if (atomic_fetch_sub(&p->n_left, 1) > 1) return;
     if (p->shared.free) p->shared.free(p->shared.made);
     image_free(&p->image);
+    pthread_mutex_destroy(&p->facts_lock);
     str_free(&p->key);
     str_free(&p->picture);
     str_free(&p->alt);
@@ -40,12 +43,12 @@ static lens_status load(picture_t *p, const run_t *r, int64_t sample, bool *dama
     LENS_TRY(dataset_meta(r->dataset, sample, &p->meta));
     LENS_TRY(dataset_key(r->dataset, sample, &p->key));
     lens_status st = dataset_image(r->dataset, sample, &p->picture);
-    const bool keeps_pixels = r->captioner->type->wants_pixels;
-    if (st == LENS_OK && (keeps_pixels || r->judge.wants_facts))
-        st = image_decode(&p->image, (const uint8_t *)p->picture.s, p->picture.len);
+    int32_t width, height;
+    if (st == LENS_OK)
+        st = r->captioner->type->wants_pixels
+                 ? image_decode(&p->image, (const uint8_t *)p->picture.s, p->picture.len)
+                 : image_probe(&width, &height, (const uint8_t *)p->picture.s, p->picture.len);
     *damaged = st == LENS_FORMAT;
-    if (st == LENS_OK && r->judge.wants_facts) st = judge_measure(&r->judge, &p->facts, &p->image);
-    if (!keeps_pixels) image_free(&p->image);
     return st;
 }
 
@@ -79,7 +82,7 @@ static lens_status settle(run_t *r, const picture_t *p, const caption_request_t 
     }
     const int n_lost = p->asked[q->kind].n_lost + lost, attempt = q->attempt + !lost;
     const bool is_last = attempt + n_lost - task->attempts_before >= r->options->max_attempts;
-    const bool again = verdict->reason != QUALITY_ACCEPTED && !is_last;
+    const bool again = verdict->reason != QUALITY_ACCEPTED && verdict->reason != QUALITY_PICTURE && !is_last;
     const retry_t next = {
         .shard = p->shard, .within = p->within, .kind = q->kind, .attempt = attempt, .n_lost = n_lost};
     if (again && lost) return go_back(r, p->shard, &next);
@@ -95,22 +98,78 @@ static lens_status settle(run_t *r, const picture_t *p, const caption_request_t 
     return again ? go_back(r, p->shard, &next) : LENS_OK;
 }
 
-static void take_reply(const caption_request_t *q, const caption_reply_t *reply) {
+/* st: whether there is a verdict, which is freed. */
+static void take_verdict(const caption_request_t *q, const caption_reply_t *reply, lens_status st, quality_t *verdict) {
     picture_t *p = q->context;
     run_t *r = p->run;
-    quality_t verdict;
-    lens_status st = judge_reply(&verdict, &r->judge, q, r->judge.wants_facts ? &p->facts : NULL, reply);
     const recaption_watch_t *w = &r->options->watch;
     if (st == LENS_OK && w->answered && reply->outcome != CAPTION_LATER)
-        w->answered(w->context, q->kind, verdict.reason, reply);
+        w->answered(w->context, q->kind, verdict->reason, reply);
     pthread_mutex_lock(&r->lock);
-    if (st == LENS_OK) st = settle(r, p, q, reply, &verdict);
+    if (st == LENS_OK) st = settle(r, p, q, reply, verdict);
     if (st != LENS_OK) run_fail_locked(r, st);
     r->n_in_flight--; /* the run may be over from here on */
     run_part_with(r, p->shard);
     pthread_mutex_unlock(&r->lock);
-    quality_free(&verdict);
+    quality_free(verdict);
     picture_release(p);
+}
+
+/* ---- answers that say what the pixels may exclude ---- */
+
+/* Measured once for all kinds. FORMAT: the picture cannot be decoded. */
+static lens_status facts_of(facts_t *out, picture_t *p) {
+    const judge_t *j = &p->run->judge;
+    lens_status st = LENS_OK;
+    pthread_mutex_lock(&p->facts_lock);
+    if (!p->has_facts)
+        st = p->image.rgb ? judge_measure(j, &p->facts, &p->image) : judge_measure_stored(j, &p->facts, &p->picture);
+    p->has_facts = st == LENS_OK;
+    *out = p->facts;
+    pthread_mutex_unlock(&p->facts_lock);
+    return st;
+}
+
+void run_compare(run_t *r, parked_t *k) {
+    quality_t verdict = {.reason = QUALITY_PICTURE};
+    facts_t facts;
+    lens_status st = facts_of(&facts, k->request->context);
+    if (st == LENS_OK)
+        st = judge_reply(&verdict, &r->judge, k->request, &facts, &k->reply);
+    else if (st == LENS_FORMAT)
+        st = parked_set_reason(k, lens_error());
+    take_verdict(k->request, &k->reply, st, &verdict);
+    parked_free(k);
+}
+
+/* False: no thread is left that would take it. */
+static bool park(run_t *r, parked_t *k) {
+    pthread_mutex_lock(&r->lock);
+    const bool taken = r->n_threads > 0;
+    if (taken) {
+        k->next = r->parked;
+        r->parked = k;
+        pthread_cond_broadcast(&r->change);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return taken;
+}
+
+/* Decoding and measuring take milliseconds, in which the thread of a captioner with hundreds of requests in flight
+ * would serve none of them: ours do it. */
+static void take_reply(const caption_request_t *q, const caption_reply_t *reply) {
+    run_t *r = ((picture_t *)q->context)->run;
+    quality_t verdict;
+    parked_t *k = NULL;
+    lens_status st = judge_reply(&verdict, &r->judge, q, NULL, reply);
+    const bool compare = st == LENS_OK && verdict.has_claims;
+    if (compare) st = parked_new(&k, q, reply);
+    if (!k) {
+        take_verdict(q, reply, st, &verdict);
+        return;
+    }
+    quality_free(&verdict);
+    if (q->image || !park(r, k)) run_compare(r, k);
 }
 
 /* ---- asking ---- */
@@ -198,6 +257,7 @@ lens_status run_ask(run_t *r, const ask_t *a) {
     p->shard = a->shard;
     p->within = a->within;
     atomic_init(&p->n_left, 1);
+    pthread_mutex_init(&p->facts_lock, NULL);
     bool damaged;
     lens_status st = load(p, r, a->shard->tasks.begin + a->within, &damaged);
     if (damaged) st = reject_damaged(r, a);

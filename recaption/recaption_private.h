@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "recaption/judge.h"
+#include "recaption/parked.h"
 #include "recaption/recaption_link.h"
 #include "recaption/recaption_shard.h"
 
@@ -41,6 +42,7 @@ typedef struct {
     int64_t n_tasks;       /* of the open shards */
     bool opening, all_given;
     retry_t *first, **last;
+    parked_t *parked; /* answers that a thread is to compare with their pictures */
     int64_t n_in_flight;
     bool stopping;
     lens_status status; /* first failure of any thread */
@@ -66,5 +68,7 @@ void run_part_with(run_t *r, open_shard_t *shard); /* one of its tasks is no lon
 /* recaption_ask.c: loads a picture and submits its requests. A damaged picture is a rejected sample; a shard that is
  * damaged or a disk that fails ends the work. */
 LENS_CHECKED lens_status run_ask(run_t *r, const ask_t *a);
+/* Ends an answer of run_t.parked, which is freed. */
+void run_compare(run_t *r, parked_t *k);
 
 #endif

@@ -1,5 +1,6 @@
 /* What a caption says of colours and counts, against drawings; what the pixels cannot exclude is left alone. */
 #include "tests/unit/drawing.h"
+#include "tests/unit/picture.h"
 
 #include <stdlib.h>
 
@@ -42,6 +43,53 @@ static void test_claims(void **state) {
     assert_int_equal(contradictions(&f, ""), 0);
 }
 
+/* Whatever any picture could exclude is a claim; other captions need no picture. */
+static void test_claimed(void **state) {
+    (void)state;
+    const struct {
+        const char *text;
+        bool claimed;
+    } cases[] = {
+        {"Nine white circles on a red background.", true},
+        {"The picture is dominated by orange.", true},
+        {"Mostly white, it holds two dots.", true},
+        {"Four circles in a row.", true},
+        {"A red barn stands in a yellow field of three hectares.", false},
+        {"A sign says \"nine white circles on a red background\".", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        quality_text_t t;
+        assert_int_equal(quality_text_read(&t, cases[i].text), LENS_OK);
+        if (facts_claimed(&t) != cases[i].claimed) fail_msg("'%s'", cases[i].text);
+        quality_text_free(&t);
+    }
+}
+
+/* An encoded picture has the facts of its pixels, also where it is decoded at a quarter of its size. */
+static void test_stored(void **state) {
+    (void)state;
+    image_t im = {0};
+    str_t webp = {0}, jpeg = {0};
+    facts_t drawn, f;
+    draw_new(&im, 1024, 512, 0x208030);
+    for (int i = 0; i < 4; i++) draw_ellipse(&im, 128 + i * 256, 256, 70, 70, 0, 0xffffff);
+    assert_int_equal(facts_measure(&drawn, &colours, &im), LENS_OK);
+    assert_int_equal(image_encode_webp(&webp, &im, 0, true), LENS_OK);
+    assert_int_equal(facts_measure_stored(&f, &colours, (const uint8_t *)webp.s, webp.len), LENS_OK);
+    assert_true(f.colours == drawn.colours && f.large == drawn.large && f.background == drawn.background);
+    assert_true(f.is_flat && f.n_objects == 4);
+    picture_jpeg(&jpeg, &im, (picture_jpeg_t){.file_space = JCS_YCbCr});
+    assert_int_equal(facts_measure_stored(&f, &colours, (const uint8_t *)jpeg.s, jpeg.len), LENS_OK);
+    assert_true(f.large == drawn.large && f.background == drawn.background);
+    assert_true(f.is_flat && f.n_objects == 4);
+    assert_int_equal(facts_measure_stored(&f, &colours, (const uint8_t *)webp.s, webp.len / 2), LENS_FORMAT);
+    assert_int_equal(facts_measure_stored(&f, &colours, (const uint8_t *)jpeg.s, jpeg.len / 2), LENS_FORMAT);
+    str_free(&webp);
+    str_free(&jpeg);
+    image_free(&im);
+}
+
 /* In a noisy picture nothing can be counted, and there is no background. */
 static void test_unsure(void **state) {
     (void)state;
@@ -69,7 +117,8 @@ static void test_odd_pictures(void **state) {
 
 int main(void) {
     colour_table_init(&colours);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_claims), cmocka_unit_test(test_unsure),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_claims), cmocka_unit_test(test_claimed),
+                                       cmocka_unit_test(test_stored), cmocka_unit_test(test_unsure),
                                        cmocka_unit_test(test_odd_pictures)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,9 +167,41 @@ static void test_refusals(void **state) {
     str_free(&file);
 }
 
+/* A JPEG is as small as its longer side may be, upright; every other format is whole. */
+static void test_reduced(void **state) {
+    (void)state;
+    const struct {
+        int32_t at_least, width, height;
+    } cases[] = {{1, 9, 6}, {9, 9, 6}, {10, 18, 12}, {19, 36, 24}, {37, 72, 48}, {500, 72, 48}};
+    image_t im, out;
+    str_t png = {0}, jpeg = {0}, turned = {0};
+    picture_gradient(&im, 72, 48);
+    picture_jpeg(&jpeg, &im, (picture_jpeg_t){.file_space = JCS_YCbCr});
+    picture_jpeg(&turned, &im, (picture_jpeg_t){.file_space = JCS_YCbCr, .orientation = 6});
+    assert_int_equal(image_encode_png(&png, &im), LENS_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(image_decode_reduced(&out, cases[i].at_least, (const uint8_t *)jpeg.s, jpeg.len), LENS_OK);
+        assert_int_equal(out.width, cases[i].width);
+        assert_int_equal(out.height, cases[i].height);
+        image_free(&out);
+        assert_int_equal(image_decode_reduced(&out, cases[i].at_least, (const uint8_t *)turned.s, turned.len), LENS_OK);
+        assert_int_equal(out.width, cases[i].height);
+        assert_int_equal(out.height, cases[i].width);
+        image_free(&out);
+    }
+    assert_int_equal(image_decode_reduced(&out, 9, (const uint8_t *)png.s, png.len), LENS_OK);
+    assert_int_equal(out.width, 72);
+    image_free(&out);
+    assert_int_equal(image_decode_reduced(&out, 9, (const uint8_t *)jpeg.s, jpeg.len / 2), LENS_FORMAT);
+    image_free(&im);
+    str_free(&png);
+    str_free(&jpeg);
+    str_free(&turned);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_jpeg), cmocka_unit_test(test_png),
-                                       cmocka_unit_test(test_webp), cmocka_unit_test(test_webp_crop),
-                                       cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_jpeg),      cmocka_unit_test(test_reduced),
+                                       cmocka_unit_test(test_png),       cmocka_unit_test(test_webp),
+                                       cmocka_unit_test(test_webp_crop), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,45 @@ static void test_cleaning(void **state) {
     assert_cleaned("A note says \"There is no text here.\" in ink.", "A note says \"There is no text here.\" in ink.");
 }
 
+/* Talk goes, what it tells stays. */
+static void test_talk(void **state) {
+    (void)state;
+    assert_cleaned("This is an aerial photograph of a brown delta.", "An aerial photograph of a brown delta.");
+    assert_cleaned("This is a stunning photograph that shows a brown delta.", "A brown delta.");
+    assert_cleaned("The illustration you shared beautifully captures a fox in fog.", "A fox in fog.");
+    assert_cleaned("The photo is an old one of a fox.", "An old one of a fox.");
+    assert_cleaned("Seen in this picture are two red foxes.", "Two red foxes.");
+    assert_cleaned("At the center of the image, we see a red fox.", "A red fox.");
+    assert_cleaned("A fox digs in snow. Overall, the image evokes a sense of calm.", "A fox digs in snow.");
+    assert_cleaned("A fox digs in snow. The overall mood is calm. Let me know if more is needed!",
+                   "A fox digs in snow.");
+    assert_cleaned("A fox digs in snow. Overall the picture is dark, with strong contrast.",
+                   "A fox digs in snow. Overall the picture is dark, with strong contrast.");
+    assert_cleaned("An illustration of a fox in a hat.", "An illustration of a fox in a hat.");
+    assert_cleaned("The image of a saint hangs over an altar.", "The image of a saint hangs over an altar.");
+    assert_reason("The image shows.", QUALITY_BOILERPLATE);
+}
+
+/* The first person and the request refuse; people in a picture may fail at what they like. */
+static void test_refusals(void **state) {
+    (void)state;
+    assert_reason("I really am not able to make this out.", QUALITY_REFUSED);
+    assert_reason("The assistant is unable to describe people.", QUALITY_REFUSED);
+    assert_reason("The file that you sent could not be opened.", QUALITY_REFUSED);
+    assert_reason("Kindly upload it again.", QUALITY_REFUSED);
+    assert_reason("Ich kann dieses Bild leider nicht sehen.", QUALITY_REFUSED);
+    assert_reason("Je ne peux pas voir la photo.", QUALITY_REFUSED);
+    assert_reason("No puedo ver la foto que mencionas.", QUALITY_REFUSED);
+    assert_reason("\xe6\x8a\xb1\xe6\xad\x89\xef\xbc\x8c\xe6\x88\x91\xe6\x97\xa0\xe6\xb3\x95\xe6\x9f\xa5\xe7\x9c\x8b\xe3"
+                  "\x80\x82",
+                  QUALITY_REFUSED);
+    assert_reason("A model declines a glass of wine.", QUALITY_ACCEPTED);
+    assert_reason("We cannot see who holds the rope.", QUALITY_ACCEPTED);
+    assert_reason("A sign says \"I cannot help you\" in red.", QUALITY_ACCEPTED);
+    assert_reason("A torn photo. Its owner cannot come.", QUALITY_ACCEPTED);
+    assert_reason("A sorry row of tents stands in mud.", QUALITY_ACCEPTED);
+}
+
 static void test_values(void **state) {
     (void)state;
     quality_t q = check("Two words");
@@ -216,9 +255,10 @@ static void test_caption_set(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),   cmocka_unit_test(test_values),      cmocka_unit_test(test_cleaning),
-        cmocka_unit_test(test_lengths), cmocka_unit_test(test_truncated),   cmocka_unit_test(test_options),
-        cmocka_unit_test(test_records), cmocka_unit_test(test_caption_set),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_talk),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_cleaning), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_truncated),   cmocka_unit_test(test_options),  cmocka_unit_test(test_records),
+        cmocka_unit_test(test_caption_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
