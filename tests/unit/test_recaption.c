@@ -340,9 +340,10 @@ static void check_meta(const char *layers) {
         }
         if (i == 3) assert_string_equal(json_string_value(json_object_get(meta, "raw")), "\"short\"\\");
         const json_t *turned_down = json_object_get(meta, "turned_down"), *first = json_array_get(turned_down, 0);
-        assert_int_equal(json_array_size(turned_down), i == 3 ? 2 : i == 1 || i == 5 ? 1 : 0);
+        assert_int_equal(json_array_size(turned_down), i == 3 ? 2 : i == 1 || i == 5 || i == 7);
         if (i == 1) assert_string_equal(json_string_value(json_object_get(first, "reason")), "refused");
         if (i == 5) assert_string_equal(json_string_value(json_object_get(first, "reason")), "truncated");
+        if (i == 7) assert_string_equal(json_string_value(json_object_get(first, "reason")), "contradiction");
         if (i == 3) assert_int_equal(json_number_value(json_object_get(first, "value")), 1); /* word */
         const json_t *stripped = json_object_get(meta, "stripped");
         assert_int_equal(json_array_size(stripped), i == 6);
