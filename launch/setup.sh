@@ -26,6 +26,8 @@ lens_packages=(
     "libcurl4-openssl-dev    pkg:libcurl"
     "libxxhash-dev           pkg:libxxhash"
     "libcmocka-dev           pkg:cmocka"
+    "openssl                 cmd:openssl"
+    "nghttp2-proxy           cmd:nghttpx"
     "clang                   cmd:clang"
     "libclang-rt-dev         fuzzer"
     "libomp-dev              clang-openmp"
@@ -45,7 +47,7 @@ lens_openblas_is_openmp() {
 
 lens_has() {
     case $1 in
-    cmd:*) command -v "${1#cmd:}" >/dev/null ;;
+    cmd:*) PATH=$PATH:/usr/sbin command -v "${1#cmd:}" >/dev/null ;;
     pkg:*) pkg-config --exists "${1#pkg:}" 2>/dev/null ;;
     python:*) "$LENS_PYTHON" -c "import ${1#python:}" 2>/dev/null ;;
     openblas) lens_openblas_is_openmp ;;

@@ -142,10 +142,6 @@ static lens_status submit(captioner_t *c, const caption_request_t *request) {
     return LENS_OK;
 }
 
-lens_status openai_body(captioner_t *c, const caption_request_t *request, str_t *body) {
-    return openai_request_body(&((openai_t *)c)->request, request, body);
-}
-
 static lens_status wait_openai(captioner_t *c) {
     openai_t *o = (openai_t *)c;
     pthread_mutex_lock(&o->lock);

@@ -61,8 +61,4 @@ typedef struct {
 extern const option_table_t openai_options;
 extern const captioner_type_t captioner_openai;
 
-/* Appends the body that would be sent for a request, for batch files; the attempt's seed and temperature are in it.
- * FORMAT: the picture is damaged. */
-LENS_CHECKED lens_status openai_body(captioner_t *c, const caption_request_t *request, str_t *body);
-
 #endif

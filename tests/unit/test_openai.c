@@ -45,7 +45,7 @@ static json_t *body_of(captioner_t *c, const str_t *picture, const char *alt, in
         .key = "", .picture = picture, .alt = alt, .meta = "{}", .attempt = attempt, .seed = 0x1234567890u};
     str_t body = {0};
     json_error_t error;
-    assert_int_equal(openai_body(c, &r, &body), LENS_OK);
+    assert_int_equal(openai_request_body(&((openai_t *)c)->request, &r, &body), LENS_OK);
     json_t *root = json_loadb(body.s, body.len, JSON_REJECT_DUPLICATES, &error);
     if (!root) fail_msg("%s: %.100s", error.text, body.s);
     str_free(&body);
