@@ -28,7 +28,7 @@ static const command_t *const commands[] = {
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* The order of `lens help`; a command that is not named here follows, by name. */
-static const char *const pipeline[] = {"ingest", "scenes", "recaption", "shards", "plan",     "launch-check",
+static const char *const pipeline[] = {"ingest", "scenes", "recaption", "shards", "plan",     "cost", "launch-check",
                                        "train",  "sample", "eval",      "report", "selftest", "demo"};
 enum { N_PIPELINE = sizeof pipeline / sizeof *pipeline };
 
