@@ -34,6 +34,14 @@ static void count_images(cost_stage_t *s, const train_plan_t *p, bool by_batches
     }
 }
 
+/* A forward pass once more of all blocks but the last, whose activations are still there: what the model has more than
+ * one of a single block, which is a last one. */
+static double blocks_again(const mmdit_config_t *c, int64_t n_tok, int64_t text_tok) {
+    mmdit_config_t last = *c;
+    last.num_layers = 1;
+    return mmdit_forward_flop(c, n_tok, text_tok) - mmdit_forward_flop(&last, n_tok, text_tok);
+}
+
 static void count_model(cost_stage_t *s) {
     for (int i = 0; i < s->n_buckets; i++) {
         const cost_bucket_t *b = &s->bucket[i];
@@ -42,15 +50,13 @@ static void count_model(cost_stage_t *s) {
         s->forward.attention += n * b->forward.attention;
         s->forward.modulation += n * b->forward.modulation;
         s->forward.ends += n * b->forward.ends;
+        if (s->checkpointing == MMDIT_RECOMPUTE_BLOCKS)
+            s->blocks_again += n * blocks_again(&s->model, b->n_tok, s->text_tok);
         s->pairs += n / s->images * both;
         s->pairs_squared += n / s->images * both * both;
         s->pairs_crossed += n / s->images * both * (double)b->n_tok;
     }
-    double D = (double)mmdit_dim(&s->model), streams = s->text_tok > 0 ? 2 : 1;
     s->scores_again = s->forward.attention / 2;
-    if (s->checkpointing == MMDIT_RECOMPUTE_BLOCKS)
-        s->blocks_again = s->forward.linear + s->forward.attention +
-                          s->images * 2 * (double)s->model.num_layers * 6 * streams * D * D;
 }
 
 /* Of each image seen, or once of as many as the dataset has; a caption is not encoded for a second stage again.
@@ -105,7 +111,6 @@ lens_status cost_recipe_count(cost_recipe_t *out, int n, const char *const *name
         out->images += s->images;
         out->model_flop += 3 * cost_forward(&s->forward);
         out->encoder_flop += s->text_encoder + s->vae_encoder;
-        out->again_flop += s->scores_again + s->blocks_again;
     }
     return LENS_OK;
 }
@@ -206,13 +211,18 @@ static void backward_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
                          .source = "kernels/kernels.h: attention_bwd; counted in tests/unit/test_cost.c"),
              "%.12g / 2", g->forward.attention);
     snprintf(name, sizeof name, "made but not counted: checkpointing %s", mmdit_checkpointing_name(g->checkpointing));
-    double again = g->blocks_again > 0 ? g->blocks_again - g->forward.linear - g->forward.attention : 0;
-    cost_add(s,
-             COST_FIGURE(.key = key_of(key, i, "blocks_again"), .name = name, .value = g->blocks_again, .unit = "FLOP",
-                         .how = "full: the blocks' forward pass again; none and selective: no product again",
-                         .source = CONFIGURATION ": train.checkpointing"),
-             "%.12g + %.12g + %.12g", g->blocks_again > 0 ? g->forward.linear : 0,
-             g->blocks_again > 0 ? g->forward.attention : 0, again);
+    cost_figure_t f = {.key = key_of(key, i, "blocks_again"), .name = name, .value = g->blocks_again, .unit = "FLOP"};
+    f.source = CONFIGURATION ": train.checkpointing; counted in tests/unit/test_cost.c";
+    f.how = "none and selective: no product again";
+    if (g->checkpointing != MMDIT_RECOMPUTE_BLOCKS) {
+        cost_add(s, &f, "0");
+        return;
+    }
+    double D = (double)mmdit_dim(&g->model), M = (double)mmdit_mlp_dim(&g->model),
+           again = (double)g->model.num_layers - 1;
+    f.how = "full: images x the forward pass of all blocks but the last, whose activations are still there";
+    cost_add(s, &f, "%.12g * %g * 2 * (%.12g * (4 * %g * %g + 3 * %g * %g) + %d * %g * %g + 2 * %g * %.12g)", g->images,
+             again, g->pairs, D, D, D, M, g->text_tok > 0 ? 12 : 6, D, D, D, g->pairs_squared);
 }
 
 /* From means over the buckets. */

@@ -39,7 +39,7 @@ typedef struct {
     /* of the run, FLOP */
     mmdit_flop_t forward;
     double scores_again; /* of attention, in backward: half of its forward */
-    double blocks_again; /* of the blocks' forward pass, where checkpointing is full */
+    double blocks_again; /* where checkpointing is full: of the blocks' forward pass, but the last one's */
     double text_encoder, vae_encoder;
     bool has_text_encoder, has_vae;
     int n_buckets;
@@ -50,7 +50,7 @@ typedef struct {
     cost_assumptions_t assumed;
     int n_stages;
     cost_stage_t stage[COST_MAX_STAGES];
-    double images, model_flop, encoder_flop, again_flop; /* sums over stages */
+    double images, model_flop, encoder_flop; /* sums over stages */
 } cost_recipe_t;
 
 double cost_forward(const mmdit_flop_t *f); /* sum of its terms */
