@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/build_info.h"
 #include "base/command.h"
 #include "eval/cost_mfu.h"
 #include "eval/cost_page.h"
@@ -15,6 +16,12 @@ typedef struct {
     int64_t text_tok;
     bool padded, paper, json, explain;
 } cost_values_t;
+
+/* Of the source tree, wherever the program is called: */
+#define PRICES "configs/prices.yaml"
+/* the paper's two stages, which are also what is counted where nothing is named. */
+static const char *const paper_stages[] = {"configs/lens-3.8b-stage1.yaml", "configs/lens-3.8b-stage2.yaml"};
+enum { N_PAPER_STAGES = sizeof paper_stages / sizeof *paper_stages };
 
 static const option_t options[] = {
     {.name = "gpu",
@@ -38,10 +45,8 @@ static const option_t options[] = {
     {.name = "prices",
      .type = OPTION_STRING,
      .offset = offsetof(cost_values_t, prices),
-     .initial = "configs/prices.yaml",
-     .required = true,
      .choices = "FILE",
-     .help = "prices with dates and sources"},
+     .help = "prices with dates and sources, instead of " PRICES},
     {.name = "text-tok",
      .type = OPTION_INT,
      .offset = offsetof(cost_values_t, text_tok),
@@ -96,11 +101,6 @@ static const option_t options[] = {
      .help = "below each figure its formula with the numbers put in, and its source"},
 };
 
-/* The paper's two stages, which are also what is counted where nothing is named. */
-static char stage1[] = "configs/lens-3.8b-stage1.yaml", stage2[] = "configs/lens-3.8b-stage2.yaml";
-static char *const paper_stages[] = {stage1, stage2};
-enum { N_PAPER_STAGES = 2 };
-
 /* What a call works on. */
 typedef struct {
     const cost_values_t *v;
@@ -132,6 +132,32 @@ static lens_status load_configs(cost_job_t *j, int n_args, char *const *args) {
     return LENS_OK;
 }
 
+static lens_status in_source_tree(str_t *path, const char *name) {
+    str_clear(path);
+    str_addf(path, "%s/%s", build_source_dir(), name);
+    return str_status(path);
+}
+
+static lens_status load_paper_stages(cost_job_t *j, str_t *path) {
+    for (int i = 0; i < N_PAPER_STAGES; i++) {
+        LENS_TRY(in_source_tree(path, paper_stages[i]));
+        LENS_TRY(train_config_load(&j->configs[i], str_text(path), 0, NULL));
+        j->names[j->n++] = paper_stages[i];
+    }
+    return LENS_OK;
+}
+
+static lens_status load_files(cost_job_t *j, int n_args, char *const *args) {
+    str_t path = {0};
+    lens_status st;
+    LENS_GO(n_args > 0 ? load_configs(j, n_args, args) : load_paper_stages(j, &path));
+    if (!j->v->prices) LENS_GO(in_source_tree(&path, PRICES));
+    LENS_GO(cost_prices_read(&j->prices, j->v->prices ? j->v->prices : str_text(&path)));
+done:
+    str_free(&path);
+    return st;
+}
+
 static lens_status find_rate(cost_job_t *j) {
     const cost_values_t *v = j->v;
     const gpu_t *gpu = gpu_find(v->gpu);
@@ -152,8 +178,7 @@ static lens_status fill(cost_job_t *j, int n_args, char **args) {
     if (v->paper && n_args > 0)
         return lens_fail(LENS_ARGUMENT,
                          "--paper is about the paper's two stages: expected no configuration, got \"%s\"", args[0]);
-    LENS_TRY(load_configs(j, n_args > 0 ? n_args : N_PAPER_STAGES, n_args > 0 ? args : paper_stages));
-    LENS_TRY(cost_prices_read(&j->prices, v->prices));
+    LENS_TRY(load_files(j, n_args, args));
     LENS_TRY(find_rate(j));
     j->assumed = (cost_assumptions_t){.text_tok = v->text_tok,
                                       .padded = v->padded,

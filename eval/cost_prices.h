@@ -22,7 +22,8 @@ typedef struct {
     } open;
 } cost_prices_t;
 
-/* ARGUMENT with file and line: unknown keys, negative prices; a price without date or source. */
+/* ARGUMENT with the file: unknown keys, negative or missing numbers; a price without date, source, or model of a
+ * captioner. */
 LENS_CHECKED lens_status cost_prices_read(cost_prices_t *out, const char *path);
 void cost_prices_free(cost_prices_t *p);
 /* By the names of kernels/gpu.h, and "h800"; never NULL for these. */
