@@ -41,7 +41,7 @@ static char *run_of(const char *path) {
     size_t n = strlen(path), tail = strlen(METRICS_FILE);
     if (n < tail || strcmp(path + n - tail, METRICS_FILE) != 0) return NULL;
     if (n == tail) return strdup(".");
-    return path[n - tail - 1] == '/' ? strndup(path, n - tail) : NULL;
+    return path[n - tail - 1] == '/' ? strndup(path, n - tail > 1 ? n - tail - 1 : 1) : NULL;
 }
 
 /* ---- JSON ---- */
