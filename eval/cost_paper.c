@@ -45,14 +45,17 @@ static void input(cost_sheet_t *s, const char *key, const char *name, double val
              "%s", "");
 }
 
-static void claim(paper_t *p) {
-    cost_sheet_t *s = p->s;
-    double lens = peak_flop(lens_hours, a100), z_image = peak_flop(z_image_hours, h800);
-    cost_section(s, "The claim: 19.3 % of Z-Image's compute");
+static void claim_inputs(cost_sheet_t *s) {
     input(s, "lens_hours", "Lens: A100 hours", lens_hours, "h", LENS_PAPER);
     input(s, "a100_tflops", "A100: bf16, dense", a100, "TFLOP/s", SHEET " (kernels/gpu.h)");
     input(s, "z_image_hours", "Z-Image: H800 hours", z_image_hours, "h", Z_IMAGE);
     input(s, "h800_tflops", "H800: bf16, dense", h800, "TFLOP/s", SHEET ", as H100");
+}
+
+static void claim(cost_sheet_t *s) {
+    double lens = peak_flop(lens_hours, a100), z_image = peak_flop(z_image_hours, h800);
+    cost_section(s, "The claim: 19.3 % of Z-Image's compute");
+    claim_inputs(s);
     cost_add(s,
              COST_FIGURE(.key = "lens_peak_flop", .name = "Lens: what its hours hold at the peak", .value = lens,
                          .unit = "FLOP", .how = "hours x 3600 x peak", .source = LENS_PAPER "; " SHEET),
@@ -115,7 +118,7 @@ static void image_figures(paper_t *p, int base) {
              "100 * (%.12g / %.12g - 1)", padded, flop);
 }
 
-/* Of the nine buckets of an area, and of its square. */
+/* By the square of each area, which its other buckets are near. */
 static void balance_figures(paper_t *p) {
     char key[64], name[96];
     double flop[N_BASES], least = INFINITY, most = 0;
@@ -235,43 +238,57 @@ static void z_image_figures(paper_t *p) {
 
 /* ---- captioning ---- */
 
-static void hosted_figures(paper_t *p) {
+static void no_price(paper_t *p, const char *key, const char *name, const char *source) {
+    cost_add(
+        p->s,
+        COST_FIGURE(.key = key, .name = name, .value = NAN, .unit = "USD", .how = "no price given", .source = source),
+        "%s", "");
+}
+
+/* Pictures of one size, at the list price or in batches. */
+static void hosted_figure(paper_t *p, int px, bool batch, const char *source) {
     const cost_prices_t *q = p->prices;
     char key[64], name[96];
+    double tiles = px / 512.0 * (px / 512.0), read = tile_tok + tiles_tok * tiles + prompt_tok;
+    double each = (read * q->hosted.usd_per_mtok_in + caption_tok * q->hosted.usd_per_mtok_out) * 1e-6;
+    double factor = batch ? 1 - q->hosted.batch_discount : 1, usd = COST_PAPER_IMAGES * each * factor;
+    const char *how = batch ? "batch" : "list";
+    snprintf(key, sizeof key, "caption_%s_%d", how, px);
+    snprintf(name, sizeof name, "%s, pictures of %d px, %s price", q->hosted.model, px, how);
+    cost_add(p->s,
+             COST_FIGURE(.key = key, .name = name, .value = usd, .unit = "USD",
+                         .how = "images x (tokens read x price + tokens written x price) x share of the price",
+                         .source = source),
+             "%.12g * (%.12g * %.12g + %.12g * %.12g) * 1e-6 * %.12g", COST_PAPER_IMAGES, read,
+             q->hosted.usd_per_mtok_in, caption_tok, q->hosted.usd_per_mtok_out, factor);
+    snprintf(key, sizeof key, "even_%s_%d", how, px);
+    cost_add(p->s,
+             COST_FIGURE(.key = key, .name = "   as much as all 192 K A100 hours at", .value = usd / lens_hours,
+                         .unit = "USD an hour", .how = "money / hours of Lens' training",
+                         .source = LENS_PAPER "; the row above"),
+             "%.12g / %.12g", usd, lens_hours);
+    if (q->a100.usd_per_h == 0) return;
+    snprintf(key, sizeof key, "a100_hours_%s_%d", how, px);
+    cost_add(p->s,
+             COST_FIGURE(.key = key, .name = "   as A100 hours", .value = usd / q->a100.usd_per_h, .unit = "h",
+                         .how = "money / price of an A100 hour", .source = "prices: gpu.a100-80g"),
+             "%.12g / %.12g", usd, q->a100.usd_per_h);
+}
+
+static void hosted_figures(paper_t *p) {
+    const cost_prices_t *q = p->prices;
     str_t source = {0};
+    if (q->hosted.usd_per_mtok_in == 0 || q->hosted.usd_per_mtok_out == 0) {
+        no_price(p, "caption_hosted", "a hosted captioner", "prices: caption.hosted");
+        return;
+    }
     str_addf(&source,
              "prices: caption.hosted, %s, %s; tokens: 85 + 170 a tile of 512 px, 150 of prompt and alt-text, "
              "109 words written",
-             q->hosted.date ? q->hosted.date : "", q->hosted.source ? q->hosted.source : "no price given");
-    bool given = q->hosted.usd_per_mtok_in > 0 && q->hosted.usd_per_mtok_out > 0;
-    for (int base = 0; given && base < N_BASES; base += 2) {
-        double tiles = base_px[base] / 512.0 * (base_px[base] / 512.0),
-               read = tile_tok + tiles_tok * tiles + prompt_tok;
-        double each = (read * q->hosted.usd_per_mtok_in + caption_tok * q->hosted.usd_per_mtok_out) * 1e-6;
-        for (int batch = 0; batch < 2; batch++) {
-            double factor = batch ? 1 - q->hosted.batch_discount : 1, usd = COST_PAPER_IMAGES * each * factor;
-            snprintf(key, sizeof key, "caption_%s_%d", batch ? "batch" : "list", base_px[base]);
-            snprintf(name, sizeof name, "%s, pictures of %d px, %s price", q->hosted.model, base_px[base],
-                     batch ? "batch" : "list");
-            cost_add(p->s,
-                     COST_FIGURE(.key = key, .name = name, .value = usd, .unit = "USD",
-                                 .how = "images x (tokens read x price + tokens written x price) x share of the price",
-                                 .source = str_text(&source)),
-                     "%.12g * (%.12g * %.12g + %.12g * %.12g) * 1e-6 * %.12g", COST_PAPER_IMAGES, read,
-                     q->hosted.usd_per_mtok_in, caption_tok, q->hosted.usd_per_mtok_out, factor);
-            snprintf(key, sizeof key, "even_%s_%d", batch ? "batch" : "list", base_px[base]);
-            cost_add(p->s,
-                     COST_FIGURE(.key = key, .name = "   as much as all 192 K A100 hours at", .value = usd / lens_hours,
-                                 .unit = "USD an hour", .how = "money / hours of Lens' training",
-                                 .source = LENS_PAPER "; the row above"),
-                     "%.12g / %.12g", usd, lens_hours);
-            if (q->a100.usd_per_h == 0) continue;
-            snprintf(key, sizeof key, "a100_hours_%s_%d", batch ? "batch" : "list", base_px[base]);
-            cost_add(p->s,
-                     COST_FIGURE(.key = key, .name = "   as A100 hours", .value = usd / q->a100.usd_per_h, .unit = "h",
-                                 .how = "money / price of an A100 hour", .source = "prices: gpu.a100-80g"),
-                     "%.12g / %.12g", usd, q->a100.usd_per_h);
-        }
+             q->hosted.date, q->hosted.source);
+    for (int base = 0; base < N_BASES; base += 2) {
+        hosted_figure(p, base_px[base], false, str_text(&source));
+        hosted_figure(p, base_px[base], true, str_text(&source));
     }
     p->s->failed |= source.failed;
     str_free(&source);
@@ -281,7 +298,10 @@ static void open_figure(paper_t *p) {
     const cost_prices_t *q = p->prices;
     char name[96];
     str_t source = {0};
-    if (q->open.usd_per_kimage == 0) return;
+    if (q->open.usd_per_kimage == 0) {
+        no_price(p, "caption_open", "an open captioner, hosted in batches", "prices: caption.open");
+        return;
+    }
     str_addf(&source, "prices: caption.open, %s, %s", q->open.date, q->open.source);
     snprintf(name, sizeof name, "%s, hosted in batches", q->open.model);
     cost_add(p->s,
@@ -294,7 +314,7 @@ static void open_figure(paper_t *p) {
 
 static void own_figures(paper_t *p) {
     double each = 2 * captioner_parameters * (picture_tok + prompt_tok + caption_tok), flop = COST_PAPER_IMAGES * each;
-    double lens = peak_flop(lens_hours, a100), rate = p->captions_per_s, share = p->cached[0].model_flop / lens;
+    double lens = peak_flop(lens_hours, a100), share = p->cached[0].model_flop / lens;
     cost_add(p->s,
              COST_FIGURE(.key = "caption_flop", .name = "one's own captioner of 8 B parameters, by count",
                          .value = flop, .unit = "FLOP",
@@ -314,6 +334,10 @@ static void own_figures(paper_t *p) {
                     .how = "(Lens' FLOP at the peak + captioning / MFU) over Z-Image's, whose captions are left out",
                     .source = "the rows above"),
         "100 * (%.12g + %.12g / %.12g) / %.12g", lens, flop, share, peak_flop(z_image_hours, h800));
+}
+
+static void rate_figures(paper_t *p) {
+    double rate = p->captions_per_s;
     cost_add(p->s,
              COST_FIGURE(.key = "even_captions_per_s", .name = "captions/s of a GPU at which they take 192 K GPU hours",
                          .value = COST_PAPER_IMAGES / (lens_hours * 3600), .unit = "captions/s",
@@ -322,7 +346,9 @@ static void own_figures(paper_t *p) {
     cost_figure_t f = {.key = "caption_hours", .name = "GPU hours at the captions/s measured", .unit = "h"};
     f.value = rate > 0 ? COST_PAPER_IMAGES / (rate * 3600) : NAN;
     f.how = rate > 0 ? "images / (captions/s of a GPU x 3600)" : "not measured: --captions-per-s";
-    f.source = "--captions-per-s: the user's measurement, by `lens recaption`'s own count";
+    f.source = rate > 0
+                   ? "the rate that --captions-per-s gives: captions a second and GPU, as measured by whoever calls"
+                   : "a rate, captions a second and GPU, that --captions-per-s would give";
     if (rate > 0)
         cost_add(p->s, &f, "%.12g / (%.12g * 3600)", COST_PAPER_IMAGES, rate);
     else
@@ -337,6 +363,7 @@ static void caption_figures(paper_t *p) {
     hosted_figures(p);
     open_figure(p);
     own_figures(p);
+    rate_figures(p);
 }
 
 /* ---- all ---- */
@@ -362,7 +389,7 @@ lens_status cost_paper_figures(cost_sheet_t *s, int n, const char *const *names,
     *p = (paper_t){.s = s, .prices = prices, .captions_per_s = captions_per_s};
     LENS_ASSERT(n == 2, "the paper has two stages, got %d", n);
     LENS_GO(count_cases(p, n, names, configs));
-    claim(p);
+    claim(s);
     cost_section(s, "An image: 3 x forward");
     for (int base = 0; base < N_BASES; base++) image_figures(p, base);
     balance_figures(p);

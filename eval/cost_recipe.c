@@ -149,11 +149,11 @@ static void images_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
 }
 
 /* The terms once more from means over buckets, not from their sum: another road to the same figure. */
-static void forward_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
+static void token_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
     char key[64];
     const mmdit_config_t *m = &g->model;
     double D = (double)mmdit_dim(m), M = (double)mmdit_mlp_dim(m), T = (double)g->text_tok, N = g->pairs - T,
-           blocks = (double)m->num_layers, channels = (double)(m->in_channels + mmdit_out_width(m));
+           blocks = (double)m->num_layers;
     cost_add(s,
              COST_FIGURE(.key = key_of(key, i, "linear"), .name = "forward: linear layers of the blocks",
                          .value = g->forward.linear, .unit = "FLOP",
@@ -169,6 +169,13 @@ static void forward_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
                                 "image tokens do",
                          .source = OUR_COUNT),
              "%.12g * 4 * %g * (%g * %.12g + %.12g)", g->images, D, blocks - 1, g->pairs_squared, g->pairs_crossed);
+}
+
+static void rest_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
+    char key[64];
+    const mmdit_config_t *m = &g->model;
+    double D = (double)mmdit_dim(m), T = (double)g->text_tok, N = g->pairs - T, blocks = (double)m->num_layers,
+           channels = (double)(m->in_channels + mmdit_out_width(m));
     cost_add(s,
              COST_FIGURE(.key = key_of(key, i, "modulation"), .name = "forward: modulation by the timestep",
                          .value = g->forward.modulation, .unit = "FLOP",
@@ -186,7 +193,7 @@ static void forward_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
 }
 
 static void backward_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
-    char key[64], name[80];
+    char key[64];
     double forward = cost_forward(&g->forward);
     cost_add(s,
              COST_FIGURE(.key = key_of(key, i, "backward"), .name = "backward", .value = 2 * forward, .unit = "FLOP",
@@ -204,6 +211,10 @@ static void backward_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
                          .value = 100 * g->forward.attention / forward, .unit = "%",
                          .how = "scores and weighted values over the forward pass", .source = OUR_COUNT),
              "100 * %.12g / %.12g", g->forward.attention, forward);
+}
+
+static void again_figures(cost_sheet_t *s, const cost_stage_t *g, int i) {
+    char key[64], name[80];
     cost_add(s,
              COST_FIGURE(.key = key_of(key, i, "scores_again"),
                          .name = "made but not counted: scores again in backward", .value = g->scores_again,
@@ -303,8 +314,10 @@ void cost_recipe_figures(cost_sheet_t *s, const cost_recipe_t *r) {
                  (long long)g->slots);
         cost_section(s, str_text(&title));
         images_figures(s, g, i);
-        forward_figures(s, g, i);
+        token_figures(s, g, i);
+        rest_figures(s, g, i);
         backward_figures(s, g, i);
+        again_figures(s, g, i);
         encoder_figures(s, r, i);
     }
     s->failed |= title.failed;

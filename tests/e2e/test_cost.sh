@@ -80,7 +80,7 @@ import re, sys
 text = open(sys.argv[1]).read()
 a100 = re.search(r"usd_per_h: 1\.\d+", text)[0]
 def write(name, text): open(name + ".yaml", "w").write(text)
-write("free", text.replace(a100, "usd_per_h: 0"))
+write("free", re.sub(r"(usd_per_\w+): [\d.]+", r"\1: 0", text))
 write("negative", text.replace(a100, "usd_per_h: -1"))
 write("word", text.replace(a100, "usd_per_h: cheap"))
 write("unknown", text.replace(a100, a100 + "\n    usd_per_year: 3"))
@@ -89,6 +89,8 @@ write("undated", re.sub(r'\n    date: "2026-01"', "", text, count=1))
 PY
 cost free --prices free.yaml
 grep -qE 'money +- USD  \(no price given\)' free.out || fail "money without a price: $(cat free.out)"
+cost free_paper --paper --prices free.yaml
+[ "$(grep -c 'no price given' free_paper.out)" = 8 ] || fail "the paper without prices: $(cat free_paper.out)"
 
 bad() { # STATUS MESSAGE ARGUMENT...
     local want=$1 message=$2 got=0
