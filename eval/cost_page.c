@@ -8,12 +8,18 @@
 #include "eval/html.h"
 #include "eval/report_style.h"
 
-/* Beside the report's style: derivations are as wide as they need. */
+/* Beside the report's style: figures stand below each other from table to table, rows that belong to the one above are
+ * set in by their spaces, and derivations are as wide as they need. */
 #define COST_STYLE                                                                                                     \
-    ".costs{width:100%}.costs th{white-space:normal;text-align:left}.costs td:nth-child(3){text-align:left;"           \
-    "padding-left:8px;color:var(--soft)}.costs details{margin:0}.costs summary{font-size:12.5px}"                      \
-    ".costs p{margin:4px 0 8px;font-size:13px;overflow-wrap:anywhere}.costs code{font-size:12px}\n"                    \
-    ".charts+.charts{margin-top:36px}\n"
+    ".costs{width:100%;min-width:640px;table-layout:fixed}"                                                            \
+    ".costs td{vertical-align:top}"                                                                                    \
+    ".costs th{white-space:pre-wrap;text-align:left}"                                                                  \
+    ".costs th:nth-child(2){width:17%;text-align:right}"                                                               \
+    ".costs th:nth-child(3){width:16%;padding-left:8px}"                                                               \
+    ".costs th:nth-child(4){width:17%;text-align:right}"                                                               \
+    ".costs td:nth-child(3){text-align:left;padding-left:8px;color:var(--soft)}"                                       \
+    ".costs details{margin:0;white-space:normal}.costs summary{font-size:12.5px}"                                      \
+    ".costs p{margin:4px 0 8px;font-size:13px;overflow-wrap:anywhere}.costs code{font-size:12px}\n"
 
 enum { N_POINTS = 64, N_AREAS = 3 };
 static const int area_px[N_AREAS] = {512, 768, 1024};

@@ -165,7 +165,22 @@ static void add_cell(str_t *out, const char *tag, const char *text) {
     str_addf(out, "</%s>", tag);
 }
 
-static void html_row(str_t *out, const cost_row_t *r) {
+static bool has_paper(const cost_sheet_t *s) {
+    for (int i = 0; i < s->n; i++)
+        if (s->rows[i].figure.last_digit > 0) return true;
+    return false;
+}
+
+static void html_paper(str_t *out, const cost_figure_t *f) {
+    str_add(out, "<td>");
+    if (f->last_digit > 0) {
+        cost_add_number(out, f->paper);
+        str_add(out, cost_agrees(f) ? " (agrees)" : " (differs)");
+    }
+    str_add(out, "</td>");
+}
+
+static void html_row(str_t *out, const cost_row_t *r, bool paper) {
     const cost_figure_t *f = &r->figure;
     str_add(out, "<tr><th>");
     str_add_html(out, f->name);
@@ -182,22 +197,21 @@ static void html_row(str_t *out, const cost_row_t *r) {
     cost_add_number(out, f->value);
     str_add(out, "</td>");
     add_cell(out, "td", f->unit);
-    str_add(out, "<td>");
-    if (f->last_digit > 0) {
-        cost_add_number(out, f->paper);
-        str_add(out, cost_agrees(f) ? " (agrees)" : " (differs)");
-    }
-    str_add(out, "</td></tr>\n");
+    if (paper) html_paper(out, f);
+    str_add(out, "</tr>\n");
 }
 
 void cost_sheet_html(str_t *out, const cost_sheet_t *s) {
+    bool paper = has_paper(s);
     for (int i = 0; i < s->n; i++) {
         if (begins_section(s, i)) {
             add_cell(out, "h3", s->rows[i].section);
-            str_add(out, "\n<div class=\"scroll\"><table class=\"costs\"><thead><tr><th>figure</th><th>value</th>"
-                         "<th>unit</th><th>paper</th></tr></thead><tbody>\n");
+            str_addf(out,
+                     "\n<div class=\"scroll\"><table class=\"costs\"><thead><tr><th>figure</th><th>value</th>"
+                     "<th>unit</th>%s</tr></thead><tbody>\n",
+                     paper ? "<th>paper</th>" : "");
         }
-        html_row(out, &s->rows[i]);
+        html_row(out, &s->rows[i], paper);
         if (i + 1 == s->n || begins_section(s, i + 1)) str_add(out, "</tbody></table></div>\n");
     }
 }
