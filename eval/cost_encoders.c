@@ -3,7 +3,6 @@
 /* ---- GPT-OSS-20B, as its configuration says ---- */
 
 enum { LAYERS = 24, WIDTH = 2880, HEADS = 64, KV_HEADS = 8, HEAD = 64, EXPERTS = 32, ACTIVE = 4, WINDOW = 128 };
-enum { LAYERS_READ = 4 };
 
 double cost_text_linear_tok(void) {
     double q_and_out = 2.0 * WIDTH * HEADS * HEAD, k_and_v = 2.0 * WIDTH * KV_HEADS * HEAD;
@@ -17,10 +16,6 @@ cost_encoder_t cost_text_encoder(int64_t n_tok) {
     if (n > WINDOW) near = WINDOW * (WINDOW + 1) / 2.0 + (n - WINDOW) * WINDOW;
     return (cost_encoder_t){.linear = n * cost_text_linear_tok(),
                             .attention = 4.0 * HEADS * HEAD * LAYERS / 2 * (all + near)};
-}
-
-double cost_text_feature_bytes(void) {
-    return 2.0 * LAYERS_READ * WIDTH;
 }
 
 /* ---- FLUX.2's autoencoder: four levels of two residual blocks, each but the last halves the sides ---- */
@@ -53,8 +48,4 @@ double cost_vae_linear_px(void) {
 cost_encoder_t cost_vae_encoder(double width, double height) {
     double px = width * height, cells = px / (CELL_PX * CELL_PX);
     return (cost_encoder_t){.linear = px * cost_vae_linear_px(), .attention = 4 * DEEPEST * cells * cells};
-}
-
-double cost_vae_latent_bytes(double width, double height) {
-    return 2.0 * LATENT * width * height / (CELL_PX * CELL_PX);
 }

@@ -16,13 +16,9 @@ typedef struct {
 /* One forward pass of GPT-OSS-20B (24 layers, 4 of 32 experts a token) over n_tok tokens, without the logits. */
 cost_encoder_t cost_text_encoder(int64_t n_tok);
 double cost_text_linear_tok(void); /* its linear term, a token */
-/* Lens reads four layers of 2880 channels: bytes a token of a caption, in bf16. */
-double cost_text_feature_bytes(void);
 
 /* FLUX.2's encoder on a picture of width x height px. */
 cost_encoder_t cost_vae_encoder(double width, double height);
 double cost_vae_linear_px(void);
-/* 32 channels to a cell of 8 x 8 px: bytes of a picture's latent, in bf16. */
-double cost_vae_latent_bytes(double width, double height);
 
 #endif
