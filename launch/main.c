@@ -28,9 +28,9 @@ static const command_t *const commands[] = {
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* The order of `lens help`; a command that is not named here follows, by name. */
-static const char *const pipeline[] = {"ingest", "scenes",       "recaption", "caption-stats", "shards",
-                                       "plan",   "launch-check", "train",     "sample",        "eval",
-                                       "report", "selftest",     "demo"};
+static const char *const pipeline[] = {"ingest", "scenes", "recaption",    "caption-stats", "shards",
+                                       "plan",   "cost",   "launch-check", "train",         "sample",
+                                       "eval",   "report", "selftest",     "demo"};
 enum { N_PIPELINE = sizeof pipeline / sizeof *pipeline };
 
 /* ---- stdin, stdout, stderr ---- */
