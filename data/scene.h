@@ -159,10 +159,13 @@ const char *scene_place_word(const scene_box_t *box);
 /* Draws with antialiasing into rgb, u8 [size_px, size_px, 3]. size_px in [SCENE_MIN_SIZE_PX, SCENE_MAX_SIZE_PX]. */
 void scene_render(const scene_t *s, int32_t size_px, uint8_t *rgb);
 
-/* ---- scene_text.c: each appends to `out`, wording drawn from (seed, index) ---- */
+/* ---- scene_text.c: each appends to `out`, wording drawn from (seed, index) ----
+ * The two captions return how many different facts they state: count, size, colour, shape, texture, accent, layout,
+ * place of each group, relations, kind and colours of the background. What repeats another fact or follows from it is
+ * none. */
 void scene_alt(const scene_t *s, str_t *out);   /* as poor as the web's: short, noisy, sometimes wrong or empty */
-void scene_brief(const scene_t *s, str_t *out); /* one true phrase: counts, colours, shapes, perhaps sizes */
-void scene_dense(const scene_t *s, str_t *out); /* one true paragraph of 30 to 90 words */
+int scene_brief(const scene_t *s, str_t *out);  /* one true phrase: counts, colours, shapes, perhaps sizes */
+int scene_dense(const scene_t *s, str_t *out);  /* one true paragraph of 30 to 90 words */
 void scene_truth(const scene_t *s, str_t *out); /* JSON object {"scene": {...}}; data/scenes.md has its fields */
 
 #endif
