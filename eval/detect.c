@@ -15,7 +15,13 @@
 #define UNEXPLAINED_PLAIN 0.008 /* below, no texture is tried */
 #define ODDS 6.0
 #define RADIUS_MIN 0.065
-#define INNER_MAX 0.6   /* a shape inside another one is at most this share of its width and height */
+/* A shape inside another one: at most this share of its width and height, off its middle by at most that share of the
+ * side, of at least that radius; and what is around it is plain. */
+#define INNER_MAX 0.6
+#define INNER_OFF 0.1
+#define INNER_RADIUS_MIN 0.075
+#define INNER_CONTRAST 60.0
+#define OUTER_UNEXPLAINED 0.02
 #define CHAIN_GAP 0.085 /* of the side: a stripe that looks like the background */
 #define NAMED_REACH 0.07
 enum { PAD_PX = 3, BANDS_MAX = 4 };
@@ -47,7 +53,7 @@ typedef struct {
     fit_pixel_t pixels[CANVAS_PX];
     uint8_t taken[CANVAS_PX]; /* of a shape inside another one, which is fitted without it */
     int8_t name[CANVAS_PX];   /* nearest fill, DETECT_UNKNOWN where none is near */
-    int16_t piece[CANVAS_PX]; /* of one colour, within a region */
+    bool seen[CANVAS_PX];     /* by the search for shapes inside others */
     fit_result_t alone[REGIONS_MAX];
     bool done[REGIONS_MAX];
     const detector_t *detector;
@@ -58,6 +64,7 @@ static bool is_good(const work_t *w, const fit_result_t *f) {
     return f->unexplained <= UNEXPLAINED_MAX && f->best.radius >= RADIUS_MIN * w->canvas.side;
 }
 
+/* colour: a scene_colour or DETECT_UNKNOWN. */
 static void add_object(work_t *w, const fit_result_t *f, int colour) {
     detection_t *out = w->out;
     if (out->n == DETECT_MAX_OBJECTS) {
@@ -158,20 +165,26 @@ static void colour_of(double *out, scene_colour c) {
 }
 
 /* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something. */
+static void fit_plain(work_t *w, fit_result_t *out, const bool *in) {
+    fit_region_t r;
+    region_take(w, &r, in);
+    fit_region(out, w->detector->tables, &r);
+}
+
 static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
+    fit_plain(w, out, in);
+    if (out->unexplained <= UNEXPLAINED_PLAIN) return;
     fit_region_t r;
     int votes[SCENE_N_COLOURS];
     region_take(w, &r, in);
-    fit_region(out, w->detector->tables, &r);
-    if (out->unexplained <= UNEXPLAINED_PLAIN) return;
     votes_count(w, in, votes);
+    r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
     for (int k = 0; k < 2; k++) {
         int fill = most_voted(votes);
         if (fill < 0) return;
         fit_result_t textured;
         colour_of(r.fill, (scene_colour)fill);
         colour_of(r.accent, scene_accent((scene_colour)fill));
-        r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
         fit_region(&textured, w->detector->tables, &r);
         if (textured.best.error < out->best.error) *out = textured;
         votes[fill] = 0;
@@ -179,14 +192,33 @@ static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
 }
 
 /* ---- a shape inside another one ---- */
-/* Takes the piece of one name around pixel i of its region; its box and area. */
-static region_t piece_flood(work_t *w, int i, int16_t id) {
+static double colour_distance(const float *a, const double *b) {
+    double sum = 0;
+    for (int k = 0; k < 3; k++) sum += (a[k] - b[k]) * (a[k] - b[k]);
+    return sqrt(sum);
+}
+
+/* Whether the pixel and all around it are the region's, and it differs from the region's colour more than an edge does.
+ */
+static bool is_inner(const canvas_t *c, int i, const double *around) {
+    int x = i % c->w, y = i / c->w;
+    double here = colour_distance(c->rgb[i], around), most = 0;
+    for (int k = 0; k < 9; k++) {
+        int p = x + k % 3 - 1, q = y + k / 3 - 1;
+        if (p < 0 || q < 0 || p >= c->w || q >= c->h || c->owner[q * c->w + p] != c->owner[i]) return false;
+        most = fmax(most, colour_distance(c->rgb[q * c->w + p], around));
+    }
+    return here >= INNER_CONTRAST && here >= 0.45 * most;
+}
+
+/* Takes the piece of inner pixels around pixel i; its box and area. */
+static region_t piece_flood(work_t *w, int i, const double *around) {
     const canvas_t *c = &w->canvas;
     int16_t *stack = w->canvas.stack;
     region_t r = {.x0 = c->w, .y0 = c->h};
     int n = 0;
     stack[n++] = (int16_t)i;
-    w->piece[i] = id;
+    w->seen[i] = true;
     while (n > 0) {
         int at = stack[--n], x = at % c->w, y = at / c->w;
         r.area_px++;
@@ -194,19 +226,19 @@ static region_t piece_flood(work_t *w, int i, int16_t id) {
         if (y < r.y0) r.y0 = y;
         if (x >= r.x1) r.x1 = x + 1;
         if (y >= r.y1) r.y1 = y + 1;
-        for (int k = 1; k < 9; k += 2) {
+        for (int k = 0; k < 9; k++) {
             int p = x + k % 3 - 1, q = y + k / 3 - 1, to = q * c->w + p;
-            if (p < 0 || q < 0 || p >= c->w || q >= c->h || w->piece[to] >= 0) continue;
-            if (c->owner[to] != c->owner[i] || w->name[to] != w->name[i]) continue;
-            w->piece[to] = id;
+            if (p < 0 || q < 0 || p >= c->w || q >= c->h || w->seen[to]) continue;
+            if (c->owner[to] != c->owner[i] || !is_inner(c, to, around)) continue;
+            w->seen[to] = true;
             stack[n++] = (int16_t)to;
         }
     }
     return r;
 }
 
-/* Fits the piece on the colour around it; if that is a shape, it is an object, and its pixels are taken. */
-static void inner_try(work_t *w, const region_t *piece, const double *around, int owner) {
+/* Fits the piece on the colour around it; true, and its pixels taken, where that is a shape. */
+static bool inner_try(work_t *w, fit_result_t *f, const region_t *piece, const double *around, int owner) {
     canvas_t *c = &w->canvas;
     fit_region_t r = {.pixels = w->pixels,
                       .x0 = piece->x0,
@@ -216,7 +248,6 @@ static void inner_try(work_t *w, const region_t *piece, const double *around, in
                       .side_px = c->side,
                       .noise = c->noise,
                       .surfaces = {[SURFACE_PLAIN] = true}};
-    fit_result_t f;
     for (int y = piece->y0 - 2; y < piece->y1 + 2; y++)
         for (int x = piece->x0 - 2; x < piece->x1 + 2; x++) {
             if (x < 0 || y < 0 || x >= c->w || y >= c->h || c->owner[y * c->w + x] != owner) continue;
@@ -225,33 +256,47 @@ static void inner_try(work_t *w, const region_t *piece, const double *around, in
             memcpy(p->colour, c->rgb[y * c->w + x], sizeof p->colour);
             for (int k = 0; k < 3; k++) p->ground[k] = (float)around[k];
         }
-    fit_region(&f, w->detector->tables, &r);
-    if (!is_good(w, &f)) return;
-    add_object(w, &f, detect_fill_name(f.best.fill));
-    for (int y = piece->y0 - 1; y < piece->y1 + 1; y++)
-        for (int x = piece->x0 - 1; x < piece->x1 + 1; x++)
+    fit_region(f, w->detector->tables, &r);
+    if (!is_good(w, f) || f->odds < ODDS || f->best.radius < INNER_RADIUS_MIN * c->side) return false;
+    for (int y = piece->y0 - 2; y < piece->y1 + 2; y++)
+        for (int x = piece->x0 - 2; x < piece->x1 + 2; x++)
             if (x >= 0 && y >= 0 && x < c->w && y < c->h) w->taken[y * c->w + x] = 1;
+    return true;
 }
 
-static void inner_find(work_t *w, int region) {
+static bool is_in_middle(const region_t *piece, const region_t *of, double side) {
+    double dx = (piece->x0 + piece->x1 - of->x0 - of->x1) / 2.0, dy = (piece->y0 + piece->y1 - of->y0 - of->y1) / 2.0;
+    return piece->x1 - piece->x0 <= INNER_MAX * (of->x1 - of->x0) &&
+           piece->y1 - piece->y0 <= INNER_MAX * (of->y1 - of->y0) && fabs(dx) <= INNER_OFF * side &&
+           fabs(dy) <= INNER_OFF * side;
+}
+
+/* One plain shape inside another: true where the region is that; both are objects then. */
+static bool inner_find(work_t *w, int region) {
     const canvas_t *c = &w->canvas;
-    const region_t *box = &c->regions[region];
     int votes[SCENE_N_COLOURS];
-    bool in[REGIONS_MAX] = {false};
+    bool in[REGIONS_MAX] = {false}, found = false;
+    double around[3], least = 0.9 * RADIUS_MIN * RADIUS_MIN * c->side * c->side;
+    fit_result_t inner, outer;
     in[region] = true;
     votes_count(w, in, votes);
-    int outer = most_voted(votes);
-    if (outer < 0) return;
-    double around[3];
-    colour_of(around, (scene_colour)outer);
-    double least = 0.9 * RADIUS_MIN * RADIUS_MIN * c->side * c->side;
-    for (int i = 0; i < c->w * c->h; i++) {
-        if (c->owner[i] != region || w->piece[i] >= 0 || w->name[i] < 0 || w->name[i] == outer) continue;
-        region_t piece = piece_flood(w, i, 1);
-        bool small = piece.x1 - piece.x0 <= INNER_MAX * (box->x1 - box->x0) &&
-                     piece.y1 - piece.y0 <= INNER_MAX * (box->y1 - box->y0);
-        if (small && piece.area_px >= least) inner_try(w, &piece, around, region);
+    if (most_voted(votes) < 0) return false;
+    colour_of(around, (scene_colour)most_voted(votes));
+    for (int i = 0; i < c->w * c->h && !found; i++) {
+        if (c->owner[i] != region || w->seen[i] || !is_inner(c, i, around)) continue;
+        region_t piece = piece_flood(w, i, around);
+        found = piece.area_px >= least && is_in_middle(&piece, &c->regions[region], c->side) &&
+                inner_try(w, &inner, &piece, around, region);
     }
+    if (!found) return false;
+    fit_plain(w, &outer, in);
+    if (is_good(w, &outer) && outer.unexplained <= OUTER_UNEXPLAINED) {
+        add_object(w, &outer, detect_fill_name(outer.best.fill));
+        add_object(w, &inner, detect_fill_name(inner.best.fill));
+        return true;
+    }
+    memset(w->taken, 0, sizeof w->taken);
+    return false;
 }
 
 /* ---- regions that are one object: stripes that look like the background part it ---- */
@@ -318,18 +363,22 @@ static void chain_try(work_t *w, int first) {
 }
 
 /* ---- the picture ---- */
-static void objects_find(work_t *w) {
-    const canvas_t *c = &w->canvas;
-    for (int i = 0; i < c->n; i++) {
-        bool in[REGIONS_MAX] = {false};
-        in[i] = true;
-        inner_find(w, i);
+static void region_judge(work_t *w, int i) {
+    bool in[REGIONS_MAX] = {false};
+    in[i] = true;
+    fit_plain(w, &w->alone[i], in);
+    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) {
+        w->done[i] = inner_find(w, i);
+        if (w->done[i]) return;
         fit_as_one(w, &w->alone[i], in);
     }
-    for (int i = 0; i < c->n; i++) { /* what is an object alone is no part of another */
-        w->done[i] = is_good(w, &w->alone[i]);
-        if (w->done[i]) add_object(w, &w->alone[i], detect_fill_name(w->alone[i].best.fill));
-    }
+    w->done[i] = is_good(w, &w->alone[i]); /* what is an object alone is no part of another */
+    if (w->done[i]) add_object(w, &w->alone[i], detect_fill_name(w->alone[i].best.fill));
+}
+
+static void objects_find(work_t *w) {
+    const canvas_t *c = &w->canvas;
+    for (int i = 0; i < c->n; i++) region_judge(w, i);
     for (int i = 0; i < c->n; i++)
         if (!w->done[i]) chain_try(w, i);
     double least = RADIUS_MIN * RADIUS_MIN * c->side * c->side;
@@ -369,7 +418,6 @@ lens_status detect(detection_t *out, const detector_t *d, const uint8_t *rgb, in
     if (st == LENS_OK) {
         canvas_t *c = &w->canvas;
         canvas_part(c);
-        memset(w->piece, -1, sizeof w->piece);
         names_find(w);
         const float *middle = c->ground[c->h / 2 * c->w + c->w / 2];
         out->ground = detect_ground_name((double[]){middle[0], middle[1], middle[2]});

@@ -17,6 +17,11 @@ enum { GRID = 147, N_BLURS = 11, N_CELLS = GRID * GRID, SUPER = 4 };
 
 /* Free patterns explain more than plain surfaces do: this share of the energy is their price. */
 #define PATTERN_PRICE 0.012
+#define TEXTURED_RADIUS_MIN 0.12 /* of the side: small shapes are plain */
+/* px: how far the outline's box may lie from the region's; tips are lost, and blur moves both. Pixels of others are
+ * left out, so nothing else keeps an outline from reaching over a neighbour. */
+#define BOX_SLACK 1.7
+#define BOX_SLACK_BLUR 1.3
 #define N_REFINED 5 /* of the 12 shapes: those that begin best */
 
 struct fit_tables {
@@ -249,6 +254,16 @@ static void fit_refine(fit_t *f, const fit_tables_t *t, const fit_region_t *r) {
     f->error = place_error(t, r, f, &p); /* and the fill that goes with it */
 }
 
+static bool is_allowed(const fit_t *f, const fit_region_t *r) {
+    double half_width, half_height, slack = BOX_SLACK + BOX_SLACK_BLUR * f->blur;
+    scene_shape_extent(f->shape, &half_width, &half_height);
+    half_width *= f->radius;
+    half_height *= f->radius;
+    if (f->surface != SURFACE_PLAIN && f->radius < TEXTURED_RADIUS_MIN * r->side_px) return false;
+    return fabs(f->x - half_width - r->x0) <= slack && fabs(f->x + half_width - r->x1) <= slack &&
+           fabs(f->y - half_height - r->y0) <= slack && fabs(f->y + half_height - r->y1) <= slack;
+}
+
 static int compare_fits(const void *a, const void *b) {
     const fit_t *x = a, *y = b;
     return x->error < y->error ? -1 : x->error > y->error ? 1 : (int)x->shape - (int)y->shape;
@@ -273,6 +288,7 @@ void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r)
         qsort(fits, SCENE_N_SHAPES, sizeof *fits, compare_fits);
         for (int i = 0; i < SCENE_N_SHAPES; i++) {
             if (i < N_REFINED) fit_refine(&fits[i], t, r);
+            if (!is_allowed(&fits[i], r)) continue;
             if (surface == SURFACE_PATTERNED) fits[i].error += PATTERN_PRICE * out->energy;
             if (fits[i].error < errors[fits[i].shape]) errors[fits[i].shape] = fits[i].error;
             if (fits[i].error < out->best.error) out->best = fits[i];
@@ -280,6 +296,10 @@ void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r)
     }
     for (int i = 0; i < SCENE_N_SHAPES; i++)
         if (i != (int)out->best.shape && errors[i] < out->second) out->second = errors[i];
+    if (out->best.error == INFINITY) {
+        out->unexplained = 1;
+        return;
+    }
     double values = 3.0 * r->n + 1, by_noise = values * r->noise * r->noise;
     double left = out->best.error - by_noise;
     out->unexplained = out->energy > by_noise && left > 0 ? left / (out->energy - by_noise) : left > 0 ? 1 : 0;

@@ -36,6 +36,7 @@ typedef struct {
 
 typedef struct {
     fit_t best;
+    /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
     double second;      /* error of the best fit with another shape */
     double energy;      /* sum of squares of colour - ground */
     double unexplained; /* best.error less what noise explains, relative to the energy */

@@ -8,6 +8,7 @@
 #define CONTRAST_MIN 55.0
 #define NOISY 14.0      /* from here on the picture is smoothed before it is parted */
 #define EDGE_SHARE 0.45 /* of the greatest contrast beside it: less is the edge's outer half */
+#define PATTERN_PITCH 8 /* times in the picture: a background's faint stripes, dots, grid */
 #define ABSORBED 0.6    /* what lies within a region and is as wide or high as this share of it is its surface */
 enum { RING_ROUNDS = 8, REGION_MIN_PX = 2 };
 
@@ -84,22 +85,11 @@ static void ramp_begin(ramp_t *r, const canvas_t *c) {
     }
 }
 
-static double ring_noise(const ramp_t *r, const canvas_t *c) {
-    float values[CANVAS_PX];
-    size_t n = 0;
-    for (int i = 0; i < c->w * c->h; i++)
-        if (on_ring(c, i)) values[n++] = (float)ramp_distance(r, c, i);
-    qsort(values, n, sizeof *values, compare_floats);
-    return values[n / 2] / 1.538; /* the median length of three normal values */
-}
-
 static void find_ground(canvas_t *c) {
     ramp_t r;
     ramp_begin(&r, c);
     for (int k = 0; k < RING_ROUNDS; k++) ramp_fit(&r, c, true, k < 3 ? 60 : 25);
-    c->noise = ring_noise(&r, c);
-    for (int k = 0; k < 3; k++) ramp_fit(&r, c, false, 20 + 2 * c->noise);
-    c->noise = ring_noise(&r, c);
+    for (int k = 0; k < 3; k++) ramp_fit(&r, c, false, 40);
     for (int i = 0; i < c->w * c->h; i++) {
         double g[3];
         ramp_at(&r, c, i, g);
@@ -127,6 +117,40 @@ static void find_contrast(canvas_t *c) {
             }
             c->away[y * c->w + x] = sqrtf(sum);
         }
+}
+
+/* Faint marks that come again in each eighth of the picture become part of the background. What is seen at the same
+ * place of most eighths is one, whatever lies on the others. */
+static void find_marks(canvas_t *c) {
+    int wide = c->w / PATTERN_PITCH, high = c->h / PATTERN_PITCH;
+    if (wide * PATTERN_PITCH != c->w || high * PATTERN_PITCH != c->h) return;
+    float values[PATTERN_PITCH * PATTERN_PITCH];
+    for (int y = 0; y < high; y++)
+        for (int x = 0; x < wide; x++)
+            for (int k = 0; k < 3; k++) {
+                size_t n = 0;
+                for (int m = 0; m < PATTERN_PITCH * PATTERN_PITCH; m++) {
+                    int i = (y + m / PATTERN_PITCH * high) * c->w + x + m % PATTERN_PITCH * wide;
+                    if (c->away[i] < CONTRAST_MIN) values[n++] = c->rgb[i][k] - c->ground[i][k];
+                }
+                if (n < PATTERN_PITCH) continue;
+                qsort(values, n, sizeof *values, compare_floats);
+                for (int m = 0; m < PATTERN_PITCH * PATTERN_PITCH; m++)
+                    c->ground[(y + m / PATTERN_PITCH * high) * c->w + x + m % PATTERN_PITCH * wide][k] += values[n / 2];
+            }
+}
+
+static double ground_noise(const canvas_t *c) {
+    float values[CANVAS_PX];
+    size_t n = 0;
+    for (int i = 0; i < c->w * c->h; i++) {
+        if (!on_ring(c, i)) continue;
+        float sum = 0;
+        for (int k = 0; k < 3; k++) sum += (c->rgb[i][k] - c->ground[i][k]) * (c->rgb[i][k] - c->ground[i][k]);
+        values[n++] = sqrtf(sum);
+    }
+    qsort(values, n, sizeof *values, compare_floats);
+    return values[n / 2] / 1.538; /* the median length of three normal values */
 }
 
 static bool is_front(const canvas_t *c, int x, int y) {
@@ -220,6 +244,10 @@ static void absorb_surfaces(canvas_t *c) {
 void canvas_part(canvas_t *c) {
     c->side = c->w < c->h ? c->w : c->h;
     find_ground(c);
+    c->noise = ground_noise(c);
+    find_contrast(c);
+    find_marks(c);
+    c->noise = ground_noise(c);
     find_contrast(c);
     regions_find(c);
     absorb_surfaces(c);
