@@ -20,6 +20,7 @@ typedef enum {
     RNG_DESCRIBE = 9,  /* wording of the built-in describer */
     RNG_BENCH = 10,    /* pictures, texts and arrays to measure with */
     RNG_VALIDATE = 11, /* noise of held-out samples */
+    RNG_JUDGE = 12,    /* what the detector is tested with */
     RNG_TEST = 100,
 } rng_purpose;
 

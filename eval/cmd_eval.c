@@ -1,0 +1,99 @@
+/* `lens eval`: scores of what a model draws, and of the detector that judges it. */
+#include <stdio.h>
+
+#include "base/command.h"
+#include "eval/detect_check.h"
+
+extern const command_t cmd_eval;
+
+typedef struct {
+    int64_t n, seed, size_px;
+    double blur_px, noise;
+    bool json;
+} values_t;
+
+static lens_status print(const str_t *text) {
+    LENS_TRY(str_status(text));
+    fputs(str_text(text), stdout);
+    return LENS_OK;
+}
+
+static lens_status detector(const values_t *v, int n_args, char **args) {
+    if (n_args > 0) return lens_fail(LENS_ARGUMENT, "detector: unexpected argument \"%s\"", args[0]);
+    detect_check_options_t o = {v->n ? v->n : 2000, v->size_px, (uint64_t)v->seed, v->blur_px, v->noise};
+    detect_check_t check;
+    str_t text = {0};
+    LENS_TRY(detect_check(&check, &o));
+    (v->json ? detect_check_json : detect_check_text)(&check, &o, &text);
+    lens_status st = print(&text);
+    str_free(&text);
+    return st;
+}
+
+static const struct {
+    const char *name;
+    lens_status (*run)(const values_t *v, int n_args, char **args);
+} actions[] = {{"detector", detector}};
+enum { N_ACTIONS = sizeof actions / sizeof *actions };
+
+static lens_status run(const void *values, int n_args, char **args) {
+    const char *names[N_ACTIONS];
+    int which;
+    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: detector");
+    for (int i = 0; i < N_ACTIONS; i++) names[i] = actions[i].name;
+    LENS_TRY(command_action(&which, args[0], names, N_ACTIONS));
+    return actions[which].run(values, n_args - 1, args + 1);
+}
+
+#define AT(field) offsetof(values_t, field)
+static const option_t rows[] = {
+    {.name = "n",
+     .letter = 'n',
+     .type = OPTION_INT,
+     .offset = AT(n),
+     .initial = "0",
+     .min = 0,
+     .max = 1e7,
+     .help = "detector: scenes; 0: 2000"},
+    {.name = "seed",
+     .type = OPTION_INT,
+     .offset = AT(seed),
+     .initial = "900001",
+     .min = 0,
+     .max = 1e15,
+     .help = "of the scenes; no training set should have it"},
+    {.name = "size",
+     .type = OPTION_INT,
+     .offset = AT(size_px),
+     .initial = "32",
+     .min = SCENE_MIN_SIZE_PX,
+     .max = SCENE_MAX_SIZE_PX,
+     .unit = "px",
+     .help = "detector: width and height of a scene"},
+    {.name = "blur",
+     .type = OPTION_FLOAT,
+     .offset = AT(blur_px),
+     .initial = "0",
+     .min = 0,
+     .max = 8,
+     .unit = "px",
+     .help = "detector: standard deviation of a Gaussian that blurs the scenes"},
+    {.name = "noise",
+     .type = OPTION_FLOAT,
+     .offset = AT(noise),
+     .initial = "0",
+     .min = 0,
+     .max = 255,
+     .help = "detector: standard deviation of noise, of a code value"},
+    {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
+};
+
+const command_t cmd_eval = {
+    .name = "eval",
+    .usage = "detector",
+    .summary = "score what a model draws",
+    .details = "detector   how right the judge is, on rendered scenes whose truth is known\n",
+    .options = OPTION_TABLE(rows),
+    .values_size = sizeof(values_t),
+    .run = run,
+};
