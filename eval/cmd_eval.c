@@ -2,7 +2,9 @@
 #include <stdio.h>
 
 #include "base/command.h"
+#include "eval/ablation.h"
 #include "eval/detect_check.h"
+#include "eval/report.h"
 
 extern const command_t cmd_eval;
 
@@ -10,6 +12,7 @@ typedef struct {
     int64_t n, seed, size_px;
     double blur_px, noise;
     bool json;
+    char *out;
 } values_t;
 
 static lens_status print(const str_t *text) {
@@ -30,16 +33,29 @@ static lens_status detector(const values_t *v, int n_args, char **args) {
     return st;
 }
 
+static lens_status ablation(const values_t *v, int n_args, char **args) {
+    if (n_args != 1) return lens_fail(LENS_ARGUMENT, "ablation: expected one folder of runs");
+    ablation_t a;
+    str_t text = {0};
+    LENS_TRY(ablation_open(&a, args[0]));
+    (v->json ? ablation_json : ablation_text)(&a, &text);
+    lens_status st = print(&text);
+    if (st == LENS_OK && v->out) st = report_write(v->out, &(report_options_t){.ablation = args[0]});
+    str_free(&text);
+    ablation_free(&a);
+    return st;
+}
+
 static const struct {
     const char *name;
     lens_status (*run)(const values_t *v, int n_args, char **args);
-} actions[] = {{"detector", detector}};
+} actions[] = {{"ablation", ablation}, {"detector", detector}};
 enum { N_ACTIONS = sizeof actions / sizeof *actions };
 
 static lens_status run(const void *values, int n_args, char **args) {
     const char *names[N_ACTIONS];
     int which;
-    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: detector");
+    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: ablation, detector");
     for (int i = 0; i < N_ACTIONS; i++) names[i] = actions[i].name;
     LENS_TRY(command_action(&which, args[0], names, N_ACTIONS));
     return actions[which].run(values, n_args - 1, args + 1);
@@ -85,14 +101,21 @@ static const option_t rows[] = {
      .min = 0,
      .max = 255,
      .help = "detector: standard deviation of noise, of a code value"},
+    {.name = "out",
+     .letter = 'o',
+     .type = OPTION_STRING,
+     .offset = AT(out),
+     .choices = "FILE",
+     .help = "ablation: also write a page with figures and samples"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
 };
 
 const command_t cmd_eval = {
     .name = "eval",
-    .usage = "detector",
+    .usage = "ablation DIR | detector",
     .summary = "score what a model draws",
-    .details = "detector   how right the judge is, on rendered scenes whose truth is known\n",
+    .details = "ablation   tables of the runs that launch/ablation.sh left in DIR, and a page with -o\n"
+               "detector   how right the judge is, on rendered scenes whose truth is known\n",
     .options = OPTION_TABLE(rows),
     .values_size = sizeof(values_t),
     .run = run,

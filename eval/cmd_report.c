@@ -7,7 +7,7 @@
 #include "eval/report.h"
 
 typedef struct {
-    char *out, *dataset, *title;
+    char *out, *dataset, *title, *ablation;
 } values_t;
 
 static const option_t rows[] = {
@@ -24,6 +24,11 @@ static const option_t rows[] = {
      .offset = offsetof(values_t, dataset),
      .choices = "DIR[,DIR...]",
      .help = "datasets to show besides those the runs trained on"},
+    {.name = "ablation",
+     .type = OPTION_STRING,
+     .offset = offsetof(values_t, ablation),
+     .choices = "DIR",
+     .help = "runs of launch/ablation.sh to compare, such as docs/ablation"},
     {.name = "title",
      .type = OPTION_STRING,
      .offset = offsetof(values_t, title),
@@ -49,7 +54,8 @@ static lens_status run(const void *values, int n_args, char **args) {
                                                      .runs = (const char *const *)args,
                                                      .n_runs = n_args,
                                                      .datasets = datasets,
-                                                     .n_datasets = split(list, datasets)}));
+                                                     .n_datasets = split(list, datasets),
+                                                     .ablation = v->ablation}));
     printf("%s\n", v->out);
 done:
     free(datasets);
@@ -59,7 +65,7 @@ done:
 
 const command_t cmd_report = {
     .name = "report",
-    .usage = "[RUN...] [-o FILE] [--dataset DIR[,DIR...]] [--title TEXT]",
+    .usage = "[RUN...] [-o FILE] [--dataset DIR[,DIR...]] [--ablation DIR] [--title TEXT]",
     .summary = "write one HTML page on training runs and their datasets",
     .details =
         "The page needs no other file and no network: charts are drawn in it, pictures are inside. RUN is the folder\n"

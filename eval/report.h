@@ -11,10 +11,11 @@ typedef struct {
     int n_runs;
     const char *const *datasets; /* shown besides those that the runs name */
     int n_datasets;
+    const char *ablation; /* folder of the caption ablation's runs; NULL: none */
 } report_options_t;
 
-/* Adds the page to `html`. ARGUMENT where there is neither a run nor a dataset; IO or FORMAT where a run is no run
- * folder. Missing parts and unreadable datasets are said on the page. */
+/* Adds the page to `html`. ARGUMENT where there is neither a run, a dataset nor an ablation; IO or FORMAT where a run
+ * is no run folder, or the ablation none. Missing parts and unreadable datasets are said on the page. */
 LENS_CHECKED lens_status report_build(str_t *html, const report_options_t *o);
 LENS_CHECKED lens_status report_write(const char *path, const report_options_t *o); /* written aside and renamed */
 

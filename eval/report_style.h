@@ -35,7 +35,7 @@
     ".figures .wide dd{font-size:16px;line-height:1.45;padding-top:4px;font-weight:500;letter-spacing:0}\n"            \
     ".figures dd.detail,.figures .wide dd.detail{color:var(--soft);font-size:13.5px;line-height:1.4;"                  \
     "font-weight:400;letter-spacing:0;padding:0}\n" /* charts */                                                       \
-    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:32px 40px;"           \
+    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:32px 40px;"          \
     "margin-top:36px}\n"                                                                                               \
     "figure{margin:0;min-width:0}\n"                                                                                   \
     ".chart figcaption{display:flex;flex-wrap:wrap;gap:0 12px;align-items:baseline;font-size:14.5px;"                  \
@@ -49,7 +49,8 @@
     "svg .y,svg .label{text-anchor:end}svg .x{text-anchor:middle}\n"                                                   \
     ".grid,.axis,.tick{stroke:var(--line);fill:none}.axis,.tick{stroke:var(--soft)}\n"                                 \
     ".line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\n"                   \
-    ".line.faint{stroke-width:1;opacity:.4}\n"                                                                         \
+    ".line.faint{stroke-width:1;opacity:.4}.line.dots{stroke-width:9}.arms "                                           \
+    "img{width:100%;image-rendering:pixelated}\n"                                                                      \
     ".area{fill:var(--c);fill-opacity:.22;stroke:var(--c);stroke-width:1.4;stroke-linejoin:round}\n"                   \
     ".hit{fill:transparent}.hit:hover{fill:var(--soft);fill-opacity:.14}\n"                                            \
     ".c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}"                       \
@@ -76,7 +77,7 @@
     "font-variant-numeric:tabular-nums;white-space:nowrap;font-weight:400}\n"                                          \
     "th:first-child{text-align:left;padding-left:0}thead th{color:var(--soft);font-size:13.5px}\n"                     \
     ".kinds{width:100%}.kinds tbody th{font-weight:600}\n"                                                             \
-    ".funnel{width:100%}.funnel tbody th{font-weight:600}.funnel .limit{text-align:left;color:var(--soft)}"             \
+    ".funnel{width:100%}.funnel tbody th{font-weight:600}.funnel .limit{text-align:left;color:var(--soft)}"            \
     ".funnel thead th:nth-child(2){text-align:left}.funnel .bar{width:36%}.funnel svg{height:14px}"                    \
     ".left{fill:var(--c);fill-opacity:.75}.dropped{fill:var(--c);fill-opacity:.22}\n"                                  \
     ".facts{width:100%}.facts th{color:var(--soft);width:8.5em;vertical-align:top}"                                    \
