@@ -21,8 +21,9 @@ static double t_975(int64_t degrees) {
     int64_t n = sizeof TABLE / sizeof TABLE[0];
     if (degrees <= n) return TABLE[degrees - 1];
     /* Abramowitz and Stegun 26.7.5, right to 0.001 from ten degrees on. */
-    double z = NORMAL_975, v = (double)degrees, z3 = z * z * z, z5 = z3 * z * z;
-    return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v);
+    double z = NORMAL_975, v = (double)degrees, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
+    return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v) +
+           (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * v * v * v);
 }
 
 interval_t interval_mean(const double *values, int64_t n) {

@@ -53,8 +53,8 @@ static void draw_point(drawn_t *d, double x, interval_t v) {
     d->x[d->n] = x;
     d->y[d->n++] = 100 * v.value;
     for (int i = 0; i < BAR_POINTS; i++) bar_x[i] = x;
-    bar_y[0] = 100 * v.low;
-    bar_y[1] = 100 * v.high;
+    bar_y[0] = 100 * fmax(v.low, 0); /* Student knows no bounds; the table has all of it */
+    bar_y[1] = 100 * fmin(v.high, 1);
     bar_y[2] = NAN;
 }
 
@@ -77,6 +77,7 @@ static void add_chart(str_t *out, const ablation_t *a, const char *const *arms, 
         if (!arm) continue;
         drawn_t *d = &drawn[n / 2];
         draw_arm(d, arm, x, f);
+        if (d->n == 0) continue;
         series[n++] = (chart_series_t){.x = d->bar_x,
                                        .y = d->bar_y,
                                        .n = BAR_POINTS * d->n,
