@@ -58,8 +58,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 if [ "$quick" = yes ]; then
-    arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-5000} prompts=${prompts:-20}
-    config=(train.steps=800 "${config[@]}")
+    arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-5000} prompts=${prompts:-10}
+    config=(train.steps=400 valid.samples=32 "${config[@]}")
 fi
 seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-100}
 known=(brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens)
