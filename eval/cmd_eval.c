@@ -1,18 +1,21 @@
 /* `lens eval`: scores of what a model draws, and of the detector that judges it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/command.h"
 #include "eval/ablation.h"
+#include "eval/compose.h"
 #include "eval/detect_check.h"
 #include "eval/report.h"
+#include "kernels/device.h"
 
 extern const command_t cmd_eval;
 
 typedef struct {
-    int64_t n, seed, size_px;
-    double blur_px, noise;
-    bool json;
-    char *out;
+    int64_t n, seed, size_px, steps, threads;
+    double blur_px, noise, guidance;
+    bool raw, json;
+    char *out, *style, *device;
 } values_t;
 
 static lens_status print(const str_t *text) {
@@ -46,16 +49,37 @@ static lens_status ablation(const values_t *v, int n_args, char **args) {
     return st;
 }
 
+static lens_status compose(const values_t *v, int n_args, char **args) {
+    if (n_args != 1) return lens_fail(LENS_ARGUMENT, "compose: expected one checkpoint folder");
+    compose_options_t o = {
+        .n = v->n ? v->n : 50,
+        .seed = (uint64_t)v->seed,
+        .forms = {[COMPOSE_SHORT] = strcmp(v->style, "long") != 0, [COMPOSE_LONG] = strcmp(v->style, "short") != 0},
+        .steps = v->steps,
+        .guidance = v->guidance};
+    drawer_options_t drawer = {v->device, v->threads, v->raw, DRAWER_BATCH};
+    compose_t c;
+    str_t text = {0};
+    LENS_TRY(compose_plan(&c, &o));
+    lens_status st = compose_sample(&c, args[0], &drawer);
+    if (st == LENS_OK) st = compose_judge_all(&c);
+    if (st == LENS_OK) (v->json ? compose_json : compose_text)(&c, &text);
+    if (st == LENS_OK) st = print(&text);
+    str_free(&text);
+    compose_free(&c);
+    return st;
+}
+
 static const struct {
     const char *name;
     lens_status (*run)(const values_t *v, int n_args, char **args);
-} actions[] = {{"ablation", ablation}, {"detector", detector}};
+} actions[] = {{"ablation", ablation}, {"compose", compose}, {"detector", detector}};
 enum { N_ACTIONS = sizeof actions / sizeof *actions };
 
 static lens_status run(const void *values, int n_args, char **args) {
     const char *names[N_ACTIONS];
     int which;
-    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: ablation, detector");
+    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: ablation, compose, detector");
     for (int i = 0; i < N_ACTIONS; i++) names[i] = actions[i].name;
     LENS_TRY(command_action(&which, args[0], names, N_ACTIONS));
     return actions[which].run(values, n_args - 1, args + 1);
@@ -70,14 +94,49 @@ static const option_t rows[] = {
      .initial = "0",
      .min = 0,
      .max = 1e7,
-     .help = "detector: scenes; 0: 2000"},
+     .help = "compose: prompts of a task and form, 0: 50; detector: scenes, 0: 2000"},
     {.name = "seed",
      .type = OPTION_INT,
      .offset = AT(seed),
      .initial = "900001",
      .min = 0,
      .max = 1e15,
-     .help = "of the scenes; no training set should have it"},
+     .help = "of the scenes, and of compose's noise"},
+    {.name = "style",
+     .type = OPTION_CHOICE,
+     .offset = AT(style),
+     .initial = "both",
+     .choices = "short|long|both",
+     .help = "compose: prompts worded as brief captions are, as detailed ones, or both"},
+    {.name = "steps",
+     .type = OPTION_INT,
+     .offset = AT(steps),
+     .initial = "20",
+     .min = 1,
+     .max = 1000,
+     .help = "compose: Euler steps"},
+    {.name = "guidance",
+     .letter = 'g',
+     .type = OPTION_FLOAT,
+     .offset = AT(guidance),
+     .initial = "4",
+     .min = 0,
+     .max = 100,
+     .help = "compose: classifier-free guidance; 1: none"},
+    {.name = "raw", .type = OPTION_FLAG, .offset = AT(raw), .help = "compose: the last weights, not their average"},
+    {.name = "device",
+     .type = OPTION_CHOICE,
+     .offset = AT(device),
+     .initial = "auto",
+     .choices = DEVICE_KINDS,
+     .help = "compose: what draws; auto: a GPU where one answers, else the CPU"},
+    {.name = "threads",
+     .type = OPTION_INT,
+     .offset = AT(threads),
+     .initial = "0",
+     .min = 0,
+     .max = 1024,
+     .help = "compose: on the CPU; 0: all cores"},
     {.name = "size",
      .type = OPTION_INT,
      .offset = AT(size_px),
@@ -112,10 +171,13 @@ static const option_t rows[] = {
 
 const command_t cmd_eval = {
     .name = "eval",
-    .usage = "ablation DIR | detector",
+    .usage = "ablation DIR | compose CHECKPOINT | detector",
     .summary = "score what a model draws",
-    .details = "ablation   tables of the runs that launch/ablation.sh left in DIR, and a page with -o\n"
-               "detector   how right the judge is, on rendered scenes whose truth is known\n",
+    .details =
+        "ablation   tables of the runs that launch/ablation.sh left in DIR, and a page with -o\n"
+        "compose    GenEval's six tasks on scenes: prompts, pictures of the model, and how many the detector finds "
+        "right\n"
+        "detector   how right the judge is, on rendered scenes whose truth is known\n",
     .options = OPTION_TABLE(rows),
     .values_size = sizeof(values_t),
     .run = run,
