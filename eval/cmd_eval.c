@@ -63,6 +63,7 @@ static lens_status compose(const values_t *v, int n_args, char **args) {
     LENS_TRY(compose_plan(&c, &o));
     lens_status st = compose_sample(&c, args[0], &drawer);
     if (st == LENS_OK) st = compose_judge_all(&c);
+    if (st == LENS_OK && v->out) st = compose_write(&c, v->out);
     if (st == LENS_OK) (v->json ? compose_json : compose_text)(&c, &text);
     if (st == LENS_OK) st = print(&text);
     str_free(&text);
@@ -164,8 +165,8 @@ static const option_t rows[] = {
      .letter = 'o',
      .type = OPTION_STRING,
      .offset = AT(out),
-     .choices = "FILE",
-     .help = "ablation: also write a page with figures and samples"},
+     .choices = "PATH",
+     .help = "ablation: also write a page, this FILE; compose: also a page and verdicts into this folder"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
 };
 

@@ -15,14 +15,13 @@ const char *compose_form_word(compose_form f) {
 
 /* ---- prompts ---- */
 static lens_status plan_picture(compose_picture_t *p, const compose_t *c, compose_form form, int64_t i) {
-    scene_t scene;
     str_t prompt = {0};
-    compose_draw(&p->facts, &scene, (compose_task)(i % COMPOSE_N_TASKS), c->options.seed + SEED_OF_PROMPTS,
+    compose_draw(&p->facts, &p->scene, (compose_task)(i % COMPOSE_N_TASKS), c->options.seed + SEED_OF_PROMPTS,
                  (uint64_t)(i / COMPOSE_N_TASKS));
     if (form == COMPOSE_SHORT)
-        (void)scene_brief(&scene, &prompt);
+        (void)scene_brief(&p->scene, &prompt);
     else
-        (void)scene_dense(&scene, &prompt);
+        (void)scene_dense(&p->scene, &prompt);
     lens_status st = str_status(&prompt);
     if (st == LENS_OK)
         p->prompt = prompt.s;

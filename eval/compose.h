@@ -24,6 +24,7 @@ typedef struct {
 
 typedef struct {
     compose_facts_t facts;
+    scene_t scene; /* that the prompt is a caption of */
     char *prompt;
     image_t picture;
     detection_t seen;
@@ -59,5 +60,12 @@ interval_t compose_score(const compose_t *c, compose_form f, int task);
 /* ---- compose_table.c: what `lens eval compose` prints ---- */
 void compose_text(const compose_t *c, str_t *out);
 void compose_json(const compose_t *c, str_t *out);
+
+/* ---- compose_page.c ---- */
+/* One HTML page, complete in itself, with all pictures. */
+LENS_CHECKED lens_status compose_page(const compose_t *c, str_t *out);
+/* DIR/index.html, that page; DIR/scores.json, as compose_json; DIR/pictures.jsonl, a line a picture: {form, task,
+ * number, verdict, prompt, seen}. */
+LENS_CHECKED lens_status compose_write(const compose_t *c, const char *dir);
 
 #endif
