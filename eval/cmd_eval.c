@@ -6,6 +6,7 @@
 #include "eval/ablation.h"
 #include "eval/compose.h"
 #include "eval/detect_check.h"
+#include "eval/prompt_suite.h"
 #include "eval/report.h"
 #include "kernels/device.h"
 
@@ -15,7 +16,7 @@ typedef struct {
     int64_t n, seed, size_px, steps, threads;
     double blur_px, noise, guidance;
     bool raw, json;
-    char *out, *style, *device;
+    char *out, *style, *device, *suite, *layout, *name;
 } values_t;
 
 static lens_status print(const str_t *text) {
@@ -71,16 +72,45 @@ static lens_status compose(const values_t *v, int n_args, char **args) {
     return st;
 }
 
+static lens_status prompts(const values_t *v, int n_args, char **args) {
+    if (n_args != 1) return lens_fail(LENS_ARGUMENT, "prompts: expected one checkpoint folder");
+    if (!v->suite || !v->layout || !v->out)
+        return lens_fail(LENS_ARGUMENT, "prompts: expected --suite PATH, --layout " PROMPT_SUITE_LAYOUTS " and -o DIR");
+    prompt_suite_options_t o = {v->n ? v->n : 4, v->steps, v->guidance, (uint64_t)v->seed};
+    drawer_options_t wanted = {v->device, v->threads, v->raw, DRAWER_BATCH};
+    prompt_suite_layout layout = prompt_suite_layout_of(v->layout);
+    prompt_suite_t suite = {0};
+    drawer_t *d = NULL;
+    str_t text = {0};
+    lens_status st = LENS_OK;
+    LENS_TRY(prompt_suite_check_each(layout, o.each));
+    LENS_TRY(prompt_suite_read(&suite, v->suite, layout, v->name));
+    LENS_GO(drawer_open(&d, args[0], &wanted));
+    LENS_GO(prompt_suite_draw(&suite, d, v->out, &o));
+    if (v->json) {
+        str_add_json(&text, v->out, strlen(v->out));
+        printf("{\"out\": %s, \"prompts\": %lld, \"pictures\": %lld}\n", str_text(&text), (long long)suite.n,
+               (long long)(suite.n * o.each));
+    } else {
+        printf("%s: %lld prompts, %lld pictures\n", v->out, (long long)suite.n, (long long)(suite.n * o.each));
+    }
+done:
+    str_free(&text);
+    drawer_close(d);
+    prompt_suite_free(&suite);
+    return st;
+}
+
 static const struct {
     const char *name;
     lens_status (*run)(const values_t *v, int n_args, char **args);
-} actions[] = {{"ablation", ablation}, {"compose", compose}, {"detector", detector}};
+} actions[] = {{"ablation", ablation}, {"compose", compose}, {"detector", detector}, {"prompts", prompts}};
 enum { N_ACTIONS = sizeof actions / sizeof *actions };
 
 static lens_status run(const void *values, int n_args, char **args) {
     const char *names[N_ACTIONS];
     int which;
-    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: ablation, compose, detector");
+    if (n_args == 0) return lens_fail(LENS_ARGUMENT, "expected what to evaluate: ablation, compose, detector, prompts");
     for (int i = 0; i < N_ACTIONS; i++) names[i] = actions[i].name;
     LENS_TRY(command_action(&which, args[0], names, N_ACTIONS));
     return actions[which].run(values, n_args - 1, args + 1);
@@ -95,14 +125,14 @@ static const option_t rows[] = {
      .initial = "0",
      .min = 0,
      .max = 1e7,
-     .help = "compose: prompts of a task and form, 0: 50; detector: scenes, 0: 2000"},
+     .help = "compose: prompts of a task and form, 0: 50; detector: scenes, 0: 2000; prompts: pictures of each, 0: 4"},
     {.name = "seed",
      .type = OPTION_INT,
      .offset = AT(seed),
      .initial = "900001",
      .min = 0,
      .max = 1e15,
-     .help = "of the scenes, and of compose's noise"},
+     .help = "of the scenes, and of the noise that pictures start from"},
     {.name = "style",
      .type = OPTION_CHOICE,
      .offset = AT(style),
@@ -115,7 +145,7 @@ static const option_t rows[] = {
      .initial = "20",
      .min = 1,
      .max = 1000,
-     .help = "compose: Euler steps"},
+     .help = "compose, prompts: Euler steps"},
     {.name = "guidance",
      .letter = 'g',
      .type = OPTION_FLOAT,
@@ -123,21 +153,24 @@ static const option_t rows[] = {
      .initial = "4",
      .min = 0,
      .max = 100,
-     .help = "compose: classifier-free guidance; 1: none"},
-    {.name = "raw", .type = OPTION_FLAG, .offset = AT(raw), .help = "compose: the last weights, not their average"},
+     .help = "compose, prompts: classifier-free guidance; 1: none"},
+    {.name = "raw",
+     .type = OPTION_FLAG,
+     .offset = AT(raw),
+     .help = "compose, prompts: the last weights, not their average"},
     {.name = "device",
      .type = OPTION_CHOICE,
      .offset = AT(device),
      .initial = "auto",
      .choices = DEVICE_KINDS,
-     .help = "compose: what draws; auto: a GPU where one answers, else the CPU"},
+     .help = "compose, prompts: what draws; auto: a GPU where one answers, else the CPU"},
     {.name = "threads",
      .type = OPTION_INT,
      .offset = AT(threads),
      .initial = "0",
      .min = 0,
      .max = 1024,
-     .help = "compose: on the CPU; 0: all cores"},
+     .help = "compose, prompts: on the CPU; 0: all cores"},
     {.name = "size",
      .type = OPTION_INT,
      .offset = AT(size_px),
@@ -161,24 +194,42 @@ static const option_t rows[] = {
      .min = 0,
      .max = 255,
      .help = "detector: standard deviation of noise, of a code value"},
+    {.name = "suite",
+     .type = OPTION_STRING,
+     .offset = AT(suite),
+     .choices = "PATH",
+     .help = "prompts: the benchmark's own prompts, a file; of DPG-Bench the folder"},
+    {.name = "layout",
+     .type = OPTION_CHOICE,
+     .offset = AT(layout),
+     .choices = PROMPT_SUITE_LAYOUTS,
+     .help = "prompts: whose evaluator is to read the pictures"},
+    {.name = "name",
+     .type = OPTION_STRING,
+     .offset = AT(name),
+     .initial = "lens",
+     .choices = "NAME",
+     .help = "prompts: of the model, a folder in oneig's layout"},
     {.name = "out",
      .letter = 'o',
      .type = OPTION_STRING,
      .offset = AT(out),
      .choices = "PATH",
-     .help = "ablation: also write a page, this FILE; compose: also a page and verdicts into this folder"},
+     .help = "ablation: also write a page, this FILE; compose: also a page and verdicts into this folder; prompts: the "
+             "folder"},
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
 };
 
 const command_t cmd_eval = {
     .name = "eval",
-    .usage = "ablation DIR | compose CHECKPOINT | detector",
+    .usage = "ablation DIR | compose CHECKPOINT | detector | prompts CHECKPOINT --suite PATH --layout LAYOUT -o DIR",
     .summary = "score what a model draws",
     .details =
         "ablation   tables of the runs that launch/ablation.sh left in DIR, and a page with -o\n"
         "compose    GenEval's six tasks on scenes: prompts, pictures of the model, and how many the detector finds "
         "right\n"
-        "detector   how right the judge is, on rendered scenes whose truth is known\n",
+        "detector   how right the judge is, on rendered scenes whose truth is known\n"
+        "prompts    pictures of a public benchmark's prompts, as its own evaluator reads them\n",
     .options = OPTION_TABLE(rows),
     .values_size = sizeof(values_t),
     .run = run,

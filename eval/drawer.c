@@ -131,8 +131,8 @@ lens_status drawer_draw(drawer_t *d, image_t *pictures, const char *const *promp
             st = image_new(&pictures[first + i], (int32_t)d->config.width, (int32_t)d->config.height);
             if (st == LENS_OK) memcpy(pictures[first + i].rgb, d->pixels + (size_t)i * each, each);
         }
-        log_progress("%lld of %lld pictures", (long long)(first + m), (long long)n);
+        if (n > d->batch) log_progress("%lld of %lld pictures", (long long)(first + m), (long long)n);
     }
-    log_progress_end();
+    if (n > d->batch) log_progress_end();
     return st;
 }
