@@ -21,6 +21,7 @@ typedef enum {
     RNG_BENCH = 10,    /* pictures, texts and arrays to measure with */
     RNG_VALIDATE = 11, /* noise of held-out samples */
     RNG_JITTER = 12,   /* waiting before a server is asked again */
+    RNG_JUDGE = 13,    /* what the detector is tested with */
     RNG_TEST = 100,
 } rng_purpose;
 

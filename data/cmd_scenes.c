@@ -6,15 +6,18 @@
 #include "data/dataset.h"
 #include "data/image.h"
 #include "data/scene.h"
+#include "data/scene_wrong.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct {
     int64_t n, seed, size_px, max_objects, shard_samples;
     double quality;
-    bool captions;
-    char *out;
+    bool captions, json;
+    char *out, *wrong;
 } scenes_t;
 
 #define QUALITY_LOSSLESS 100 /* a lossy picture of that quality would be larger and worse */
@@ -68,6 +71,12 @@ static const option_t ROWS[] = {
      .type = OPTION_FLAG,
      .offset = offsetof(scenes_t, captions),
      .help = "also write the true captions, as layers truth-brief and truth-dense"},
+    {.name = "wrong",
+     .type = OPTION_STRING,
+     .offset = offsetof(scenes_t, wrong),
+     .choices = "X[,X...]",
+     .help =
+         "with --captions: also dense ones whose facts are wrong with these probabilities; 0.1: truth-dense-wrong10"},
     {.name = "shard-samples",
      .type = OPTION_INT,
      .offset = offsetof(scenes_t, shard_samples),
@@ -75,11 +84,24 @@ static const option_t ROWS[] = {
      .min = 1,
      .max = 1e6,
      .help = "samples a shard"},
+    {.name = "json", .type = OPTION_FLAG, .offset = offsetof(scenes_t, json), .help = "print one JSON object"},
 };
+
+/* A layer of captions. */
+enum { LAYERS_MAX = 10, KIND_BYTES = 32 };
+typedef struct {
+    char kind[KIND_BYTES];
+    int (*write)(const scene_t *s, str_t *out);
+    double wrong; /* share of the facts that are told wrongly */
+    int64_t n_words, n_facts;
+    scene_wrong_t lies; /* over all scenes */
+} layer_plan_t;
 
 typedef struct {
     int64_t n_objects[SCENE_MAX_OBJECTS + 1]; /* scenes by number of objects */
-    int64_t n_shards, n_words_alt, n_words_brief, n_words_dense;
+    int64_t n_shards, n_words_alt;
+    int n_layers;
+    layer_plan_t layer[LAYERS_MAX];
 } counts_t;
 
 static int64_t count_words(const char *text) {
@@ -164,22 +186,23 @@ done:
     return st;
 }
 
-typedef void text_writer(const scene_t *s, str_t *out);
-
-static lens_status write_layer_shard(const scenes_t *o, const dataset_t *d, int64_t shard, const char *kind,
-                                     text_writer *writer, const char *made_by, int64_t *n_words) {
+static lens_status write_layer_shard(const scenes_t *o, const dataset_t *d, int64_t shard, layer_plan_t *layer,
+                                     const char *made_by) {
     layer_writer_t *w = NULL;
     str_t text = {0};
     lens_status st;
-    LENS_GO(layer_writer_open(&w, d, shard, o->out, kind, made_by));
+    LENS_GO(layer_writer_open(&w, d, shard, o->out, layer->kind, made_by));
     int64_t begin = dataset_shard_begin(d, shard), end = begin + dataset_shard_n_samples(d, shard);
     for (int64_t i = begin; i < end; i++) {
         scene_t scene;
         make(&scene, o, i);
+        scene_wrong_t lies = scene_make_wrong(&scene, layer->wrong);
         str_clear(&text);
-        writer(&scene, &text);
+        layer->n_facts += layer->write(&scene, &text);
+        layer->lies.n_facts += lies.n_facts;
+        layer->lies.n_wrong += lies.n_wrong;
         LENS_GO(str_status(&text));
-        *n_words += count_words(str_text(&text));
+        layer->n_words += count_words(str_text(&text));
         LENS_GO(layer_writer_add(w, str_text(&text), NULL));
     }
     st = layer_writer_close(w);
@@ -190,15 +213,40 @@ done:
     return st;
 }
 
+static lens_status plan_wrong(const scenes_t *o, counts_t *counts) {
+    for (const char *at = o->wrong, *end; at; at = *end ? end + 1 : NULL) {
+        double rate = strtod(at, (char **)&end), percent = round(100 * rate);
+        if (end == at || (*end && *end != ',') || !(percent >= 1 && percent <= 99) || fabs(100 * rate - percent) > 1e-9)
+            return lens_fail(LENS_ARGUMENT,
+                             "--wrong %s: expected fractions of whole percents between 0 and 1, as 0.1,0.25", o->wrong);
+        if (counts->n_layers == LAYERS_MAX)
+            return lens_fail(LENS_ARGUMENT, "--wrong %s: more than %d fractions", o->wrong, LAYERS_MAX - 2);
+        layer_plan_t *layer = &counts->layer[counts->n_layers++];
+        *layer = (layer_plan_t){.write = scene_dense, .wrong = rate};
+        snprintf(layer->kind, sizeof layer->kind, "truth-dense-wrong%02.0f", percent);
+        for (int i = 0; i < counts->n_layers - 1; i++)
+            if (counts->layer[i].wrong == rate)
+                return lens_fail(LENS_ARGUMENT, "--wrong %s: %g is there twice", o->wrong, rate);
+    }
+    return LENS_OK;
+}
+
+static lens_status plan_layers(const scenes_t *o, counts_t *counts) {
+    if (o->wrong && !o->captions) return lens_fail(LENS_ARGUMENT, "--wrong needs --captions");
+    if (!o->captions) return LENS_OK;
+    counts->n_layers = 2;
+    counts->layer[0] = (layer_plan_t){.kind = "truth-brief", .write = scene_brief};
+    counts->layer[1] = (layer_plan_t){.kind = "truth-dense", .write = scene_dense};
+    return plan_wrong(o, counts);
+}
+
 static lens_status write_layers(const scenes_t *o, const char *made_by, counts_t *counts) {
     dataset_t *d = NULL;
     lens_status st;
     LENS_GO(dataset_open(&d, o->out));
     counts->n_shards = dataset_n_shards(d);
-    for (int64_t shard = 0; o->captions && shard < counts->n_shards; shard++) {
-        LENS_GO(write_layer_shard(o, d, shard, "truth-brief", scene_brief, made_by, &counts->n_words_brief));
-        LENS_GO(write_layer_shard(o, d, shard, "truth-dense", scene_dense, made_by, &counts->n_words_dense));
-    }
+    for (int64_t shard = 0; shard < counts->n_shards; shard++)
+        for (int i = 0; i < counts->n_layers; i++) LENS_GO(write_layer_shard(o, d, shard, &counts->layer[i], made_by));
 done:
     dataset_close(d);
     return st;
@@ -212,10 +260,24 @@ static void summary(const scenes_t *o, const counts_t *counts) {
         printf(" %d in %.1f %%%s", i, 100.0 * (double)counts->n_objects[i] / (double)o->n,
                i < o->max_objects ? "," : "\n");
     printf("words     alt %.1f", (double)counts->n_words_alt / (double)o->n);
-    if (o->captions)
-        printf(", truth-brief %.1f, truth-dense %.1f", (double)counts->n_words_brief / (double)o->n,
-               (double)counts->n_words_dense / (double)o->n);
+    for (int i = 0; i < counts->n_layers; i++)
+        printf(", %s %.1f", counts->layer[i].kind, (double)counts->layer[i].n_words / (double)o->n);
     printf(" a caption\n");
+    for (int i = 0; i < counts->n_layers; i++)
+        printf("%s%s %.1f%s", i == 0 ? "facts     " : ", ", counts->layer[i].kind,
+               (double)counts->layer[i].n_facts / (double)o->n, i == counts->n_layers - 1 ? " a caption\n" : "");
+}
+
+/* wrong: the share of facts that were in truth told wrongly. */
+static void summary_json(const scenes_t *o, const counts_t *counts) {
+    printf("{\"n\":%" PRId64 ",\"size\":%" PRId64 ",\"seed\":%" PRId64 ",\"captions\":{", o->n, o->size_px, o->seed);
+    printf("\"alt\":{\"words\":%.4f}", (double)counts->n_words_alt / (double)o->n);
+    for (int i = 0; i < counts->n_layers; i++) {
+        const layer_plan_t *l = &counts->layer[i];
+        printf(",\"%s\":{\"words\":%.4f,\"facts\":%.4f,\"wrong\":%.4f}", l->kind, (double)l->n_words / (double)o->n,
+               (double)l->n_facts / (double)o->n, (double)l->lies.n_wrong / (double)l->lies.n_facts);
+    }
+    printf("}}\n");
 }
 
 static lens_status run(const void *values, int n_args, char **args) {
@@ -224,11 +286,12 @@ static lens_status run(const void *values, int n_args, char **args) {
     counts_t counts = {0};
     str_t made_by = {0};
     lens_status st;
+    LENS_GO(plan_layers(o, &counts));
     provenance(o, &made_by);
     LENS_GO(str_status(&made_by));
     LENS_GO(write_base(o, str_text(&made_by), &counts));
     LENS_GO(write_layers(o, str_text(&made_by), &counts));
-    summary(o, &counts);
+    (o->json ? summary_json : summary)(o, &counts);
 done:
     str_free(&made_by);
     return st;

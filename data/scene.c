@@ -119,7 +119,7 @@ static bool stands_out(scene_colour c, const scene_background_t *b) {
            colour_distance(COLOUR_RGB[c], GROUND_RGB[b->to]) >= MIN_CONTRAST_GROUND;
 }
 
-static scene_colour accent_of(scene_colour c) {
+scene_colour scene_accent(scene_colour c) {
     bool pale = c == SCENE_COLOUR_YELLOW || c == SCENE_COLOUR_CYAN || c == SCENE_COLOUR_PINK ||
                 c == SCENE_COLOUR_ORANGE || c == SCENE_COLOUR_WHITE;
     return pale ? SCENE_COLOUR_BLACK : SCENE_COLOUR_WHITE;
@@ -143,7 +143,7 @@ static bool texture_fits(const scene_group_t *g, scene_texture texture, const sc
     default:
         break;
     }
-    return texture != SCENE_TEXTURE_OUTLINED || stands_out(accent_of(g->colour), b);
+    return texture != SCENE_TEXTURE_OUTLINED || stands_out(scene_accent(g->colour), b);
 }
 
 static scene_layout layout_draw(rng_t *r, int count, scene_size size) {
@@ -185,7 +185,7 @@ static void group_draw(rng_t *r, scene_t *s, int i, int count, int n_objects) {
     g->radius = radius_draw(r, g->size);
     scene_texture texture = (scene_texture)draw_weighted(r, TEXTURE_WEIGHTS, SCENE_N_TEXTURES);
     g->texture = texture_fits(g, texture, &s->background) ? texture : SCENE_TEXTURE_SOLID;
-    g->accent = g->texture == SCENE_TEXTURE_SOLID ? g->colour : accent_of(g->colour);
+    g->accent = g->texture == SCENE_TEXTURE_SOLID ? g->colour : scene_accent(g->colour);
 }
 
 /* Turns the last two groups into a small shape inside a large one. */

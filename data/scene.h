@@ -152,17 +152,26 @@ const uint8_t *scene_colour_rgb(scene_colour v); /* u8 [3] */
 const uint8_t *scene_ground_rgb(scene_ground v);
 /* Half width and half height of the shape's box, where its radius is 1. */
 void scene_shape_extent(scene_shape shape, double *half_width, double *half_height);
+/* The colour of a texture on a fill of colour c: BLACK on pale fills, WHITE on others. */
+scene_colour scene_accent(scene_colour c);
 /* "top left", "top", ..., "center", ..., "bottom right": where the box's centre lies in a 3 x 3 grid. */
 const char *scene_place_word(const scene_box_t *box);
 
 /* ---- scene_render.c ---- */
 /* Draws with antialiasing into rgb, u8 [size_px, size_px, 3]. size_px in [SCENE_MIN_SIZE_PX, SCENE_MAX_SIZE_PX]. */
 void scene_render(const scene_t *s, int32_t size_px, uint8_t *rgb);
+/* Signed distance to the outline of the shape of radius 1 around (0, 0), y downwards: negative inside. */
+double scene_shape_distance(scene_shape shape, double x, double y);
+#define SCENE_RIM 0.018     /* of the picture's side: plain edge around stripes, dots and checks */
+#define SCENE_OUTLINE 0.036 /* width of an outline */
 
-/* ---- scene_text.c: each appends to `out`, wording drawn from (seed, index) ---- */
+/* ---- scene_text.c: each appends to `out`, wording drawn from (seed, index) ----
+ * The two captions return how many different facts they state: count, size, colour, shape, texture, accent, layout,
+ * place of each group, relations, kind and colours of the background. What repeats another fact or follows from it is
+ * none. */
 void scene_alt(const scene_t *s, str_t *out);   /* as poor as the web's: short, noisy, sometimes wrong or empty */
-void scene_brief(const scene_t *s, str_t *out); /* one true phrase: counts, colours, shapes, perhaps sizes */
-void scene_dense(const scene_t *s, str_t *out); /* one true paragraph of 30 to 90 words */
+int scene_brief(const scene_t *s, str_t *out);  /* one true phrase: counts, colours, shapes, perhaps sizes */
+int scene_dense(const scene_t *s, str_t *out);  /* one true paragraph of 30 to 90 words */
 void scene_truth(const scene_t *s, str_t *out); /* JSON object {"scene": {...}}; data/scenes.md has its fields */
 
 #endif

@@ -8,11 +8,11 @@
 #include <math.h>
 
 /* Relative to the picture's side, so that patterns look alike on objects of every size. */
-#define RIM 0.018 /* plain edge around stripes, dots and checks: keeps the outline whole where accent = background */
-#define OUTLINE 0.036 /* width of an outline */
-#define STRIPE 0.100  /* from stripe to stripe */
-#define CHECK 0.068   /* side of a check */
-#define DOT 0.110     /* from dot to dot */
+#define RIM SCENE_RIM /* keeps the outline whole where accent = background */
+#define OUTLINE SCENE_OUTLINE
+#define STRIPE 0.100 /* from stripe to stripe */
+#define CHECK 0.068  /* side of a check */
+#define DOT 0.110    /* from dot to dot */
 #define DOT_RADIUS 0.034
 #define GROUND_PITCH 0.125 /* of a background's stripes, dots, grid */
 
@@ -104,7 +104,7 @@ static double crescent_distance(double x, double y) {
     return outer > inner ? outer : inner;
 }
 
-static double shape_distance(scene_shape shape, double x, double y) {
+double scene_shape_distance(scene_shape shape, double x, double y) {
     switch (shape) {
     case SCENE_SHAPE_CIRCLE:
         return length(x, y) - 0.96;
@@ -179,7 +179,7 @@ static void ground_pixel(const scene_background_t *b, double x, double y, double
 
 static void object_pixel(const scene_t *s, const scene_object_t *o, double x, double y, double side, double *pixel) {
     const scene_group_t *g = &s->groups[o->group];
-    double edge = g->radius * shape_distance(g->shape, (x - o->x) / g->radius, (y - o->y) / g->radius);
+    double edge = g->radius * scene_shape_distance(g->shape, (x - o->x) / g->radius, (y - o->y) / g->radius);
     double cover = coverage(edge, side);
     if (cover == 0) return;
     double own[3], share = 0;

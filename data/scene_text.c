@@ -153,8 +153,8 @@ static void reference_add(const scene_group_t *g, str_t *out) {
     thing_add(g, false, false, out);
 }
 
-/* How a lies to b: "inside", "to the left of", "above and to the left of". */
-static void relation_add(const scene_t *s, int a, int b, str_t *out) {
+/* How a lies to b: "inside", "to the left of", "above and to the left of". The number of relations said. */
+static int relation_add(const scene_t *s, int a, int b, str_t *out) {
     static const char *const WORDS[] = {
         [SCENE_RELATION_LEFT_OF] = "to the left of",
         [SCENE_RELATION_RIGHT_OF] = "to the right of",
@@ -173,17 +173,19 @@ static void relation_add(const scene_t *s, int a, int b, str_t *out) {
     /* facts_set() lists the horizontal one first; speech puts the vertical one first. */
     if (second) str_addf(out, "%s and ", WORDS[second->relation]);
     str_add(out, WORDS[first->relation]);
+    return second ? 2 : 1;
 }
 
 /* ---- brief ---- */
-void scene_brief(const scene_t *s, str_t *out) {
+int scene_brief(const scene_t *s, str_t *out) {
     rng_t r = wording(s, STREAM_BRIEF);
     bool sizes = rng_below(&r, 3) == 0, ground = rng_below(&r, 4) == 0;
     bool related = s->n_groups == 2 && (s->groups[1].inside == 0 || rng_below(&r, 2) == 0);
+    int n_facts = s->n_groups * (3 + sizes); /* count, colour, shape, perhaps size */
     if (related) {
         thing_add(&s->groups[1], true, sizes, out);
         str_add_char(out, ' ');
-        relation_add(s, 1, 0, out);
+        n_facts += relation_add(s, 1, 0, out);
         str_add_char(out, ' ');
         thing_add(&s->groups[0], true, sizes, out);
     } else {
@@ -193,8 +195,11 @@ void scene_brief(const scene_t *s, str_t *out) {
         }
     }
     const char *word = scene_ground_word(s->background.colour);
-    if (ground && s->background.kind != SCENE_GROUND_KIND_GRADIENT)
+    if (ground && s->background.kind != SCENE_GROUND_KIND_GRADIENT) {
         str_addf(out, " on %s %s background", article(word), word);
+        n_facts++;
+    }
+    return n_facts;
 }
 
 /* ---- dense: sentences ---- */
@@ -247,8 +252,10 @@ static void texture_add(rng_t *r, const scene_group_t *g, str_t *out) {
     form_add(out, FORMS[g->texture][rng_below(r, 2)], scene_colour_word(g->accent));
 }
 
-/* "a large solid red circle", "two medium blue stars with white dots, side by side in a row" */
-static void described_add(rng_t *r, const scene_group_t *g, str_t *out) {
+/* "a large solid red circle", "two medium blue stars with white dots, side by side in a row". The number of facts said:
+ * count, size, colour, shape; a pattern and its colour, or that there is none, which a sentence on the surface says in
+ * any case; layout. */
+static int described_add(rng_t *r, const scene_group_t *g, bool surface_follows, str_t *out) {
     static const char *const LAYOUTS[SCENE_N_LAYOUTS][2] = {
         [SCENE_LAYOUT_SINGLE] = {"", ""},
         [SCENE_LAYOUT_ROW] = {" side by side in a row", " in a horizontal row"},
@@ -265,6 +272,8 @@ static void described_add(rng_t *r, const scene_group_t *g, str_t *out) {
     str_addf(out, "%s %s%s %s", size, solid ? "solid " : "", scene_colour_word(g->colour), shape_noun(g));
     texture_add(r, g, out);
     str_add(out, LAYOUTS[g->layout][rng_below(r, 2)]);
+    int texture = g->texture != SCENE_TEXTURE_SOLID ? 2 : solid || surface_follows ? 1 : 0;
+    return 4 + texture + (g->count > 1);
 }
 
 static const char *verb(rng_t *r, int count) {
@@ -273,12 +282,12 @@ static const char *verb(rng_t *r, int count) {
     return (count > 1 ? MORE : ONE)[rng_below(r, 4)];
 }
 
-/* Where a group is: by its place in the picture, by a group spoken of before, or by both. */
-static void group_sentence(rng_t *r, const scene_t *s, int i, str_t *out, size_t begin) {
+/* Where a group is: by its place in the picture, by a group spoken of before, or by both. The number of facts said. */
+static int group_sentence(rng_t *r, const scene_t *s, int i, str_t *out, size_t begin) {
     const scene_group_t *g = &s->groups[i];
     sentence_begin(out, begin);
     size_t start = out->len;
-    described_add(r, g, out);
+    int n_facts = described_add(r, g, s->n_groups == 1, out);
     str_addf(out, " %s ", verb(r, g->count));
     int to = g->inside >= 0 ? g->inside : i > 0 ? (int)rng_below(r, (uint32_t)i) : -1;
     bool brief =
@@ -286,16 +295,19 @@ static void group_sentence(rng_t *r, const scene_t *s, int i, str_t *out, size_t
     bool place = to < 0 || (g->inside < 0 && (!brief || rng_below(r, 2) == 0));
     bool relation = to >= 0 && (!place || !brief);
     if (place) str_add(out, place_phrase(r, &g->box));
+    n_facts += place;
     if (relation) {
         str_add(out, place ? ", " : "");
-        relation_add(s, i, to, out);
+        n_facts += relation_add(s, i, to, out);
         str_add_char(out, ' ');
         reference_add(&s->groups[to], out);
     }
     sentence_end(out, start);
+    return n_facts;
 }
 
-static void ground_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
+/* The number of facts said: kind and colour, of a gradient also its end and direction. */
+static int ground_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
     static const char *const FORMS[SCENE_N_GROUND_KINDS][2] = {
         [SCENE_GROUND_KIND_PLAIN] = {"the background is plain #", "behind lies a plain # background"},
         [SCENE_GROUND_KIND_GRADIENT] = {"the background fades from #", "the background changes smoothly from #"},
@@ -312,6 +324,7 @@ static void ground_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin
         str_addf(out, " at the %s to %s at the %s", b->top_down ? "top" : "left", scene_ground_word(b->to),
                  b->top_down ? "bottom" : "right");
     sentence_end(out, start);
+    return b->kind == SCENE_GROUND_KIND_GRADIENT ? 4 : 2;
 }
 
 static void count_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
@@ -364,19 +377,22 @@ static void surface_sentence(const scene_group_t *g, str_t *out, size_t begin) {
     sentence_end(out, start);
 }
 
-void scene_dense(const scene_t *s, str_t *out) {
+/* Spans repeat sizes, the total follows from the counts: neither is a fact of its own. */
+int scene_dense(const scene_t *s, str_t *out) {
     rng_t r = wording(s, STREAM_DENSE);
     size_t begin = out->len;
+    int n_facts = 0;
     bool ground_first = rng_below(&r, 3) == 0, count_last = rng_below(&r, 2) == 0;
-    if (ground_first) ground_sentence(&r, s, out, begin);
+    if (ground_first) n_facts += ground_sentence(&r, s, out, begin);
     for (int i = 0; i < s->n_groups; i++) {
-        group_sentence(&r, s, i, out, begin);
+        n_facts += group_sentence(&r, s, i, out, begin);
         if (s->n_groups == 1) surface_sentence(&s->groups[i], out, begin);
         if (s->n_groups == 1 || (s->n_groups == 2 && s->groups[i].count == 1)) span_sentence(&s->groups[i], out, begin);
     }
     if (!count_last) count_sentence(&r, s, out, begin);
-    if (!ground_first) ground_sentence(&r, s, out, begin);
+    if (!ground_first) n_facts += ground_sentence(&r, s, out, begin);
     if (count_last) count_sentence(&r, s, out, begin);
+    return n_facts;
 }
 
 /* ---- truth ---- */

@@ -1,4 +1,4 @@
-/* The rows of a manifest's text, one after another, and the fields of a row. Private to source*.c.
+/* The rows of a text file, one after another, and the fields of a row: manifests, and lists of prompts.
  *
  * A row is a line; in CSV (RFC 4180) a field between quotes may hold line ends. What breaks these rules is a row with a
  * fault: it takes one line, and the next row begins after it. Where a fault shows may lie far behind, so a part of a

@@ -70,7 +70,7 @@ static void draw_column(pen_t *pen, const chart_series_t *s, int64_t from, int64
 
 static void add_line(str_t *out, const chart_series_t *s, const chart_axis_t *x, const chart_axis_t *y) {
     pen_t pen = {.out = out};
-    str_addf(out, "<path class=\"line c%d%s\" d=\"", s->colour, s->faint ? " faint" : "");
+    str_addf(out, "<path class=\"line c%d%s%s\" d=\"", s->colour, s->faint ? " faint" : "", s->dots ? " dots" : "");
     for (int64_t i = 0; i < s->n;) {
         if (!isfinite(s->y[i]) || !isfinite(s->x[i])) {
             pen_lift(&pen);
@@ -82,6 +82,7 @@ static void add_line(str_t *out, const chart_series_t *s, const chart_axis_t *x,
         while (to < s->n && isfinite(s->y[to]) && isfinite(s->x[to]) && floor(chart_axis_px(x, s->x[to])) == column)
             to++;
         draw_column(&pen, s, i, to, x, y);
+        if (s->dots) pen_lift(&pen);
         i = to;
     }
     pen_lift(&pen);
@@ -111,7 +112,7 @@ static void add_line_hits(str_t *out, const chart_lines_t *c, const chart_axis_t
         chart_begin_hit(out, CHART_LEFT + h * width, CHART_LEFT + (h + 1) * width);
         for (int s = 0; s < c->n_series; s++) {
             int64_t i = nearest_point(&c->series[s], at);
-            if (i < 0 || !isfinite(c->series[s].y[i])) continue;
+            if (i < 0 || !isfinite(c->series[s].y[i]) || c->series[s].quiet) continue;
             if (!labelled) {
                 str_add_html(out, c->x_label);
                 str_add_char(out, ' ');

@@ -17,6 +17,8 @@ typedef struct {
     int64_t n;
     int colour; /* 0..CHART_MAX_SERIES-1 */
     bool faint; /* drawn thin and pale, left out of the legend's weight: raw values under a smoothed line */
+    bool quiet; /* left out of tooltips: bars of intervals, two equal x each and a gap */
+    bool dots;  /* points apart, not a line */
 } chart_series_t;
 
 typedef struct {

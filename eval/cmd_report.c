@@ -7,7 +7,7 @@
 #include "eval/report.h"
 
 typedef struct {
-    char *out, *dataset, *layers, *title;
+    char *out, *dataset, *layers, *ablation, *title;
 } values_t;
 
 static const option_t rows[] = {
@@ -29,6 +29,11 @@ static const option_t rows[] = {
      .offset = offsetof(values_t, layers),
      .choices = "DIR",
      .help = "folder with more layers of the one dataset, where lens recaption had -o"},
+    {.name = "ablation",
+     .type = OPTION_STRING,
+     .offset = offsetof(values_t, ablation),
+     .choices = "DIR",
+     .help = "runs of launch/ablation.sh to compare, such as docs/ablation"},
     {.name = "title",
      .type = OPTION_STRING,
      .offset = offsetof(values_t, title),
@@ -55,7 +60,8 @@ static lens_status run(const void *values, int n_args, char **args) {
                                                      .n_runs = n_args,
                                                      .datasets = datasets,
                                                      .n_datasets = split(list, datasets),
-                                                     .layers = v->layers}));
+                                                     .layers = v->layers,
+                                                     .ablation = v->ablation}));
     printf("%s\n", v->out);
 done:
     free(datasets);
@@ -65,7 +71,7 @@ done:
 
 const command_t cmd_report = {
     .name = "report",
-    .usage = "[RUN...] [-o FILE] [--dataset DIR[,DIR...]] [--layers DIR] [--title TEXT]",
+    .usage = "[RUN...] [-o FILE] [--dataset DIR[,DIR...]] [--layers DIR] [--ablation DIR] [--title TEXT]",
     .summary = "write one HTML page on training runs and their datasets",
     .details =
         "The page needs no other file and no network: charts are drawn in it, pictures are inside. RUN is the folder\n"

@@ -8,12 +8,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "data/image_grid.h"
+#include "eval/drawer.h"
 #include "kernels/device.h"
-#include "model/generator.h"
 #include "model/prompts.h"
-#include "model/weights.h"
 
-enum { SAMPLE_BATCH = 16, SAMPLE_GUTTER_PX = 2 };
+enum { SAMPLE_GUTTER_PX = 2 };
 
 typedef struct {
     char *prompt, *prompts, *out, *device;
@@ -96,111 +95,6 @@ static const option_t sample_options[] = {
     {.name = "json", .type = OPTION_FLAG, .offset = AT(json), .help = "print one JSON object"},
 };
 
-/* A loaded checkpoint, ready to draw from. */
-typedef struct {
-    device_t device;
-    kernels_t *k; /* of the device */
-    pipeline_config_t config;
-    pipeline_tensors_t tensors;
-    act_t *acts;
-    generator_t *generator;
-} drawer_t;
-
-/* CKPT/ema where it is there and the last weights are not asked for. */
-static lens_status weights_dir(str_t *out, const char *checkpoint, bool raw) {
-    str_addf(out, "%s/ema", checkpoint);
-    if (!out->failed && (raw || !file_is_dir(out->s))) {
-        str_clear(out);
-        str_add(out, checkpoint);
-    }
-    return str_status(out);
-}
-
-static lens_status load_weights(drawer_t *d, const char *dir) {
-    kernels_t *k = d->k;
-    int64_t n = plan_n_floats(&d->tensors.plan);
-    float *host = calloc((size_t)n, sizeof *host);
-    void *floats = NULL;
-    lens_status st = host ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory for weights", dir);
-    if (st == LENS_OK) st = weights_load(host, &d->tensors.plan, dir);
-    if (st == LENS_OK) st = k->alloc(k, &floats, sizeof(float) * (size_t)n, "weights");
-    if (st == LENS_OK) st = k->alloc(k, &d->acts, k->act_bytes * (size_t)n, "weights");
-    if (st == LENS_OK) {
-        k->upload(k, floats, host, sizeof(float) * (size_t)n);
-        k->to_act(k, d->acts, floats, n);
-        plan_bind_as(&d->tensors.plan, d->acts, k->act_bytes);
-        st = k->finish(k);
-    }
-    k->free(k, floats);
-    free(host);
-    return st;
-}
-
-static void drawer_close(drawer_t *d) {
-    generator_free(d->generator);
-    pipeline_tensors_free(&d->tensors);
-    if (d->k) d->k->free(d->k, d->acts);
-    device_close(&d->device);
-}
-
-static lens_status refuse_adapter(const char *dir) {
-    str_t path = {0}, model = {0};
-    str_addf(&path, "%s/%s.safetensors", dir, pipeline_part_stem(PIPELINE_ADAPTER));
-    str_addf(&model, "%s/model_index.json", dir);
-    lens_status st = str_status(&path);
-    if (st == LENS_OK) st = str_status(&model);
-    if (st == LENS_OK && file_exists(path.s) && !file_exists(model.s))
-        st = lens_fail(LENS_FORMAT, "%s: an adapter, not a model: lens ckpt merge-lora BASE %s -o MODEL makes one", dir,
-                       dir);
-    str_free(&path);
-    str_free(&model);
-    return st;
-}
-
-static lens_status drawer_open(drawer_t *d, const char *checkpoint, const sample_values_t *v, int64_t batch) {
-    str_t dir = {0};
-    *d = (drawer_t){0};
-    lens_status st = LENS_OK;
-    if (!file_is_dir(checkpoint)) LENS_GO(lens_fail(LENS_IO, "%s: no such checkpoint folder", checkpoint));
-    LENS_GO(refuse_adapter(checkpoint));
-    LENS_GO(weights_dir(&dir, checkpoint, v->raw));
-    LENS_GO(pipeline_load_config(&d->config, dir.s));
-    const device_options_t wanted = {.kind = device_kind_of(v->device), .n_threads = (int)v->threads};
-    LENS_GO(device_open(&d->device, &wanted, NULL));
-    d->k = d->device.k;
-    LENS_GO(pipeline_tensors_init(&d->tensors, &d->config, 0));
-    LENS_GO(load_weights(d, dir.s));
-    st = generator_new(&d->generator, d->k, &d->config, batch, 0);
-done:
-    if (st != LENS_OK) drawer_close(d);
-    str_free(&dir);
-    return st;
-}
-
-/* Picture i shows prompt i / count. */
-static lens_status draw_all(image_t *pictures, int64_t n, drawer_t *d, const prompts_t *prompts,
-                            const sample_values_t *v) {
-    const char *batch[SAMPLE_BATCH];
-    size_t each = (size_t)(d->config.height * d->config.width * 3);
-    uint8_t *pixels = malloc(each * SAMPLE_BATCH);
-    if (!pixels) return lens_fail(LENS_MEMORY, "out of memory for pictures");
-    lens_status st = LENS_OK;
-    for (int64_t first = 0; st == LENS_OK && first < n; first += SAMPLE_BATCH) {
-        int64_t m = n - first < SAMPLE_BATCH ? n - first : SAMPLE_BATCH;
-        for (int64_t i = 0; i < m; i++) batch[i] = prompts->text[(first + i) / v->count];
-        generator_options_t o = {v->steps, v->guidance, (uint64_t)v->seed, (uint64_t)first};
-        st = generator_run(d->generator, &d->tensors, batch, m, &o, pixels);
-        for (int64_t i = 0; st == LENS_OK && i < m; i++) {
-            st = image_new(&pictures[first + i], (int32_t)d->config.width, (int32_t)d->config.height);
-            if (st == LENS_OK) memcpy(pictures[first + i].rgb, pixels + (size_t)i * each, each);
-        }
-        log_progress("%lld of %lld pictures", (long long)(first + m), (long long)n);
-    }
-    log_progress_end();
-    free(pixels);
-    return st;
-}
-
 static lens_status write_separate(const image_t *pictures, int64_t n, const prompts_t *prompts,
                                   const sample_values_t *v) {
     str_t path = {0}, list = {0};
@@ -248,19 +142,32 @@ static void print_summary(int64_t n, const sample_values_t *v, const char *devic
     str_free(&out);
 }
 
+/* Picture i shows prompt i / count. */
+static lens_status draw_all(drawer_t *d, image_t *pictures, int64_t n, const prompts_t *prompts,
+                            const sample_values_t *v) {
+    const char **words = malloc(sizeof *words * (size_t)n);
+    if (!words) return lens_fail(LENS_MEMORY, "out of memory for pictures");
+    for (int64_t i = 0; i < n; i++) words[i] = prompts->text[i / v->count];
+    generator_options_t how = {v->steps, v->guidance, (uint64_t)v->seed, 0};
+    lens_status st = drawer_draw(d, pictures, words, n, &how);
+    free(words);
+    return st;
+}
+
 static lens_status draw_and_write(const char *checkpoint, const prompts_t *prompts, const sample_values_t *v) {
     int64_t n = prompts->n * v->count;
     double begin_s = log_clock_s();
-    drawer_t d;
-    LENS_TRY(drawer_open(&d, checkpoint, v, n < SAMPLE_BATCH ? n : SAMPLE_BATCH));
+    drawer_t *d;
+    drawer_options_t o = {v->device, v->threads, v->raw, n < DRAWER_BATCH ? n : DRAWER_BATCH};
+    LENS_TRY(drawer_open(&d, checkpoint, &o));
     image_t *pictures = calloc((size_t)n, sizeof *pictures);
     lens_status st =
-        pictures ? draw_all(pictures, n, &d, prompts, v) : lens_fail(LENS_MEMORY, "out of memory for pictures");
+        pictures ? draw_all(d, pictures, n, prompts, v) : lens_fail(LENS_MEMORY, "out of memory for pictures");
     if (st == LENS_OK) st = v->separate ? write_separate(pictures, n, prompts, v) : write_sheet(pictures, n, v);
     for (int64_t i = 0; pictures && i < n; i++) image_free(&pictures[i]);
     free(pictures);
-    if (st == LENS_OK) print_summary(n, v, d.k->device, log_clock_s() - begin_s);
-    drawer_close(&d);
+    if (st == LENS_OK) print_summary(n, v, drawer_device(d), log_clock_s() - begin_s);
+    drawer_close(d);
     return st;
 }
 

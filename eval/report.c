@@ -19,6 +19,7 @@ typedef struct {
     int n_runs;
     const char **datasets;
     int n_datasets;
+    const char *ablation;
 } subject_t;
 
 static void subject_free(subject_t *s) {
@@ -38,10 +39,12 @@ static lens_status add_dataset(subject_t *s, const char *dir) {
 }
 
 static lens_status subject_take(subject_t *s, const report_options_t *o) {
-    if (o->n_runs + o->n_datasets == 0) return lens_fail(LENS_ARGUMENT, "a report needs a run folder or --dataset");
+    if (o->n_runs + o->n_datasets == 0 && !o->ablation)
+        return lens_fail(LENS_ARGUMENT, "a report needs a run folder, --dataset or --ablation");
     if (o->layers != NULL && (o->n_runs > 0 || o->n_datasets != 1))
         return lens_fail(LENS_ARGUMENT, "--layers: expected one --dataset and no run, got %d and %d", o->n_datasets,
                          o->n_runs);
+    s->ablation = o->ablation;
     s->runs = calloc((size_t)o->n_runs + 1, sizeof *s->runs);
     if (s->runs == NULL) return lens_fail(LENS_MEMORY, "report: out of memory");
     for (int i = 0; i < o->n_runs; i++) {
@@ -56,6 +59,8 @@ static lens_status subject_take(subject_t *s, const report_options_t *o) {
 static void add_title(str_t *out, const report_options_t *o, const subject_t *s) {
     if (o->title != NULL) {
         str_add_html(out, o->title);
+    } else if (s->n_runs + s->n_datasets == 0) {
+        str_add(out, "Caption ablation");
     } else {
         str_add(out, s->n_runs > 0 ? "Training report: " : "Dataset report: ");
         str_add_html(out, s->n_runs > 0 ? s->runs[0].name : s->datasets[0]);
@@ -81,6 +86,7 @@ static void add_navigation(str_t *out, const subject_t *s) {
         add_link(out, "run", i, "Training", name);
         if (s->runs[i].n_samples > 0) add_link(out, "samples", i, "Samples", name);
     }
+    if (s->ablation) add_link(out, "ablation", 0, "Captions compared", NULL);
     for (int i = 0; i < s->n_datasets; i++) add_link(out, "data", i, "Data", s->n_datasets > 1 ? s->datasets[i] : NULL);
     for (int i = 0; i < s->n_runs; i++)
         add_link(out, "provenance", i, "Provenance", s->n_runs > 1 ? s->runs[i].name : NULL);
@@ -98,7 +104,7 @@ static lens_status add_comparison(str_t *out, const subject_t *s) {
         smooth[i] = malloc(((size_t)r->n + 1) * sizeof *smooth[i]);
         if (smooth[i] == NULL) LENS_GO(lens_fail(LENS_MEMORY, "%s: out of memory", r->dir));
         if (r->n > 0) run_stats_smooth(smooth[i], r, RUN_LOSS, run_stats_window(r));
-        series[i] = (chart_series_t){r->name, r->step, smooth[i], r->n, i, false};
+        series[i] = (chart_series_t){.name = r->name, .x = r->step, .y = smooth[i], .n = r->n, .colour = i};
     }
     str_add(out, "<section><h2>Runs side by side</h2>\n<div class=\"charts\">\n");
     chart_lines(
@@ -117,6 +123,7 @@ static lens_status add_sections(str_t *out, const subject_t *s, const char *laye
         LENS_TRY(report_run(out, &s->runs[i], i));
         LENS_TRY(report_samples(out, &s->runs[i], i));
     }
+    if (s->ablation) LENS_TRY(report_ablation(out, s->ablation));
     for (int i = 0; i < s->n_datasets; i++) LENS_TRY(report_data(out, s->datasets[i], layers, i));
     for (int i = 0; i < s->n_runs; i++) report_provenance(out, &s->runs[i], i);
     return LENS_OK;
@@ -133,7 +140,7 @@ lens_status report_build(str_t *html, const report_options_t *o) {
     str_add(html, "</title>\n<style>\n" REPORT_STYLE "</style></head>\n<body><main>\n<header><h1>");
     add_title(html, o, &s);
     str_add(html, "</h1>\n");
-    if (s.n_runs + s.n_datasets > 1) add_navigation(html, &s);
+    if (s.n_runs + s.n_datasets + (s.ablation != NULL) > 1) add_navigation(html, &s);
     str_add(html, "</header>\n");
     LENS_GO(add_sections(html, &s, o->layers));
     str_addf(html, "<footer>Made by lens %s, commit %s.</footer>\n</main></body></html>\n", build_version(),

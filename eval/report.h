@@ -11,12 +11,13 @@ typedef struct {
     int n_runs;
     const char *const *datasets; /* shown besides those that the runs name */
     int n_datasets;
-    const char
-        *layers; /* NULL, or a folder that more layers of the one dataset stand in, which may have its own figures */
+    const char *layers;   /* folder with more layers of the one dataset, and perhaps figures of its own; NULL: none */
+    const char *ablation; /* folder of the caption ablation's runs; NULL: none */
 } report_options_t;
 
-/* Adds the page to `html`. ARGUMENT where there is neither a run nor a dataset, or layers without one dataset; IO or
- * FORMAT where a run is no run folder. Missing parts and unreadable datasets are said on the page. */
+/* Adds the page to `html`. ARGUMENT where there is neither a run, a dataset nor an ablation, or layers without one
+ * dataset; IO or FORMAT where a run is no run folder, or the ablation none. Missing parts and unreadable datasets are
+ * said on the page. */
 LENS_CHECKED lens_status report_build(str_t *html, const report_options_t *o);
 LENS_CHECKED lens_status report_write(const char *path, const report_options_t *o); /* written aside and renamed */
 

@@ -20,6 +20,9 @@ LENS_CHECKED lens_status report_run(str_t *out, const run_log_t *r, int index);
 LENS_CHECKED lens_status report_samples(str_t *out, const run_log_t *r, int index);
 void report_provenance(str_t *out, const run_log_t *r, int index);
 
+/* Section of the caption ablation whose runs are in `dir`, id ablation-0. IO or FORMAT where they cannot be read. */
+LENS_CHECKED lens_status report_ablation(str_t *out, const char *dir);
+
 /* Table of the stages of the dataset's ingest; nothing where it has no ingest.json. FORMAT where that is damaged. */
 LENS_CHECKED lens_status report_funnel(str_t *out, const char *dir);
 /* DIR/stats.json, which lens recaption writes: speed, tokens, reasons, cost, endpoints. DIR/caption-stats.json, which

@@ -219,10 +219,11 @@ static lens_status add_chart(str_t *out, const run_log_t *r, const run_chart_t *
     chart_series_t series[3];
     int n = 0;
     bool smoothed = chart->smoothed && window > 1;
-    series[n++] = (chart_series_t){chart->title, raw.step, raw.value, raw.n, 0, smoothed};
-    if (smoothed) series[n++] = (chart_series_t){mean_name.s, raw.step, raw.smooth, raw.n, 0, false};
+    series[n++] = (chart_series_t){.name = chart->title, .x = raw.step, .y = raw.value, .n = raw.n, .faint = smoothed};
+    if (smoothed) series[n++] = (chart_series_t){.name = mean_name.s, .x = raw.step, .y = raw.smooth, .n = raw.n};
     if (validation.n > 0)
-        series[n++] = (chart_series_t){"validation", validation.step, validation.value, validation.n, 1, false};
+        series[n++] = (chart_series_t){
+            .name = "validation", .x = validation.step, .y = validation.value, .n = validation.n, .colour = 1};
     double least = run_stats_least(r, chart->metric), greatest = run_stats_greatest(r, chart->metric);
     chart_lines(out,
                 &(chart_lines_t){.title = chart->title,

@@ -49,7 +49,8 @@
     "svg .y,svg .label{text-anchor:end}svg .x{text-anchor:middle}\n"                                                   \
     ".grid,.axis,.tick{stroke:var(--line);fill:none}.axis,.tick{stroke:var(--soft)}\n"                                 \
     ".line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\n"                   \
-    ".line.faint{stroke-width:1;opacity:.4}\n"                                                                         \
+    ".line.faint{stroke-width:1;opacity:.4}.line.dots{stroke-width:9}.arms "                                           \
+    "img{width:100%;image-rendering:pixelated}\n"                                                                      \
     ".area{fill:var(--c);fill-opacity:.22;stroke:var(--c);stroke-width:1.4;stroke-linejoin:round}\n"                   \
     ".mark{fill:var(--c);fill-opacity:.8}.mark:hover{fill-opacity:1}\n"                                                \
     ".hit{fill:transparent}.hit:hover{fill:var(--soft);fill-opacity:.14}\n"                                            \

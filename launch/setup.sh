@@ -31,6 +31,7 @@ lens_packages=(
     "clang                   cmd:clang"
     "libclang-rt-dev         fuzzer"
     "libomp-dev              clang-openmp"
+    "jq                      cmd:jq"
     "python3-h5py            python:h5py"
     "python3-numpy           python:numpy"
 )

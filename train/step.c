@@ -6,7 +6,7 @@
 
 /* Over one step, this rank's; added up over ranks in one message. */
 typedef struct {
-    double loss, flop, n_images, votes; /* loss: with each sample's weight */
+    double loss, flop, n_images, n_text_tok, votes; /* loss: with each sample's weight */
     loss_bins_t bins;
 } step_sums_t;
 
@@ -17,7 +17,7 @@ typedef struct {
 
 /* A step that was asked for. */
 typedef struct {
-    step_sums_t sums; /* flop, n_images and votes; the rest comes with the losses */
+    step_sums_t sums; /* flop, n_images, n_text_tok and votes; the rest comes with the losses */
     sample_t *sample; /* [max_samples] */
     int64_t n_samples, n_micro;
     int gate, losses; /* fetches */
@@ -238,6 +238,7 @@ static void note_samples(stepper_t *s, const micro_t *u) {
         a->sample[a->n_samples++] = (sample_t){.t = (double)s->host_t[i], .weight = u->weight};
         a->sums.flop += 3 * mmdit_forward_flop(&s->pipeline.mmdit, u->h * u->w, u->in.text_len[i]);
         a->sums.n_images++;
+        a->sums.n_text_tok += u->in.text_len[i];
     }
 }
 
@@ -375,6 +376,7 @@ lens_status stepper_result(stepper_t *s, train_state_t *state, comm_t *comm, ste
     *out = (step_result_t){.loss = a->sums.loss,
                            .model_flop = a->sums.flop,
                            .n_images = a->sums.n_images,
+                           .n_text_tok = a->sums.n_text_tok,
                            .bins = a->sums.bins,
                            .gate = *(const step_gate_t *)gate,
                            .votes = a->sums.votes,

@@ -40,6 +40,7 @@ typedef struct {
     double loss;       /* of the whole step, over all ranks */
     double model_flop; /* of the whole step: 3 x forward, products only, each caption at its own length */
     double n_images;   /* of the whole step */
+    double n_text_tok; /* of the whole step, without padding */
     loss_bins_t bins;  /* by t */
     step_gate_t gate;  /* norm and verdict; with the state after this step */
     double votes;

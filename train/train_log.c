@@ -43,6 +43,8 @@ static lens_status write_metrics(metrics_t *m, const train_log_step_t *s, double
     add(&l, "mfu", mfu);
     add(&l, "step_s", r->times.step_s);
     add(&l, "images", (double)s->n_images);
+    add(&l, "model_flop", r->model_flop);
+    add(&l, "text_tok", r->n_text_tok);
     add(&l, "wait_s", s->wait_s);
     add(&l, "comm_s", r->times.comm_s);
     add(&l, "exposed_s", r->times.exposed_s);

@@ -45,12 +45,12 @@ assert record["peak_gflops"] > 0 and record["wall_s"] > 0 and 0 < record["sgemm_
 rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 assert [row["step"] for row in rows] == list(range(1, 21))
 for row in rows:
-    assert set(row) == {"step", "loss", "lr", "grad_norm", "images_per_s", "mfu", "step_s", "images", "wait_s",
-                        "comm_s", "exposed_s", "skipped", *(f"loss_t{i}" for i in range(10))}, row
+    assert set(row) == {"step", "loss", "lr", "grad_norm", "images_per_s", "mfu", "step_s", "images", "model_flop",
+                        "text_tok", "wait_s", "comm_s", "exposed_s", "skipped", *(f"loss_t{i}" for i in range(10))}, row
     bins = [row[f"loss_t{i}"] for i in range(10) if row[f"loss_t{i}"] is not None]
     assert bins and min(bins) <= row["loss"] <= max(bins) and row["skipped"] == 0, row
     assert 0.1 < row["loss"] < 5 and row["grad_norm"] > 0 and row["step_s"] > 0 and 0 < row["mfu"] < 1.5, row
-    assert row["images"] == 8 * row["step"]
+    assert row["images"] == 8 * row["step"] and row["model_flop"] > 0 and 0 < row["text_tok"] <= 8 * 48, row
 assert abs(rows[1]["lr"] - 0.4e-3) < 1e-9 and abs(rows[-1]["lr"] - 1e-3) < 1e-9, "warm-up, then constant"
 
 events, = run.glob("events.out.tfevents.*")

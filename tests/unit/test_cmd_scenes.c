@@ -14,6 +14,7 @@
 #include "data/dataset.h"
 #include "data/image.h"
 #include "data/scene.h"
+#include "data/scene_wrong.h"
 
 extern const command_t cmd_scenes;
 
@@ -48,19 +49,17 @@ static lens_status run(char **words) {
 static void test_dataset_holds_the_scenes(void **state) {
     (void)state;
     enum { N = 23, SIZE_PX = 48 };
-    char *words[] = {"-n", "23", "--seed", "4", "--size", "48", "--shard-samples", "10", "--captions", "-o", dir, NULL};
+    char *words[] = {"-n", "23",         "--seed",  "4",    "--size", "48", "--shard-samples",
+                     "10", "--captions", "--wrong", "0.25", "-o",     dir,  NULL};
     assert_int_equal(run(words), LENS_OK);
     dataset_t *d = NULL;
     assert_int_equal(dataset_open(&d, dir), LENS_OK);
     assert_int_equal(dataset_n_samples(d), N);
     assert_int_equal(dataset_n_shards(d), 3);
-    assert_int_equal(dataset_n_kinds(d), 3);
+    assert_int_equal(dataset_n_kinds(d), 4);
     static uint8_t expected[SIZE_PX * SIZE_PX * 3];
     str_t got = {0}, wanted = {0};
-    const struct {
-        const char *kind;
-        void (*write)(const scene_t *, str_t *);
-    } texts[] = {{"alt", scene_alt}, {"truth-brief", scene_brief}, {"truth-dense", scene_dense}};
+    static const char *const kinds[] = {"alt", "truth-brief", "truth-dense", "truth-dense-wrong25"};
     for (int64_t i = 0; i < N; i++) {
         scene_t s;
         image_t image;
@@ -71,16 +70,19 @@ static void test_dataset_holds_the_scenes(void **state) {
         assert_int_equal(image.width, SIZE_PX);
         assert_memory_equal(image.rgb, expected, sizeof expected);
         image_free(&image);
-        for (int k = 0; k < 3; k++) {
-            str_clear(&wanted);
-            texts[k].write(&s, &wanted);
-            assert_int_equal(dataset_caption(d, i, texts[k].kind, &got), LENS_OK);
-            assert_string_equal(str_text(&got), str_text(&wanted));
-        }
         str_clear(&wanted);
         scene_truth(&s, &wanted);
         assert_int_equal(dataset_meta(d, i, &got), LENS_OK);
         assert_string_equal(str_text(&got), str_text(&wanted));
+        for (int k = 0; k < 4; k++) {
+            str_clear(&wanted);
+            if (k == 0) scene_alt(&s, &wanted);
+            if (k == 1) scene_brief(&s, &wanted);
+            if (k == 3) scene_make_wrong(&s, 0.25);
+            if (k >= 2) scene_dense(&s, &wanted);
+            assert_int_equal(dataset_caption(d, i, kinds[k], &got), LENS_OK);
+            assert_string_equal(str_text(&got), str_text(&wanted));
+        }
     }
     str_free(&got);
     str_free(&wanted);
@@ -95,6 +97,13 @@ static void test_wrong_arguments(void **state) {
     assert_int_equal(run(surplus), LENS_ARGUMENT);
     assert_int_equal(run(tiny), LENS_ARGUMENT);
     assert_int_equal(run(crowd), LENS_ARGUMENT);
+    static const char *const fractions[] = {"", "0", "1", "0.125", "0.1,", "0.1;0.2", "0.1,0.1", "x", "nan"};
+    for (size_t i = 0; i < sizeof fractions / sizeof fractions[0]; i++) {
+        char *wrong[] = {"-n", "1", "-o", dir, "--captions", "--wrong", (char *)fractions[i], NULL};
+        assert_int_equal(run(wrong), LENS_ARGUMENT);
+    }
+    char *of_nothing[] = {"-n", "1", "-o", dir, "--wrong", "0.1", NULL};
+    assert_int_equal(run(of_nothing), LENS_ARGUMENT);
 }
 
 int main(void) {

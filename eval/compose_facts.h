@@ -1,0 +1,55 @@
+/* The six tasks of GenEval (Ghosh et al., "GenEval: An Object-Focused Framework for Evaluating Text-to-Image
+ * Alignment", NeurIPS 2023) on the scenes' vocabulary: what a prompt asks for, and whether a picture shows it.
+ * Reentrant.
+ *
+ * The facts of a task come from a scene whose seed no training set has, so that its captions, brief and dense, are the
+ * prompt in its two forms: the same facts in both, in the words that captions use. */
+#ifndef LENS_EVAL_COMPOSE_FACTS_H
+#define LENS_EVAL_COMPOSE_FACTS_H
+
+#include "data/scene.h"
+#include "eval/detect.h"
+
+/* X(NAME, "word", "what is asked") */
+#define COMPOSE_TASK_LIST(X)                                                                                           \
+    X(SINGLE, "single_object", "one object's shape")                                                                   \
+    X(TWO, "two_object", "two objects' shapes")                                                                        \
+    X(COUNTING, "counting", "exactly two to four of a shape")                                                          \
+    X(COLOURS, "colors", "one object's shape and color")                                                               \
+    X(POSITION, "position", "two objects' shapes, and one left of, right of, above or below the other")                \
+    X(ATTRIBUTION, "color_attr", "two objects' shapes and colors")
+#define COMPOSE_ENUM_TASK(name, word, help) COMPOSE_##name,
+typedef enum { COMPOSE_TASK_LIST(COMPOSE_ENUM_TASK) COMPOSE_N_TASKS } compose_task;
+const char *compose_task_word(compose_task t); /* GenEval's "tag" */
+const char *compose_task_help(compose_task t);
+
+typedef struct {
+    scene_shape shape;
+    scene_colour colour;
+} compose_thing_t;
+
+typedef struct {
+    compose_task task;
+    int n_things; /* 1 or 2 */
+    compose_thing_t things[2];
+    int count;               /* COUNTING */
+    scene_relation relation; /* POSITION: things[0] is that of things[1]; LEFT_OF, RIGHT_OF, ABOVE or BELOW */
+} compose_facts_t;
+
+/* The first scene from (seed, number of the prompt) on that suits the task: its groups are the things asked for and
+ * nothing else. Shapes of the two differ; in POSITION they lie apart on one axis alone, and the brief caption says how.
+ */
+void compose_draw(compose_facts_t *facts, scene_t *scene, compose_task task, uint64_t seed, uint64_t number);
+
+/* NO: something else is there, or it is not there. UNKNOWN: not there, but an object of unknown shape or colour could
+ * be it; a score counts it as NO. */
+typedef enum { COMPOSE_YES, COMPOSE_NO, COMPOSE_UNKNOWN } compose_verdict;
+const char *compose_verdict_word(compose_verdict v);
+
+/* GenEval's rules: more objects than asked for do no harm, but where counting; among several of a shape any may do. A
+ * is left of B where its centre is by more than a tenth of the two boxes' mean width, and so on. */
+compose_verdict compose_judge(const compose_facts_t *facts, const detection_t *seen);
+/* Appends what the detector saw: "red circle, blue square, unknown". */
+void compose_describe(const detection_t *seen, str_t *out);
+
+#endif

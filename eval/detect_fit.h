@@ -1,0 +1,52 @@
+/* Fits the known outlines to the pixels of one region. Reentrant.
+ *
+ * A pixel is modelled as ground + c (own - ground): c is the share of it that the outline covers, blurred by a
+ * Gaussian; own is the fill F, or between F and the accent A where the surface is one of the scenes' textures. F of a
+ * plain surface is the least-squares one (variable projection). */
+#ifndef LENS_EVAL_DETECT_FIT_H
+#define LENS_EVAL_DETECT_FIT_H
+
+#include "data/scene.h"
+
+typedef enum { SURFACE_PLAIN, SURFACE_PATTERNED, SURFACE_OUTLINED, N_SURFACES } detect_surface;
+
+typedef struct {
+    float x, y;                 /* px, of its middle */
+    float colour[3], ground[3]; /* code values */
+} fit_pixel_t;
+
+/* What a region is compared by. */
+typedef struct {
+    const fit_pixel_t *pixels; /* [n] */
+    int n;
+    double x0, y0, x1, y1; /* px: its box, where the search begins */
+    double side_px;        /* of the picture: lengths of textures are shares of it */
+    double fill[3], accent[3];
+    bool surfaces[N_SURFACES]; /* which to try; all but PLAIN need fill and accent */
+    double noise;              /* standard deviation of a code value, as seen on the background */
+} fit_region_t;
+
+typedef struct {
+    scene_shape shape;
+    detect_surface surface;
+    double x, y, radius, blur; /* px */
+    double fill[3];            /* code values */
+    double error;              /* sum of squares over pixels and channels */
+} fit_t;
+
+typedef struct {
+    fit_t best;
+    /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
+    double second;      /* error of the best fit with another shape */
+    double energy;      /* sum of squares of colour - ground */
+    double unexplained; /* best.error less what noise explains, relative to the energy */
+    double odds;        /* log likelihood ratio of best to second, for the residual that best leaves */
+} fit_result_t;
+
+typedef struct fit_tables fit_tables_t;
+LENS_CHECKED lens_status fit_tables_new(fit_tables_t **out);
+void fit_tables_free(fit_tables_t *t); /* NULL is allowed */
+
+void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
+
+#endif

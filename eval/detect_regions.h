@@ -1,0 +1,33 @@
+/* Parts a small picture into background and connected regions. Reentrant. */
+#ifndef LENS_EVAL_DETECT_REGIONS_H
+#define LENS_EVAL_DETECT_REGIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "eval/detect.h"
+
+enum { REGIONS_MAX = 64, CANVAS_PX = DETECT_MAX_SIDE_PX * DETECT_MAX_SIDE_PX };
+
+typedef struct {
+    int area_px;
+    int x0, y0, x1, y1; /* px, x1 and y1 exclusive */
+} region_t;
+
+typedef struct {
+    int w, h, side;             /* px; side: the shorter one */
+    float rgb[CANVAS_PX][3];    /* code values */
+    float ground[CANVAS_PX][3]; /* the background where it is, and where objects hide it */
+    float away[CANVAS_PX];      /* distance from the background, in code values, of the picture smoothed if noisy */
+    int16_t owner[CANVAS_PX];   /* region, -1: background */
+    int16_t stack[CANVAS_PX];
+    double noise; /* standard deviation of the background's code values */
+    int n;        /* largest first */
+    bool crowded; /* smaller ones were left out */
+    region_t regions[REGIONS_MAX];
+} canvas_t;
+
+/* All fields from w, h and rgb. */
+void canvas_part(canvas_t *c);
+
+#endif
