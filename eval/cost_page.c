@@ -32,7 +32,7 @@ static void hours_chart(str_t *out, const cost_sensitivity_t *t) {
     char title[80];
     for (int k = 0; k < COST_N_MFU; k++) percent[k] = 100 * t->mfu[k];
     for (int i = 0; i < COST_N_CASES; i++)
-        series[i] = (chart_series_t){t->name[i], percent, t->hours[i], COST_N_MFU, i, false};
+        series[i] = (chart_series_t){.name = t->name[i], .x = percent, .y = t->hours[i], .n = COST_N_MFU, .colour = i};
     snprintf(title, sizeof title, "GPU hours on %s", t->gpu);
     chart_lines(out, &(chart_lines_t){.title = title,
                                       .unit = "h",
@@ -55,7 +55,7 @@ static void text_chart(str_t *out, const cost_page_t *p) {
             y[a][i] = 3e-12 * mmdit_forward_flop(p->model, n_tok, text);
         }
         snprintf(name[a], sizeof name[a], "%d x %d", area_px[a], area_px[a]);
-        series[a] = (chart_series_t){name[a], x, y[a], N_POINTS, a, false};
+        series[a] = (chart_series_t){.name = name[a], .x = x, .y = y[a], .n = N_POINTS, .colour = a};
     }
     chart_lines(out, &(chart_lines_t){.title = "One image of training",
                                       .unit = "TFLOP",
@@ -79,7 +79,8 @@ static void shares_chart(str_t *out, const cost_page_t *p) {
         y[1][i] = f.attention / all;
         y[2][i] = (f.modulation + f.ends) / all;
     }
-    for (int k = 0; k < N_TERMS; k++) series[k] = (chart_series_t){names[k], x, y[k], N_POINTS, k, false};
+    for (int k = 0; k < N_TERMS; k++)
+        series[k] = (chart_series_t){.name = names[k], .x = x, .y = y[k], .n = N_POINTS, .colour = k};
     chart_lines(out, &(chart_lines_t){.title = "Where an image's FLOP go",
                                       .unit = "%, at 160 text tokens",
                                       .x_label = "image tokens",
