@@ -77,7 +77,7 @@ static lens_status prompts(const values_t *v, int n_args, char **args) {
     if (!v->suite || !v->layout || !v->out)
         return lens_fail(LENS_ARGUMENT, "prompts: expected --suite PATH, --layout " PROMPT_SUITE_LAYOUTS " and -o DIR");
     prompt_suite_options_t o = {v->n ? v->n : 4, v->steps, v->guidance, (uint64_t)v->seed};
-    drawer_options_t wanted = {v->device, v->threads, v->raw, DRAWER_BATCH};
+    drawer_options_t wanted = {.device = v->device, .threads = v->threads, .raw = v->raw};
     prompt_suite_layout layout = prompt_suite_layout_of(v->layout);
     prompt_suite_t suite = {0};
     drawer_t *d = NULL;
@@ -85,6 +85,7 @@ static lens_status prompts(const values_t *v, int n_args, char **args) {
     lens_status st = LENS_OK;
     LENS_TRY(prompt_suite_check_each(layout, o.each));
     LENS_TRY(prompt_suite_read(&suite, v->suite, layout, v->name));
+    wanted.batch = suite.n * o.each < DRAWER_BATCH ? suite.n * o.each : DRAWER_BATCH;
     LENS_GO(drawer_open(&d, args[0], &wanted));
     LENS_GO(prompt_suite_draw(&suite, d, v->out, &o));
     if (v->json) {

@@ -102,15 +102,21 @@ lens_status compose_sample(compose_t *c, const char *checkpoint, const drawer_op
 }
 
 /* ---- verdicts ---- */
-static lens_status judge_picture(compose_t *c, const detector_t *d, compose_form form, int64_t i) {
-    compose_picture_t *p = &c->pictures[form][i];
-    compose_count_t *count = &c->counts[form][p->facts.task];
-    LENS_TRY(detect(&p->seen, d, p->picture.rgb, p->picture.width, p->picture.height));
-    p->verdict = compose_judge(&p->facts, &p->seen);
-    count->n++;
-    count->right += p->verdict == COMPOSE_YES;
-    count->unknown += p->verdict == COMPOSE_UNKNOWN;
-    return LENS_OK;
+static lens_status judge_form(compose_picture_t *pictures, int64_t n, const detector_t *d) {
+    int64_t n_failed = 0;
+#pragma omp parallel for schedule(dynamic) reduction(+ : n_failed)
+    for (int64_t i = 0; i < n; i++) {
+        compose_picture_t *p = &pictures[i];
+        lens_status st = detect(&p->seen, d, p->picture.rgb, p->picture.width, p->picture.height);
+        if (st == LENS_OK) p->verdict = compose_judge(&p->facts, &p->seen);
+        n_failed += st != LENS_OK;
+    }
+    if (n_failed == 0) return LENS_OK;
+    /* Messages are each thread's own: this one gets it from the picture that is judged again. */
+    for (int64_t i = 0; i < n; i++)
+        LENS_TRY(detect(&pictures[i].seen, d, pictures[i].picture.rgb, pictures[i].picture.width,
+                        pictures[i].picture.height));
+    return lens_fail(LENS_MEMORY, "%" PRId64 " pictures could not be judged", n_failed);
 }
 
 lens_status compose_judge_all(compose_t *c) {
@@ -119,12 +125,17 @@ lens_status compose_judge_all(compose_t *c) {
     memset(c->counts, 0, sizeof c->counts);
     LENS_TRY(detector_new(&d));
     lens_status st = LENS_OK;
-    for (int f = 0; f < COMPOSE_N_FORMS; f++)
-        for (int64_t i = 0; st == LENS_OK && c->pictures[f] && i < c->n; i++) {
-            st = judge_picture(c, d, (compose_form)f, i);
-            log_progress("%" PRId64 " of %" PRId64 " pictures judged", i + 1, c->n);
+    for (int f = 0; f < COMPOSE_N_FORMS && st == LENS_OK; f++) {
+        if (!c->pictures[f]) continue;
+        st = judge_form(c->pictures[f], c->n, d);
+        for (int64_t i = 0; st == LENS_OK && i < c->n; i++) {
+            const compose_picture_t *p = &c->pictures[f][i];
+            compose_count_t *count = &c->counts[f][p->facts.task];
+            count->n++;
+            count->right += p->verdict == COMPOSE_YES;
+            count->unknown += p->verdict == COMPOSE_UNKNOWN;
         }
-    log_progress_end();
+    }
     detector_free(d);
     c->judge_s = log_clock_s() - begin_s;
     return st;

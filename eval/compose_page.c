@@ -52,21 +52,18 @@ static void add_table(str_t *out, const compose_t *c) {
             else
                 str_add(out, "<th>right, %</th><th>95 % interval</th><th>unknown, %</th>");
         }
-        str_add(out, row == 0 ? "</tr>\n" : "<th>asked for</th></tr></thead>\n<tbody>\n");
+        str_add(out, row == 0 ? "</tr>\n" : "</tr></thead>\n<tbody>\n");
     }
     for (int t = 0; t <= COMPOSE_N_TASKS; t++) {
-        bool all = t == COMPOSE_N_TASKS;
-        str_addf(out, "<tr><th>%s</th>", all ? "overall" : compose_task_word((compose_task)t));
+        str_addf(out, "<tr><th>%s</th>", t < COMPOSE_N_TASKS ? compose_task_word((compose_task)t) : "overall");
         for (int f = 0; f < COMPOSE_N_FORMS; f++)
             if (c->pictures[f]) add_score(out, c, (compose_form)f, t);
-        str_add(out, "<td>");
-        str_add_html(out, all ? "mean of the six" : compose_task_help((compose_task)t));
-        str_add(out, "</td></tr>\n");
+        str_add(out, "</tr>\n");
     }
     str_add(out,
-            "</tbody></table></div>\n<p class=\"aside\">Unknown counts as not right: an object whose shape or color "
-            "the detector would not say could be what was asked for. Intervals are Wilson's over prompts; they know "
-            "nothing of another seed of training.</p>\n</section>\n");
+            "</tbody></table></div>\n<p class=\"aside\">Overall is the mean of the six tasks. Unknown counts as not "
+            "right: an object whose shape or color the detector would not say could be what was asked for. Intervals "
+            "are Wilson's over prompts; they know nothing of another seed of training.</p>\n</section>\n");
 }
 
 static void add_figures(str_t *out, const compose_t *c) {
@@ -113,10 +110,10 @@ static lens_status add_picture(str_t *out, const compose_picture_t *p, str_t *pn
 
 static lens_status add_task(str_t *out, const compose_t *c, compose_form f, int task, str_t *png) {
     const compose_count_t *count = &c->counts[f][task];
-    str_addf(out,
-             "<h3>%s <small>%" PRId64 " of %" PRId64 " right, %" PRId64
-             " unknown</small></h3>\n<div class=\"judged\">\n",
+    str_addf(out, "<h3>%s <small>%" PRId64 " of %" PRId64 " right, %" PRId64 " unknown; asked for: ",
              compose_task_word((compose_task)task), count->right, count->n, count->unknown);
+    str_add_html(out, compose_task_help((compose_task)task));
+    str_add(out, "</small></h3>\n<div class=\"judged\">\n");
     for (int64_t k = 0; k < c->options.n; k++) {
         if (k == SHOWN_AT_ONCE)
             str_addf(out, "</div>\n<details><summary>%" PRId64 " more</summary>\n<div class=\"judged\">\n",
