@@ -8,6 +8,7 @@
 #include "eval/detect_colour.h"
 #include "eval/detect_fit.h"
 #include "eval/detect_regions.h"
+#include "eval/detect_texture.h"
 
 /* An outline is said where it leaves at most UNEXPLAINED_MAX of the contrast and the best other one is less likely by
  * exp(ODDS). An object's radius is at least RADIUS_MIN of the picture's side: the smallest in the scenes have 0.089. */
@@ -24,7 +25,9 @@
 #define OUTER_UNEXPLAINED 0.02
 #define CHAIN_GAP 0.085 /* of the side: a stripe that looks like the background */
 #define NAMED_REACH 0.07
-enum { PAD_PX = 3, BANDS_MAX = 4 };
+#define SHARP_PX 0.4             /* blur below which a pattern shows as such */
+#define TEXTURED_RADIUS_MIN 0.12 /* of the side: small shapes are plain */
+enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 3 };
 
 struct detector {
     fit_tables_t *tables;
@@ -54,6 +57,7 @@ typedef struct {
     uint8_t taken[CANVAS_PX]; /* of a shape inside another one, which is fitted without it */
     int8_t name[CANVAS_PX];   /* nearest fill, DETECT_UNKNOWN where none is near */
     bool seen[CANVAS_PX];     /* by the search for shapes inside others */
+    texture_scratch_t scratch;
     fit_result_t alone[REGIONS_MAX];
     bool done[REGIONS_MAX];
     const detector_t *detector;
@@ -64,8 +68,7 @@ static bool is_good(const work_t *w, const fit_result_t *f) {
     return f->unexplained <= UNEXPLAINED_MAX && f->best.radius >= RADIUS_MIN * w->canvas.side;
 }
 
-/* colour: a scene_colour or DETECT_UNKNOWN. */
-static void add_object(work_t *w, const fit_result_t *f, int colour) {
+static void add_object(work_t *w, const fit_result_t *f) {
     detection_t *out = w->out;
     if (out->n == DETECT_MAX_OBJECTS) {
         out->crowded = true;
@@ -83,7 +86,7 @@ static void add_object(work_t *w, const fit_result_t *f, int colour) {
     o->unexplained = f->unexplained;
     o->confidence = is_good(w, f) && f->odds > 0 ? f->odds / (f->odds + ODDS) : 0;
     o->shape = o->confidence >= 0.5 ? (int)b->shape : DETECT_UNKNOWN;
-    o->colour = is_good(w, f) ? colour : DETECT_UNKNOWN;
+    o->colour = is_good(w, f) && f->colour_odds >= ODDS ? f->colour : DETECT_UNKNOWN;
 }
 
 /* ---- what a region is compared by ---- */
@@ -164,31 +167,49 @@ static void colour_of(double *out, scene_colour c) {
     for (int k = 0; k < 3; k++) out[k] = scene_colour_rgb(c)[k];
 }
 
-/* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something. */
 static void fit_plain(work_t *w, fit_result_t *out, const bool *in) {
     fit_region_t r;
     region_take(w, &r, in);
     fit_region(out, w->detector->tables, &r);
 }
 
+/* Textures as the scenes have them, at the places of the shapes that fit best. */
+static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r) {
+    bool tried[SCENE_N_SHAPES] = {false};
+    for (int k = 0; k < N_TEXTURED; k++) {
+        int at = -1;
+        for (int i = 0; i < SCENE_N_SHAPES; i++)
+            if (!tried[i] && out->of[i].error < INFINITY && (at < 0 || out->of[i].error < out->of[at].error)) at = i;
+        if (at < 0) return;
+        tried[at] = true;
+        fit_t place = out->of[at];
+        if (place.radius >= TEXTURED_RADIUS_MIN * w->canvas.side) texture_add_fits(out, &w->scratch, r, &place);
+    }
+}
+
+/* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something or blur may
+ * hide one. */
 static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
-    fit_plain(w, out, in);
-    if (out->unexplained <= UNEXPLAINED_PLAIN) return;
     fit_region_t r;
     int votes[SCENE_N_COLOURS];
     region_take(w, &r, in);
-    votes_count(w, in, votes);
-    r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
-    for (int k = 0; k < 2; k++) {
-        int fill = most_voted(votes);
-        if (fill < 0) return;
-        fit_result_t textured;
-        colour_of(r.fill, (scene_colour)fill);
-        colour_of(r.accent, scene_accent((scene_colour)fill));
-        fit_region(&textured, w->detector->tables, &r);
-        if (textured.best.error < out->best.error) *out = textured;
-        votes[fill] = 0;
+    fit_region(out, w->detector->tables, &r);
+    if (out->unexplained <= UNEXPLAINED_PLAIN && out->best.blur < SHARP_PX) return;
+    if (out->unexplained > UNEXPLAINED_PLAIN) {
+        votes_count(w, in, votes);
+        r.surfaces[SURFACE_PLAIN] = false;
+        r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
+        for (int k = 0; k < 2; k++) {
+            int fill = most_voted(votes);
+            if (fill < 0) break;
+            colour_of(r.fill, (scene_colour)fill);
+            colour_of(r.accent, scene_accent((scene_colour)fill));
+            fit_add_outlines(out, w->detector->tables, &r);
+            votes[fill] = 0;
+        }
     }
+    add_drawn(w, out, &r);
+    fit_end(out, &r);
 }
 
 /* ---- a shape inside another one ---- */
@@ -291,8 +312,8 @@ static bool inner_find(work_t *w, int region) {
     if (!found) return false;
     fit_plain(w, &outer, in);
     if (is_good(w, &outer) && outer.unexplained <= OUTER_UNEXPLAINED) {
-        add_object(w, &outer, detect_fill_name(outer.best.fill));
-        add_object(w, &inner, detect_fill_name(inner.best.fill));
+        add_object(w, &outer);
+        add_object(w, &inner);
         return true;
     }
     memset(w->taken, 0, sizeof w->taken);
@@ -356,7 +377,7 @@ static void chain_try(work_t *w, int first) {
     for (int i = 0; i < w->canvas.n; i++) n += chain[i];
     for (int n_bands = 1; n_bands <= BANDS_MAX && n_bands < n; n_bands++) {
         if (!bands_fit(w, fits, chain, n_bands)) continue;
-        for (int k = 0; k < n_bands; k++) add_object(w, &fits[k], detect_fill_name(fits[k].best.fill));
+        for (int k = 0; k < n_bands; k++) add_object(w, &fits[k]);
         for (int i = 0; i < w->canvas.n; i++) w->done[i] |= chain[i];
         return;
     }
@@ -367,13 +388,12 @@ static void region_judge(work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;
     fit_plain(w, &w->alone[i], in);
-    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) {
-        w->done[i] = inner_find(w, i);
-        if (w->done[i]) return;
+    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) w->done[i] = inner_find(w, i);
+    if (w->done[i]) return;
+    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN || w->alone[i].best.blur >= SHARP_PX)
         fit_as_one(w, &w->alone[i], in);
-    }
     w->done[i] = is_good(w, &w->alone[i]); /* what is an object alone is no part of another */
-    if (w->done[i]) add_object(w, &w->alone[i], detect_fill_name(w->alone[i].best.fill));
+    if (w->done[i]) add_object(w, &w->alone[i]);
 }
 
 static void objects_find(work_t *w) {
@@ -383,7 +403,7 @@ static void objects_find(work_t *w) {
         if (!w->done[i]) chain_try(w, i);
     double least = RADIUS_MIN * RADIUS_MIN * c->side * c->side;
     for (int i = 0; i < c->n; i++)
-        if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i], DETECT_UNKNOWN);
+        if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i]);
 }
 
 static lens_status canvas_fill(canvas_t *c, const uint8_t *rgb, int32_t width, int32_t height) {
