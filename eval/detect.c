@@ -27,6 +27,8 @@
 #define NAMED_REACH 0.07
 #define SHARP_PX 0.4             /* blur below which a pattern shows as such */
 #define TEXTURED_RADIUS_MIN 0.12 /* of the side: small shapes are plain */
+#define SPLIT_GAIN 0.5           /* several objects explain what one does not: at most this share of it is left */
+enum { SPLIT_ROUNDS = 2 };
 enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 3 };
 
 struct detector {
@@ -383,22 +385,110 @@ static void chain_try(work_t *w, int first) {
     }
 }
 
-/* ---- the picture ---- */
-static void region_judge(work_t *w, int i) {
+/* ---- a region in which objects run together ---- */
+/* Fits part k again, on what the other parts leave of the pixels around it. */
+static void part_refit(work_t *w, const int *parts, int n, int k, const bool *whole) {
+    fit_region_t r;
+    fit_result_t *f = &w->alone[parts[k]], again;
+    const region_t *q = &w->canvas.regions[parts[k]];
+    region_take(w, &r, whole);
+    int kept = 0;
+    for (int i = 0; i < r.n; i++) {
+        const fit_pixel_t *p = &w->pixels[i];
+        if (p->x > (float)(q->x0 - PAD_PX) && p->x < (float)(q->x1 + PAD_PX) && p->y > (float)(q->y0 - PAD_PX) &&
+            p->y < (float)(q->y1 + PAD_PX))
+            w->pixels[kept++] = *p;
+    }
+    r.n = kept;
+    r.x0 = q->x0;
+    r.y0 = q->y0;
+    r.x1 = q->x1;
+    r.y1 = q->y1;
+    for (int i = 0; i < n; i++)
+        if (i != k) fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].best, w->pixels);
+    fit_begin(&again, &r);
+    fit_add_outlines(&again, w->detector->tables, &r);
+    if (again.best.error < INFINITY && again.best.blur >= SHARP_PX) add_drawn(w, &again, &r);
+    fit_end(&again, &r);
+    if (is_good(w, &again)) *f = again;
+}
+
+/* What all parts together leave of the whole region, relative to its contrast. */
+static double parts_unexplained(work_t *w, const int *parts, int n, const bool *whole) {
+    fit_region_t r;
+    double left = 0, energy = 0;
+    region_take(w, &r, whole);
+    for (int i = 0; i < r.n; i++)
+        for (int k = 0; k < 3; k++) energy += pow(w->pixels[i].colour[k] - w->pixels[i].ground[k], 2);
+    for (int i = 0; i < n; i++) fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].best, w->pixels);
+    for (int i = 0; i < r.n; i++)
+        for (int k = 0; k < 3; k++) left += pow(w->pixels[i].colour[k] - w->pixels[i].ground[k], 2);
+    double by_noise = 3.0 * r.n * r.noise * r.noise;
+    return left <= by_noise ? 0 : energy <= by_noise ? 1 : (left - by_noise) / (energy - by_noise);
+}
+
+static void region_fit(work_t *w, int i);
+
+/* True where the region is better explained by its parts, each an object or split again; they are done then. */
+static bool split_try(work_t *w, int at) {
+    canvas_t *c = &w->canvas;
+    fit_result_t single = w->alone[at];
+    int first = c->n, parts[REGIONS_MAX], n = 0;
+    bool whole[REGIONS_MAX] = {false}, plain = true, good = true;
+    if (canvas_split(c, at) == 0) return false;
+    int last = c->n;
+    parts[n++] = at;
+    for (int i = first; i < last; i++) parts[n++] = i;
+    for (int i = 0; i < n && good; i++) {
+        region_fit(w, parts[i]);
+        good = is_good(w, &w->alone[parts[i]]);
+    }
+    n = 1; /* parts may have been split */
+    for (int i = first; i < c->n; i++) parts[n++] = i;
+    for (int i = 0; i < n; i++) {
+        whole[parts[i]] = true;
+        plain &= w->alone[parts[i]].best.surface == SURFACE_PLAIN;
+    }
+    for (int round = 0; round < SPLIT_ROUNDS && good && plain; round++)
+        for (int i = 0; i < n; i++) part_refit(w, parts, n, i, whole);
+    for (int i = 0; i < n && good; i++) good = is_good(w, &w->alone[parts[i]]);
+    if (good && plain) good = parts_unexplained(w, parts, n, whole) < SPLIT_GAIN * single.unexplained;
+    for (int i = 0; i < n && good && !plain; i++)
+        good = w->alone[parts[i]].unexplained < SPLIT_GAIN * single.unexplained;
+    if (good) return true;
+    canvas_join(c, at, first);
+    w->alone[at] = single;
+    return false;
+}
+
+/* Fits the region as one object, and where that leaves something as several. */
+static void region_fit(work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;
     fit_plain(w, &w->alone[i], in);
-    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) w->done[i] = inner_find(w, i);
-    if (w->done[i]) return;
     if (w->alone[i].unexplained > UNEXPLAINED_PLAIN || w->alone[i].best.blur >= SHARP_PX)
         fit_as_one(w, &w->alone[i], in);
-    w->done[i] = is_good(w, &w->alone[i]); /* what is an object alone is no part of another */
-    if (w->done[i]) add_object(w, &w->alone[i]);
+    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) split_try(w, i);
+}
+
+/* ---- the picture ---- */
+static void region_judge(work_t *w, int i) {
+    int first = w->canvas.n;
+    if (inner_find(w, i)) {
+        w->done[i] = true;
+        return;
+    }
+    region_fit(w, i);
+    for (int k = i; k < w->canvas.n; k = k == i ? first : k + 1) {
+        w->done[k] = is_good(w, &w->alone[k]); /* what is an object alone is no part of another */
+        if (w->done[k]) add_object(w, &w->alone[k]);
+        if (k == i && first == w->canvas.n) break;
+    }
 }
 
 static void objects_find(work_t *w) {
     const canvas_t *c = &w->canvas;
-    for (int i = 0; i < c->n; i++) region_judge(w, i);
+    for (int i = 0, n = c->n; i < n; i++) region_judge(w, i);
     for (int i = 0; i < c->n; i++)
         if (!w->done[i]) chain_try(w, i);
     double least = RADIUS_MIN * RADIUS_MIN * c->side * c->side;

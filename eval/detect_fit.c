@@ -327,6 +327,15 @@ void fit_end(fit_result_t *out, const fit_region_t *r) {
     out->colour_odds = (other - out->best.error) / (2 * variance);
 }
 
+void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels) {
+    place_t p = {f->x, f->y, f->radius, f->blur};
+    outline_t o = outline_of(t, f->shape, &p, r->side_px);
+    for (int i = 0; i < r->n; i++) {
+        float d, c = cover_at(&o, &p, &pixels[i], &d);
+        for (int k = 0; k < 3; k++) pixels[i].colour[k] -= c * ((float)f->fill[k] - pixels[i].ground[k]);
+    }
+}
+
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {
     fit_begin(out, r);
     fit_add_outlines(out, t, r);

@@ -61,7 +61,9 @@ void fit_begin(fit_result_t *out, const fit_region_t *r);
 void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 void fit_end(fit_result_t *out, const fit_region_t *r);
 void fit_add(fit_result_t *out, const fit_t *fit, int colour); /* colour: scene_colour or DETECT_UNKNOWN */
-/* The three on plain outlines. */
+/* Takes what the fit adds to its ground out of the pixels: the fit is of a plain surface. */
+void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels);
+/* Begin, add, end on plain outlines. */
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 
 #endif
