@@ -25,11 +25,14 @@
 #define OUTER_UNEXPLAINED 0.02
 #define CHAIN_GAP 0.085 /* of the side: a stripe that looks like the background */
 #define NAMED_REACH 0.07
-#define SHARP_PX 0.4             /* blur below which a pattern shows as such */
-#define TEXTURED_RADIUS_MIN 0.12 /* of the side: small shapes are plain */
-#define SPLIT_GAIN 0.5           /* several objects explain what one does not: at most this share of it is left */
-enum { SPLIT_ROUNDS = 2 };
-enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 3 };
+#define SHARP_PX 0.4   /* blur below which a pattern shows as such */
+#define SPLIT_GAIN 0.5 /* several objects explain what one does not: at most this share of it is left */
+/* What is left on a surface: pixels that differ by so many code values, as a share of the picture. */
+#define LEFT_CONTRAST 30.0
+#define LEFT_AREA 0.0025
+#define LEFT_UNEXPLAINED 0.004
+enum { SPLIT_ROUNDS = 3 };
+enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 2 };
 
 struct detector {
     fit_tables_t *tables;
@@ -185,7 +188,7 @@ static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r) {
         if (at < 0) return;
         tried[at] = true;
         fit_t place = out->of[at];
-        if (place.radius >= TEXTURED_RADIUS_MIN * w->canvas.side) texture_add_fits(out, &w->scratch, r, &place);
+        if (place.radius >= TEXTURED_RADIUS_MIN * w->canvas.side) texture_add_fits(out, &w->scratch, r, &place, false);
     }
 }
 
@@ -410,7 +413,7 @@ static void part_refit(work_t *w, const int *parts, int n, int k, const bool *wh
     fit_add_outlines(&again, w->detector->tables, &r);
     if (again.best.error < INFINITY && again.best.blur >= SHARP_PX) add_drawn(w, &again, &r);
     fit_end(&again, &r);
-    if (is_good(w, &again)) *f = again;
+    if (again.best.error < INFINITY) *f = again;
 }
 
 /* What all parts together leave of the whole region, relative to its contrast. */
@@ -441,7 +444,7 @@ static bool split_try(work_t *w, int at) {
     for (int i = first; i < last; i++) parts[n++] = i;
     for (int i = 0; i < n && good; i++) {
         region_fit(w, parts[i]);
-        good = is_good(w, &w->alone[parts[i]]);
+        good = w->alone[parts[i]].best.error < INFINITY;
     }
     n = 1; /* parts may have been split */
     for (int i = first; i < c->n; i++) parts[n++] = i;
@@ -459,6 +462,18 @@ static bool split_try(work_t *w, int at) {
     canvas_join(c, at, first);
     w->alone[at] = single;
     return false;
+}
+
+/* A plain surface on which something is left may hide another object, and be another shape. */
+static void doubt_left(work_t *w, int i) {
+    bool in[REGIONS_MAX] = {false};
+    fit_result_t *f = &w->alone[i];
+    if (f->best.surface != SURFACE_PLAIN || f->best.error == INFINITY || f->unexplained <= LEFT_UNEXPLAINED) return;
+    fit_region_t r;
+    in[i] = true;
+    region_take(w, &r, in);
+    double least = LEFT_CONTRAST + 3 * w->canvas.noise, most = LEFT_AREA * w->canvas.side * w->canvas.side;
+    if (fit_count_left(w->detector->tables, &r, &f->best, least) > most) f->odds = 0;
 }
 
 /* Fits the region as one object, and where that leaves something as several. */
@@ -480,6 +495,7 @@ static void region_judge(work_t *w, int i) {
     }
     region_fit(w, i);
     for (int k = i; k < w->canvas.n; k = k == i ? first : k + 1) {
+        doubt_left(w, k);
         w->done[k] = is_good(w, &w->alone[k]); /* what is an object alone is no part of another */
         if (w->done[k]) add_object(w, &w->alone[k]);
         if (k == i && first == w->canvas.n) break;

@@ -19,8 +19,7 @@ enum { GRID = 147, N_BLURS = 11, N_CELLS = GRID * GRID, SUPER = 4 };
 #define PIXEL_BLUR_MAX 2.6
 
 /* Free patterns explain more than plain surfaces do: this share of the energy is their price. */
-#define PATTERN_PRICE 0.012
-#define TEXTURED_RADIUS_MIN 0.12 /* of the side: small shapes are plain */
+#define PATTERN_PRICE 0.03
 /* px: how far the outline's box may lie from the region's; tips are lost, and blur moves both. Pixels of others are
  * left out, so nothing else keeps an outline from reaching over a neighbour. */
 #define BOX_SLACK 1.7
@@ -334,6 +333,22 @@ void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, 
         float d, c = cover_at(&o, &p, &pixels[i], &d);
         for (int k = 0; k < 3; k++) pixels[i].colour[k] -= c * ((float)f->fill[k] - pixels[i].ground[k]);
     }
+}
+
+int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least) {
+    place_t p = {f->x, f->y, f->radius, f->blur};
+    outline_t o = outline_of(t, f->shape, &p, r->side_px);
+    int n = 0;
+    for (int i = 0; i < r->n; i++) {
+        float d, c = cover_at(&o, &p, &r->pixels[i], &d);
+        double sum = 0;
+        for (int k = 0; k < 3; k++) {
+            double ground = r->pixels[i].ground[k], left = r->pixels[i].colour[k] - ground - c * (f->fill[k] - ground);
+            sum += left * left;
+        }
+        n += c > 0.8f && sum > least * least;
+    }
+    return n;
 }
 
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {

@@ -16,6 +16,8 @@ typedef enum {
     SURFACE_DRAWN = N_SURFACES
 } detect_surface;
 
+#define TEXTURED_RADIUS_MIN 0.14 /* of the side: smaller shapes are plain */
+
 typedef struct {
     float x, y;                 /* px, of its middle */
     float colour[3], ground[3]; /* code values */
@@ -63,6 +65,9 @@ void fit_end(fit_result_t *out, const fit_region_t *r);
 void fit_add(fit_result_t *out, const fit_t *fit, int colour); /* colour: scene_colour or DETECT_UNKNOWN */
 /* Takes what the fit adds to its ground out of the pixels: the fit is of a plain surface. */
 void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels);
+/* Pixels well inside the fit, which is of a plain surface, that differ from its fill by more than `least` code values.
+ */
+int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least);
 /* Begin, add, end on plain outlines. */
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 

@@ -3,6 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define BLUR_MIN 0.29 /* px: a pixel's own square, as in detect_fit.c */
+#define BLUR_MAX 2.6
+#define REFINED 3.0 /* a texture whose error is within so many times the best is placed anew */
 enum { PAD_PX = 4 };
 
 /* Part of the picture, in steps of 1 / TEXTURE_SUPER px. */
@@ -101,10 +104,43 @@ static double error_of(const sums_t *m, const uint8_t *fill, const uint8_t *acce
     return error;
 }
 
-void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_t *r, const fit_t *at) {
+static double texture_error(texture_scratch_t *s, const fit_region_t *r, const fit_t *at, scene_texture texture,
+                            scene_colour c) {
     window_t w = window_of(r);
+    sums_t m;
     draw_distance(s, &w, at);
-    for (int texture = SCENE_TEXTURE_STRIPED; texture < SCENE_N_TEXTURES; texture++) {
+    draw_texture(s, &w, at, texture, r->side_px);
+    blur(s, s->fill, &w, at->blur * TEXTURE_SUPER);
+    blur(s, s->accent, &w, at->blur * TEXTURE_SUPER);
+    sums_find(&m, s, &w, r);
+    return error_of(&m, scene_colour_rgb(c), scene_colour_rgb(scene_accent(c)));
+}
+
+/* Compass search, as for outlines. */
+static void refine(fit_t *f, texture_scratch_t *s, const fit_region_t *r, scene_texture texture, scene_colour c) {
+    static const double STEP[4] = {0.4, 0.4, 0.06, 0.2}; /* px, px, shares */
+    for (double step = 1; step > 0.2; step /= 2)
+        for (int k = 0; k < 8; k++) {
+            fit_t moved = *f;
+            double by = (k % 2 ? -1 : 1) * step * STEP[k / 2];
+            if (k / 2 == 0) moved.x += by;
+            if (k / 2 == 1) moved.y += by;
+            if (k / 2 == 2) moved.radius *= 1 + by;
+            if (k / 2 == 3) moved.blur = fmin(fmax(moved.blur * (1 + by), BLUR_MIN), BLUR_MAX);
+            moved.error = texture_error(s, r, &moved, texture, c);
+            if (moved.error < f->error) *f = moved;
+        }
+}
+
+void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_t *r, const fit_t *at,
+                      bool striped_only) {
+    window_t w = window_of(r);
+    fit_t best = {.error = INFINITY};
+    scene_texture best_texture = SCENE_TEXTURE_STRIPED;
+    int best_colour = 0;
+    draw_distance(s, &w, at);
+    for (int texture = SCENE_TEXTURE_STRIPED; texture < (striped_only ? SCENE_TEXTURE_STRIPED + 1 : SCENE_N_TEXTURES);
+         texture++) {
         sums_t m;
         draw_texture(s, &w, at, (scene_texture)texture, r->side_px);
         blur(s, s->fill, &w, at->blur * TEXTURE_SUPER);
@@ -116,6 +152,13 @@ void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_
             for (int k = 0; k < 3; k++) f.fill[k] = scene_colour_rgb((scene_colour)c)[k];
             f.error = error_of(&m, scene_colour_rgb((scene_colour)c), scene_colour_rgb(scene_accent((scene_colour)c)));
             fit_add(out, &f, c);
+            if (f.error >= best.error) continue;
+            best = f;
+            best_texture = (scene_texture)texture;
+            best_colour = c;
         }
     }
+    if (best.error > REFINED * out->best.error) return;
+    refine(&best, s, r, best_texture, (scene_colour)best_colour);
+    fit_add(out, &best, best_colour);
 }

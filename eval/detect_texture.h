@@ -15,7 +15,8 @@ typedef struct {
     float scratch[TEXTURE_SIDE * TEXTURE_SIDE];
 } texture_scratch_t;
 
-/* Adds the place `at` with every texture and fill. */
-void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_t *r, const fit_t *at);
+/* Adds the place `at` with every texture and fill, and the best of those with its place refined. */
+void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_t *r, const fit_t *at,
+                      bool striped_only);
 
 #endif
