@@ -13,6 +13,7 @@
 /* An outline is said where it leaves at most UNEXPLAINED_MAX of the contrast and the best other one is less likely by
  * exp(ODDS). An object's radius is at least RADIUS_MIN of the picture's side: the smallest in the scenes have 0.089. */
 #define UNEXPLAINED_MAX 0.06
+#define UNEXPLAINED_NOISE 0.3
 #define UNEXPLAINED_PLAIN 0.008 /* below, no texture is tried */
 #define ODDS 6.0
 #define RADIUS_MIN 0.065
@@ -70,7 +71,9 @@ typedef struct {
 } work_t;
 
 static bool is_good(const work_t *w, const fit_result_t *f) {
-    return f->unexplained <= UNEXPLAINED_MAX && f->best.radius >= RADIUS_MIN * w->canvas.side;
+    double by_noise = f->values * w->canvas.noise * w->canvas.noise / (f->energy + 1); /* itself known roughly */
+    return f->unexplained <= UNEXPLAINED_MAX + UNEXPLAINED_NOISE * by_noise &&
+           f->best.radius >= RADIUS_MIN * w->canvas.side;
 }
 
 static void add_object(work_t *w, const fit_result_t *f) {
@@ -188,7 +191,10 @@ static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r) {
         if (at < 0) return;
         tried[at] = true;
         fit_t place = out->of[at];
-        if (place.radius >= TEXTURED_RADIUS_MIN * w->canvas.side) texture_add_fits(out, &w->scratch, r, &place, false);
+        if (place.radius < TEXTURED_RADIUS_MIN * w->canvas.side) continue;
+        texture_add_fits(out, &w->scratch, r, &place, false);
+        place.radius *= 0.92; /* a plain surface is drawn too large where the pattern's rim is darker */
+        texture_add_fits(out, &w->scratch, r, &place, false);
     }
 }
 
@@ -390,7 +396,7 @@ static void chain_try(work_t *w, int first) {
 
 /* ---- a region in which objects run together ---- */
 /* Fits part k again, on what the other parts leave of the pixels around it. */
-static void part_refit(work_t *w, const int *parts, int n, int k, const bool *whole) {
+static void part_refit(work_t *w, const int *parts, int n, int k, const bool *whole, bool textured) {
     fit_region_t r;
     fit_result_t *f = &w->alone[parts[k]], again;
     const region_t *q = &w->canvas.regions[parts[k]];
@@ -408,11 +414,15 @@ static void part_refit(work_t *w, const int *parts, int n, int k, const bool *wh
     r.x1 = q->x1;
     r.y1 = q->y1;
     for (int i = 0; i < n; i++)
-        if (i != k) fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].best, w->pixels);
+        if (i != k && w->alone[parts[i]].plain.error < INFINITY)
+            fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].plain, w->pixels);
     fit_begin(&again, &r);
     fit_add_outlines(&again, w->detector->tables, &r);
-    if (again.best.error < INFINITY && again.best.blur >= SHARP_PX) add_drawn(w, &again, &r);
     fit_end(&again, &r);
+    if (textured && (again.unexplained > UNEXPLAINED_PLAIN || again.best.blur >= SHARP_PX)) {
+        add_drawn(w, &again, &r);
+        fit_end(&again, &r);
+    }
     if (again.best.error < INFINITY) *f = again;
 }
 
@@ -448,13 +458,13 @@ static bool split_try(work_t *w, int at) {
     }
     n = 1; /* parts may have been split */
     for (int i = first; i < c->n; i++) parts[n++] = i;
+    for (int i = 0; i < n; i++) whole[parts[i]] = true;
+    for (int round = 0; round < SPLIT_ROUNDS && good; round++)
+        for (int i = 0; i < n; i++) part_refit(w, parts, n, i, whole, round == SPLIT_ROUNDS - 1);
     for (int i = 0; i < n; i++) {
-        whole[parts[i]] = true;
+        good &= is_good(w, &w->alone[parts[i]]);
         plain &= w->alone[parts[i]].best.surface == SURFACE_PLAIN;
     }
-    for (int round = 0; round < SPLIT_ROUNDS && good && plain; round++)
-        for (int i = 0; i < n; i++) part_refit(w, parts, n, i, whole);
-    for (int i = 0; i < n && good; i++) good = is_good(w, &w->alone[parts[i]]);
     if (good && plain) good = parts_unexplained(w, parts, n, whole) < SPLIT_GAIN * single.unexplained;
     for (int i = 0; i < n && good && !plain; i++)
         good = w->alone[parts[i]].unexplained < SPLIT_GAIN * single.unexplained;

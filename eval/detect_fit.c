@@ -20,6 +20,7 @@ enum { GRID = 147, N_BLURS = 11, N_CELLS = GRID * GRID, SUPER = 4 };
 
 /* Free patterns explain more than plain surfaces do: this share of the energy is their price. */
 #define PATTERN_PRICE 0.03
+#define TEXTURE_LIKE 0.5 /* error relative to that of a plain surface */
 /* px: how far the outline's box may lie from the region's; tips are lost, and blur moves both. Pixels of others are
  * left out, so nothing else keeps an outline from reaching over a neighbour. */
 #define BOX_SLACK 1.7
@@ -272,7 +273,11 @@ static int compare_fits(const void *a, const void *b) {
 }
 
 void fit_begin(fit_result_t *out, const fit_region_t *r) {
-    *out = (fit_result_t){.best.error = INFINITY, .values = 3.0 * r->n + 1, .colour = DETECT_UNKNOWN};
+    *out = (fit_result_t){.best.error = INFINITY,
+                          .plain.error = INFINITY,
+                          .drawn.error = INFINITY,
+                          .values = 3.0 * r->n + 1,
+                          .colour = DETECT_UNKNOWN};
     for (int i = 0; i < r->n; i++)
         for (int k = 0; k < 3; k++) {
             double d = r->pixels[i].colour[k] - r->pixels[i].ground[k];
@@ -285,6 +290,11 @@ void fit_begin(fit_result_t *out, const fit_region_t *r) {
 void fit_add(fit_result_t *out, const fit_t *fit, int colour) {
     if (fit->error < out->of[fit->shape].error) out->of[fit->shape] = *fit;
     if (colour != DETECT_UNKNOWN && fit->error < out->colours[colour]) out->colours[colour] = fit->error;
+    if (fit->surface == SURFACE_PLAIN && fit->error < out->plain.error) out->plain = *fit;
+    if (fit->surface == SURFACE_DRAWN && fit->error < out->drawn.error) {
+        out->drawn = *fit;
+        out->drawn_colour = colour;
+    }
     if (fit->error >= out->best.error) return;
     out->best = *fit;
     out->colour = colour;
@@ -308,6 +318,12 @@ void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region
     }
 }
 
+/* A free pattern is any mixture of two colours: it is one of the scenes' textures where one of those resembles it. */
+static bool is_texture(const fit_result_t *f) {
+    return f->drawn.error < TEXTURE_LIKE * f->plain.error && f->drawn.shape == f->best.shape &&
+           f->drawn_colour == f->colour;
+}
+
 void fit_end(fit_result_t *out, const fit_region_t *r) {
     out->unexplained = 1;
     if (out->best.error == INFINITY) return;
@@ -324,6 +340,7 @@ void fit_end(fit_result_t *out, const fit_region_t *r) {
     double variance = out->best.error / out->values + 4; /* code values are rounded, outlines never perfect */
     out->odds = (second - out->best.error) / (2 * variance);
     out->colour_odds = (other - out->best.error) / (2 * variance);
+    if (out->best.surface == SURFACE_PATTERNED && !is_texture(out)) out->odds = out->colour_odds = 0;
 }
 
 void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels) {

@@ -43,8 +43,10 @@ typedef struct {
 } fit_t;
 
 typedef struct {
-    fit_t best;               /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
-    fit_t of[SCENE_N_SHAPES]; /* the best of each shape */
+    fit_t best;         /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
+    fit_t plain, drawn; /* the best of those surfaces */
+    int drawn_colour;
+    fit_t of[SCENE_N_SHAPES];        /* the best of each shape */
     double colours[SCENE_N_COLOURS]; /* least error of any fit with that fill; INFINITY: none */
     double values;                   /* pixels x channels */
     double energy;                   /* sum of squares of colour - ground */

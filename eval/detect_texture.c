@@ -5,7 +5,7 @@
 
 #define BLUR_MIN 0.29 /* px: a pixel's own square, as in detect_fit.c */
 #define BLUR_MAX 2.6
-#define REFINED 3.0 /* a texture whose error is within so many times the best is placed anew */
+#define REFINED 6.0 /* a texture whose error is within so many times the best is placed anew */
 enum { PAD_PX = 4 };
 
 /* Part of the picture, in steps of 1 / TEXTURE_SUPER px. */
