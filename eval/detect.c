@@ -32,7 +32,7 @@
 #define LEFT_CONTRAST 30.0
 #define LEFT_AREA 0.0025
 #define LEFT_UNEXPLAINED 0.004
-enum { SPLIT_ROUNDS = 3 };
+enum { SPLIT_ROUNDS = 3, TOGETHER_ROUNDS = 2 };
 enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 2 };
 
 struct detector {
@@ -70,9 +70,18 @@ typedef struct {
     detection_t *out;
 } work_t;
 
+/* What noise explains, relative to the energy; it is itself known roughly. */
+static double noise_share(const work_t *w, const fit_result_t *f) {
+    return f->values * w->canvas.noise * w->canvas.noise / (f->energy + 1);
+}
+
+/* Whether a plain surface may leave more than it should: a texture, or several objects. */
+static bool leaves(const work_t *w, const fit_result_t *f) {
+    return f->unexplained > UNEXPLAINED_PLAIN + UNEXPLAINED_NOISE / 3 * noise_share(w, f);
+}
+
 static bool is_good(const work_t *w, const fit_result_t *f) {
-    double by_noise = f->values * w->canvas.noise * w->canvas.noise / (f->energy + 1); /* itself known roughly */
-    return f->unexplained <= UNEXPLAINED_MAX + UNEXPLAINED_NOISE * by_noise &&
+    return f->unexplained <= UNEXPLAINED_MAX + UNEXPLAINED_NOISE * noise_share(w, f) &&
            f->best.radius >= RADIUS_MIN * w->canvas.side;
 }
 
@@ -205,8 +214,8 @@ static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
     int votes[SCENE_N_COLOURS];
     region_take(w, &r, in);
     fit_region(out, w->detector->tables, &r);
-    if (out->unexplained <= UNEXPLAINED_PLAIN && out->best.blur < SHARP_PX) return;
-    if (out->unexplained > UNEXPLAINED_PLAIN) {
+    if (!leaves(w, out) && out->best.blur < SHARP_PX) return;
+    if (leaves(w, out)) {
         votes_count(w, in, votes);
         r.surfaces[SURFACE_PLAIN] = false;
         r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
@@ -419,7 +428,7 @@ static void part_refit(work_t *w, const int *parts, int n, int k, const bool *wh
     fit_begin(&again, &r);
     fit_add_outlines(&again, w->detector->tables, &r);
     fit_end(&again, &r);
-    if (textured && (again.unexplained > UNEXPLAINED_PLAIN || again.best.blur >= SHARP_PX)) {
+    if (textured && (leaves(w, &again) || again.best.blur >= SHARP_PX)) {
         add_drawn(w, &again, &r);
         fit_end(&again, &r);
     }
@@ -491,30 +500,39 @@ static void region_fit(work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;
     fit_plain(w, &w->alone[i], in);
-    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN || w->alone[i].best.blur >= SHARP_PX)
-        fit_as_one(w, &w->alone[i], in);
-    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) split_try(w, i);
+    if (leaves(w, &w->alone[i]) || w->alone[i].best.blur >= SHARP_PX) fit_as_one(w, &w->alone[i], in);
+    if (leaves(w, &w->alone[i])) split_try(w, i);
 }
 
 /* ---- the picture ---- */
-static void region_judge(work_t *w, int i) {
-    int first = w->canvas.n;
-    if (inner_find(w, i)) {
-        w->done[i] = true;
-        return;
-    }
-    region_fit(w, i);
-    for (int k = i; k < w->canvas.n; k = k == i ? first : k + 1) {
-        doubt_left(w, k);
-        w->done[k] = is_good(w, &w->alone[k]); /* what is an object alone is no part of another */
-        if (w->done[k]) add_object(w, &w->alone[k]);
-        if (k == i && first == w->canvas.n) break;
-    }
+/* Blur reaches from one object over its neighbours: all are fitted again on what the others leave. */
+static void fit_together(work_t *w) {
+    const canvas_t *c = &w->canvas;
+    int parts[REGIONS_MAX], n = 0;
+    bool whole[REGIONS_MAX] = {false};
+    for (int i = 0; i < c->n; i++)
+        if (!w->done[i] && w->alone[i].plain.error < INFINITY) {
+            whole[i] = true;
+            parts[n++] = i;
+        }
+    for (int round = 0; round < TOGETHER_ROUNDS && n > 1; round++)
+        for (int k = 0; k < n; k++)
+            if (w->alone[parts[k]].best.blur >= SHARP_PX) part_refit(w, parts, n, k, whole, true);
 }
 
 static void objects_find(work_t *w) {
     const canvas_t *c = &w->canvas;
-    for (int i = 0, n = c->n; i < n; i++) region_judge(w, i);
+    for (int i = 0, n = c->n; i < n; i++) {
+        w->done[i] = inner_find(w, i);
+        if (!w->done[i]) region_fit(w, i);
+    }
+    fit_together(w);
+    for (int i = 0; i < c->n; i++) {
+        if (w->done[i]) continue;
+        doubt_left(w, i);
+        w->done[i] = is_good(w, &w->alone[i]); /* what is an object alone is no part of another */
+        if (w->done[i]) add_object(w, &w->alone[i]);
+    }
     for (int i = 0; i < c->n; i++)
         if (!w->done[i]) chain_try(w, i);
     double least = RADIUS_MIN * RADIUS_MIN * c->side * c->side;
