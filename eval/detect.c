@@ -408,20 +408,22 @@ static void chain_try(work_t *w, int first) {
 static void part_refit(work_t *w, const int *parts, int n, int k, const bool *whole, bool textured) {
     fit_region_t r;
     fit_result_t *f = &w->alone[parts[k]], again;
-    const region_t *q = &w->canvas.regions[parts[k]];
+    const fit_t *before = &f->plain;
+    double half_width, half_height;
+    if (before->error == INFINITY) return;
+    scene_shape_extent(before->shape, &half_width, &half_height);
     region_take(w, &r, whole);
+    r.x0 = before->x - half_width * before->radius;
+    r.y0 = before->y - half_height * before->radius;
+    r.x1 = before->x + half_width * before->radius;
+    r.y1 = before->y + half_height * before->radius;
     int kept = 0;
     for (int i = 0; i < r.n; i++) {
         const fit_pixel_t *p = &w->pixels[i];
-        if (p->x > (float)(q->x0 - PAD_PX) && p->x < (float)(q->x1 + PAD_PX) && p->y > (float)(q->y0 - PAD_PX) &&
-            p->y < (float)(q->y1 + PAD_PX))
+        if (p->x > r.x0 - PAD_PX && p->x < r.x1 + PAD_PX && p->y > r.y0 - PAD_PX && p->y < r.y1 + PAD_PX)
             w->pixels[kept++] = *p;
     }
     r.n = kept;
-    r.x0 = q->x0;
-    r.y0 = q->y0;
-    r.x1 = q->x1;
-    r.y1 = q->y1;
     for (int i = 0; i < n; i++)
         if (i != k && w->alone[parts[i]].plain.error < INFINITY)
             fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].plain, w->pixels);

@@ -320,12 +320,17 @@ static void parts_grow(canvas_t *c, int at, float level) {
         }
 }
 
+/* The box of the pixels with at least half the region's greatest contrast: where parts touch, their seam is ragged. */
 static void region_measure(canvas_t *c, int at) {
     region_t r = {.x0 = c->w, .y0 = c->h};
+    float peak = 0;
+    for (int i = 0; i < c->w * c->h; i++)
+        if (c->owner[i] == at && c->away[i] > peak) peak = c->away[i];
     for (int i = 0; i < c->w * c->h; i++) {
         if (c->owner[i] != at) continue;
         int x = i % c->w, y = i / c->w;
         r.area_px++;
+        if (c->away[i] < peak / 2) continue;
         if (x < r.x0) r.x0 = x;
         if (y < r.y0) r.y0 = y;
         if (x >= r.x1) r.x1 = x + 1;
