@@ -507,6 +507,17 @@ static void region_fit(work_t *w, int i) {
 }
 
 /* ---- the picture ---- */
+static bool has_neighbour(const work_t *w, int i) {
+    const region_t *p = &w->canvas.regions[i];
+    for (int k = 0; k < w->canvas.n; k++) {
+        const region_t *q = &w->canvas.regions[k];
+        if (k != i && p->x0 < q->x1 + PAD_PX && q->x0 < p->x1 + PAD_PX && p->y0 < q->y1 + PAD_PX &&
+            q->y0 < p->y1 + PAD_PX)
+            return true;
+    }
+    return false;
+}
+
 /* Blur reaches from one object over its neighbours: all are fitted again on what the others leave. */
 static void fit_together(work_t *w) {
     const canvas_t *c = &w->canvas;
@@ -519,7 +530,8 @@ static void fit_together(work_t *w) {
         }
     for (int round = 0; round < TOGETHER_ROUNDS && n > 1; round++)
         for (int k = 0; k < n; k++)
-            if (w->alone[parts[k]].best.blur >= SHARP_PX) part_refit(w, parts, n, k, whole, true);
+            if (w->alone[parts[k]].best.blur >= SHARP_PX && has_neighbour(w, parts[k]))
+                part_refit(w, parts, n, k, whole, round == TOGETHER_ROUNDS - 1);
 }
 
 static void objects_find(work_t *w) {

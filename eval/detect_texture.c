@@ -13,10 +13,13 @@ typedef struct {
     int x0, y0, w, h; /* x0, y0: px */
 } window_t;
 
+static int within(double px) {
+    return px < 0 ? 0 : px > DETECT_MAX_SIDE_PX ? DETECT_MAX_SIDE_PX : (int)px;
+}
+
 static window_t window_of(const fit_region_t *r) {
-    int x0 = (int)r->x0 - PAD_PX, y0 = (int)r->y0 - PAD_PX, x1 = (int)r->x1 + PAD_PX, y1 = (int)r->y1 + PAD_PX;
-    if (x1 - x0 > DETECT_MAX_SIDE_PX) x0 += PAD_PX, x1 -= PAD_PX;
-    if (y1 - y0 > DETECT_MAX_SIDE_PX) y0 += PAD_PX, y1 -= PAD_PX;
+    int x0 = within(r->x0 - PAD_PX), y0 = within(r->y0 - PAD_PX);
+    int x1 = within(r->x1 + PAD_PX + 1), y1 = within(r->y1 + PAD_PX + 1);
     return (window_t){x0, y0, (x1 - x0) * TEXTURE_SUPER, (y1 - y0) * TEXTURE_SUPER};
 }
 
