@@ -16,6 +16,10 @@
 #define UNEXPLAINED_NOISE 0.3
 #define UNEXPLAINED_PLAIN 0.008 /* below, no texture is tried */
 #define ODDS 6.0
+/* Of the radius and of the side: a more blurred outline is not told from others. Of the radius: nor is a colour. */
+#define BLUR_MAX 0.38
+#define BLUR_MAX_SIDE 0.05
+#define BLUR_MAX_COLOUR 0.5
 #define RADIUS_MIN 0.065
 /* A shape inside another one: at most this share of its width and height, off its middle by at most that share of the
  * side, of at least that radius; and what is around it is plain. */
@@ -85,6 +89,10 @@ static bool is_good(const work_t *w, const fit_result_t *f) {
            f->best.radius >= RADIUS_MIN * w->canvas.side;
 }
 
+static bool is_sharp(const work_t *w, const fit_t *f) {
+    return f->blur <= BLUR_MAX * f->radius && f->blur <= BLUR_MAX_SIDE * w->canvas.side;
+}
+
 static void add_object(work_t *w, const fit_result_t *f) {
     detection_t *out = w->out;
     if (out->n == DETECT_MAX_OBJECTS) {
@@ -101,9 +109,10 @@ static void add_object(work_t *w, const fit_result_t *f) {
     o->y = b->y / height;
     o->box = (scene_box_t){o->x - half_width, o->y - half_height, o->x + half_width, o->y + half_height};
     o->unexplained = f->unexplained;
-    o->confidence = is_good(w, f) && f->odds > 0 ? f->odds / (f->odds + ODDS) : 0;
+    o->confidence = is_sharp(w, b) && is_good(w, f) && f->odds > 0 ? f->odds / (f->odds + ODDS) : 0;
     o->shape = o->confidence >= 0.5 ? (int)b->shape : DETECT_UNKNOWN;
-    o->colour = is_good(w, f) && f->colour_odds >= ODDS ? f->colour : DETECT_UNKNOWN;
+    o->colour =
+        b->blur <= BLUR_MAX_COLOUR * b->radius && is_good(w, f) && f->colour_odds >= ODDS ? f->colour : DETECT_UNKNOWN;
 }
 
 /* ---- what a region is compared by ---- */
@@ -530,7 +539,8 @@ static void fit_together(work_t *w) {
         }
     for (int round = 0; round < TOGETHER_ROUNDS && n > 1; round++)
         for (int k = 0; k < n; k++)
-            if (w->alone[parts[k]].best.blur >= SHARP_PX && has_neighbour(w, parts[k]))
+            if (w->alone[parts[k]].best.surface == SURFACE_PLAIN && w->alone[parts[k]].best.blur >= SHARP_PX &&
+                has_neighbour(w, parts[k]))
                 part_refit(w, parts, n, k, whole, round == TOGETHER_ROUNDS - 1);
 }
 
