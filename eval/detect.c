@@ -37,7 +37,7 @@
 #define LEFT_AREA 0.0025
 #define LEFT_UNEXPLAINED 0.004
 enum { SPLIT_ROUNDS = 3, TOGETHER_ROUNDS = 2 };
-enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 2 };
+enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 2, N_TEXTURED_CHAIN = 5 };
 
 struct detector {
     fit_tables_t *tables;
@@ -200,9 +200,9 @@ static void fit_plain(work_t *w, fit_result_t *out, const bool *in) {
 }
 
 /* Textures as the scenes have them, at the places of the shapes that fit best. */
-static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r) {
+static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r, int n_shapes) {
     bool tried[SCENE_N_SHAPES] = {false};
-    for (int k = 0; k < N_TEXTURED; k++) {
+    for (int k = 0; k < n_shapes; k++) {
         int at = -1;
         for (int i = 0; i < SCENE_N_SHAPES; i++)
             if (!tried[i] && out->of[i].error < INFINITY && (at < 0 || out->of[i].error < out->of[at].error)) at = i;
@@ -218,7 +218,7 @@ static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r) {
 
 /* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something or blur may
  * hide one. */
-static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
+static void fit_as_one(work_t *w, fit_result_t *out, const bool *in, int n_shapes) {
     fit_region_t r;
     int votes[SCENE_N_COLOURS];
     region_take(w, &r, in);
@@ -237,7 +237,7 @@ static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
             votes[fill] = 0;
         }
     }
-    add_drawn(w, out, &r);
+    add_drawn(w, out, &r, n_shapes);
     fit_end(out, &r);
 }
 
@@ -354,15 +354,7 @@ static bool in_chain(const work_t *w, int a, int b) {
     const region_t *p = &w->canvas.regions[a], *q = &w->canvas.regions[b];
     int gap = p->y0 > q->y0 ? p->y0 - q->y1 : q->y0 - p->y1;
     if (p->x0 >= q->x1 || q->x0 >= p->x1 || gap > CHAIN_GAP * w->canvas.side) return false;
-    bool in[REGIONS_MAX] = {false};
-    int votes[2][SCENE_N_COLOURS];
-    in[a] = true;
-    votes_count(w, in, votes[0]);
-    in[a] = false;
-    in[b] = true;
-    votes_count(w, in, votes[1]);
-    int one = most_voted(votes[0]), other = most_voted(votes[1]);
-    return one == other || one < 0 || other < 0;
+    return true;
 }
 
 static void chain_grow(const work_t *w, bool *chain) {
@@ -391,7 +383,7 @@ static bool bands_fit(work_t *w, fit_result_t *fits, const bool *chain, int n_ba
             some |= in[i];
         }
         if (!some) return false;
-        fit_as_one(w, &fits[k], in);
+        fit_as_one(w, &fits[k], in, N_TEXTURED_CHAIN);
         if (!is_good(w, &fits[k])) return false;
     }
     return true;
@@ -440,7 +432,7 @@ static void part_refit(work_t *w, const int *parts, int n, int k, const bool *wh
     fit_add_outlines(&again, w->detector->tables, &r);
     fit_end(&again, &r);
     if (textured && (leaves(w, &again) || again.best.blur >= SHARP_PX)) {
-        add_drawn(w, &again, &r);
+        add_drawn(w, &again, &r, N_TEXTURED);
         fit_end(&again, &r);
     }
     if (again.best.error < INFINITY) *f = again;
@@ -511,7 +503,7 @@ static void region_fit(work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;
     fit_plain(w, &w->alone[i], in);
-    if (leaves(w, &w->alone[i]) || w->alone[i].best.blur >= SHARP_PX) fit_as_one(w, &w->alone[i], in);
+    if (leaves(w, &w->alone[i]) || w->alone[i].best.blur >= SHARP_PX) fit_as_one(w, &w->alone[i], in, N_TEXTURED);
     if (leaves(w, &w->alone[i])) split_try(w, i);
 }
 
@@ -544,6 +536,27 @@ static void fit_together(work_t *w) {
                 part_refit(w, parts, n, k, whole, round == TOGETHER_ROUNDS - 1);
 }
 
+/* Stripes alone may look like objects: where the chain they are of is a texture's and they leave more, it is that. */
+static void stripes_join(work_t *w, int first) {
+    const canvas_t *c = &w->canvas;
+    bool chain[REGIONS_MAX] = {false};
+    fit_result_t one;
+    int n = 0;
+    double most = 0;
+    chain[first] = true;
+    chain_grow(w, chain);
+    for (int i = 0; i < c->n; i++) {
+        if (!chain[i]) continue;
+        n++;
+        most = fmax(most, w->alone[i].unexplained);
+    }
+    if (n < 2 || most <= UNEXPLAINED_PLAIN) return;
+    fit_as_one(w, &one, chain, N_TEXTURED_CHAIN);
+    if (one.best.surface != SURFACE_DRAWN || !is_good(w, &one) || one.unexplained > SPLIT_GAIN * most) return;
+    add_object(w, &one);
+    for (int i = 0; i < c->n; i++) w->done[i] |= chain[i];
+}
+
 static void objects_find(work_t *w) {
     const canvas_t *c = &w->canvas;
     for (int i = 0, n = c->n; i < n; i++) {
@@ -551,6 +564,8 @@ static void objects_find(work_t *w) {
         if (!w->done[i]) region_fit(w, i);
     }
     fit_together(w);
+    for (int i = 0; i < c->n; i++)
+        if (!w->done[i]) stripes_join(w, i);
     for (int i = 0; i < c->n; i++) {
         if (w->done[i]) continue;
         doubt_left(w, i);
