@@ -307,7 +307,8 @@ static bool inner_try(work_t *w, fit_result_t *f, const region_t *piece, const d
             for (int k = 0; k < 3; k++) p->ground[k] = (float)around[k];
         }
     fit_region(f, w->detector->tables, &r);
-    if (!is_good(w, f) || f->odds < ODDS || f->best.radius < INNER_RADIUS_MIN * c->side) return false;
+    if (f->unexplained > OUTER_UNEXPLAINED || f->odds < ODDS || f->best.radius < INNER_RADIUS_MIN * c->side)
+        return false;
     for (int y = piece->y0 - 2; y < piece->y1 + 2; y++)
         for (int x = piece->x0 - 2; x < piece->x1 + 2; x++)
             if (x >= 0 && y >= 0 && x < c->w && y < c->h) w->taken[y * c->w + x] = 1;
