@@ -162,6 +162,9 @@ const char *scene_place_word(const scene_box_t *box);
 void scene_render(const scene_t *s, int32_t size_px, uint8_t *rgb);
 /* Signed distance to the outline of the shape of radius 1 around (0, 0), y downwards: negative inside. */
 double scene_shape_distance(scene_shape shape, double x, double y);
+/* Share of the accent at (x, y) from the object's centre. edge: distance to the outline, negative inside; pixel: width
+ * over which an edge goes from none to all; all are shares of the picture's side. */
+double scene_accent_share(scene_texture texture, double x, double y, double edge, double pixel);
 #define SCENE_RIM 0.018     /* of the picture's side: plain edge around stripes, dots and checks */
 #define SCENE_OUTLINE 0.036 /* width of an outline */
 

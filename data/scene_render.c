@@ -131,9 +131,7 @@ static double fold(double v, double pitch) { /* distance to the nearest multiple
     return fabs(v - floor(v + 0.5)) * pitch;
 }
 
-/* Share of the accent at (x, y) from the object's centre, where the own colour lies. edge: distance to the outline, <
- * 0. */
-static double accent_share(scene_texture texture, double x, double y, double edge, double pixel) {
+double scene_accent_share(scene_texture texture, double x, double y, double edge, double pixel) {
     if (texture == SCENE_TEXTURE_OUTLINED) return 1 - coverage(edge + OUTLINE, pixel);
     double share = 0;
     if (texture == SCENE_TEXTURE_STRIPED) share = 1 - coverage(fold(y, STRIPE) - 0.28 * STRIPE, pixel);
@@ -185,7 +183,7 @@ static void object_pixel(const scene_t *s, const scene_object_t *o, double x, do
     double own[3], share = 0;
     const uint8_t *rgb = scene_colour_rgb(g->colour);
     for (int c = 0; c < 3; c++) own[c] = rgb[c];
-    if (g->texture != SCENE_TEXTURE_SOLID) share = accent_share(g->texture, x - o->x, y - o->y, edge, side);
+    if (g->texture != SCENE_TEXTURE_SOLID) share = scene_accent_share(g->texture, x - o->x, y - o->y, edge, side);
     blend(own, scene_colour_rgb(g->accent), share);
     for (int c = 0; c < 3; c++) pixel[c] += (own[c] - pixel[c]) * cover;
 }

@@ -65,7 +65,8 @@ static bool asks_colour(compose_task t) {
     return t == COMPOSE_COLOURS || t == COMPOSE_ATTRIBUTION;
 }
 
-/* Whether the object is the thing: 1 yes, 0 no, -1 perhaps. */
+/* Whether the object is the thing: 1 yes, 0 no, -1 perhaps. What has no known shape may be anything, two things that
+ * run together among them. */
 static int is_thing(const detected_t *o, const compose_thing_t *t, bool with_colour) {
     bool shape_unknown = o->shape == DETECT_UNKNOWN, colour_unknown = with_colour && o->colour == DETECT_UNKNOWN;
     if (!shape_unknown && o->shape != (int)t->shape) return 0;
@@ -97,10 +98,9 @@ static compose_verdict judge_count(const compose_facts_t *f, const detection_t *
         n += is == 1;
         perhaps += is == -1;
     }
-    if (seen->crowded) return COMPOSE_UNKNOWN;
-    if (perhaps == 0) return n == f->count ? COMPOSE_YES : COMPOSE_NO;
-    /* An unknown object could make the count right or wrong: it is not known. */
-    return n <= f->count && n + perhaps >= f->count ? COMPOSE_UNKNOWN : COMPOSE_NO;
+    if (n > f->count) return COMPOSE_NO;
+    if (perhaps > 0 || seen->crowded) return COMPOSE_UNKNOWN; /* what is not known may be one of them or several */
+    return n == f->count ? COMPOSE_YES : COMPOSE_NO;
 }
 
 static compose_verdict judge_one(const compose_facts_t *f, const detection_t *seen) {
@@ -120,8 +120,8 @@ static compose_verdict judge_two(const compose_facts_t *f, const detection_t *se
             const detected_t *a = &seen->objects[i], *b = &seen->objects[j];
             int is_a = is_thing(a, &f->things[0], asks_colour(f->task));
             int is_b = is_thing(b, &f->things[1], asks_colour(f->task));
-            if (i == j || is_a == 0 || is_b == 0) continue;
-            if (f->task == COMPOSE_POSITION && !relation_holds(a, b, f->relation)) continue;
+            if (is_a == 0 || is_b == 0 || (i == j && a->shape != DETECT_UNKNOWN)) continue;
+            if (i != j && f->task == COMPOSE_POSITION && !relation_holds(a, b, f->relation)) continue;
             if (is_a == 1 && is_b == 1) return COMPOSE_YES;
             best = COMPOSE_UNKNOWN;
         }

@@ -8,12 +8,18 @@
 #include "eval/detect_colour.h"
 #include "eval/detect_fit.h"
 #include "eval/detect_regions.h"
+#include "eval/detect_texture.h"
 
 /* An outline is said where it leaves at most UNEXPLAINED_MAX of the contrast and the best other one is less likely by
  * exp(ODDS). An object's radius is at least RADIUS_MIN of the picture's side: the smallest in the scenes have 0.089. */
 #define UNEXPLAINED_MAX 0.06
+#define UNEXPLAINED_NOISE 0.3
 #define UNEXPLAINED_PLAIN 0.008 /* below, no texture is tried */
 #define ODDS 6.0
+/* Of the radius and of the side: a more blurred outline is not told from others. Of the radius: nor is a colour. */
+#define BLUR_MAX 0.38
+#define BLUR_MAX_SIDE 0.05
+#define BLUR_MAX_COLOUR 0.5
 #define RADIUS_MIN 0.065
 /* A shape inside another one: at most this share of its width and height, off its middle by at most that share of the
  * side, of at least that radius; and what is around it is plain. */
@@ -24,7 +30,14 @@
 #define OUTER_UNEXPLAINED 0.02
 #define CHAIN_GAP 0.085 /* of the side: a stripe that looks like the background */
 #define NAMED_REACH 0.07
-enum { PAD_PX = 3, BANDS_MAX = 4 };
+#define SHARP_PX 0.4   /* blur below which a pattern shows as such */
+#define SPLIT_GAIN 0.5 /* several objects explain what one does not: at most this share of it is left */
+/* What is left on a surface: pixels that differ by so many code values, as a share of the picture. */
+#define LEFT_CONTRAST 30.0
+#define LEFT_AREA 0.0025
+#define LEFT_UNEXPLAINED 0.004
+enum { SPLIT_ROUNDS = 3, TOGETHER_ROUNDS = 2 };
+enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 2, N_TEXTURED_CHAIN = 5 };
 
 struct detector {
     fit_tables_t *tables;
@@ -54,18 +67,33 @@ typedef struct {
     uint8_t taken[CANVAS_PX]; /* of a shape inside another one, which is fitted without it */
     int8_t name[CANVAS_PX];   /* nearest fill, DETECT_UNKNOWN where none is near */
     bool seen[CANVAS_PX];     /* by the search for shapes inside others */
+    texture_scratch_t scratch;
     fit_result_t alone[REGIONS_MAX];
     bool done[REGIONS_MAX];
     const detector_t *detector;
     detection_t *out;
 } work_t;
 
-static bool is_good(const work_t *w, const fit_result_t *f) {
-    return f->unexplained <= UNEXPLAINED_MAX && f->best.radius >= RADIUS_MIN * w->canvas.side;
+/* What noise explains, relative to the energy; it is itself known roughly. */
+static double noise_share(const work_t *w, const fit_result_t *f) {
+    return f->values * w->canvas.noise * w->canvas.noise / (f->energy + 1);
 }
 
-/* colour: a scene_colour or DETECT_UNKNOWN. */
-static void add_object(work_t *w, const fit_result_t *f, int colour) {
+/* Whether a plain surface may leave more than it should: a texture, or several objects. */
+static bool leaves(const work_t *w, const fit_result_t *f) {
+    return f->unexplained > UNEXPLAINED_PLAIN + UNEXPLAINED_NOISE / 3 * noise_share(w, f);
+}
+
+static bool is_good(const work_t *w, const fit_result_t *f) {
+    return f->unexplained <= UNEXPLAINED_MAX + UNEXPLAINED_NOISE * noise_share(w, f) &&
+           f->best.radius >= RADIUS_MIN * w->canvas.side;
+}
+
+static bool is_sharp(const work_t *w, const fit_t *f) {
+    return f->blur <= BLUR_MAX * f->radius && f->blur <= BLUR_MAX_SIDE * w->canvas.side;
+}
+
+static void add_object(work_t *w, const fit_result_t *f) {
     detection_t *out = w->out;
     if (out->n == DETECT_MAX_OBJECTS) {
         out->crowded = true;
@@ -81,9 +109,10 @@ static void add_object(work_t *w, const fit_result_t *f, int colour) {
     o->y = b->y / height;
     o->box = (scene_box_t){o->x - half_width, o->y - half_height, o->x + half_width, o->y + half_height};
     o->unexplained = f->unexplained;
-    o->confidence = is_good(w, f) && f->odds > 0 ? f->odds / (f->odds + ODDS) : 0;
+    o->confidence = is_sharp(w, b) && is_good(w, f) && f->odds > 0 ? f->odds / (f->odds + ODDS) : 0;
     o->shape = o->confidence >= 0.5 ? (int)b->shape : DETECT_UNKNOWN;
-    o->colour = is_good(w, f) ? colour : DETECT_UNKNOWN;
+    o->colour =
+        b->blur <= BLUR_MAX_COLOUR * b->radius && is_good(w, f) && f->colour_odds >= ODDS ? f->colour : DETECT_UNKNOWN;
 }
 
 /* ---- what a region is compared by ---- */
@@ -164,31 +193,52 @@ static void colour_of(double *out, scene_colour c) {
     for (int k = 0; k < 3; k++) out[k] = scene_colour_rgb(c)[k];
 }
 
-/* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something. */
 static void fit_plain(work_t *w, fit_result_t *out, const bool *in) {
     fit_region_t r;
     region_take(w, &r, in);
     fit_region(out, w->detector->tables, &r);
 }
 
-static void fit_as_one(work_t *w, fit_result_t *out, const bool *in) {
-    fit_plain(w, out, in);
-    if (out->unexplained <= UNEXPLAINED_PLAIN) return;
+/* Textures as the scenes have them, at the places of the shapes that fit best. */
+static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r, int n_shapes) {
+    bool tried[SCENE_N_SHAPES] = {false};
+    for (int k = 0; k < n_shapes; k++) {
+        int at = -1;
+        for (int i = 0; i < SCENE_N_SHAPES; i++)
+            if (!tried[i] && out->of[i].error < INFINITY && (at < 0 || out->of[i].error < out->of[at].error)) at = i;
+        if (at < 0) return;
+        tried[at] = true;
+        fit_t place = out->of[at];
+        if (place.radius < TEXTURED_RADIUS_MIN * w->canvas.side) continue;
+        texture_add_fits(out, &w->scratch, r, &place, false);
+        place.radius *= 0.92; /* a plain surface is drawn too large where the pattern's rim is darker */
+        texture_add_fits(out, &w->scratch, r, &place, false);
+    }
+}
+
+/* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something or blur may
+ * hide one. */
+static void fit_as_one(work_t *w, fit_result_t *out, const bool *in, int n_shapes) {
     fit_region_t r;
     int votes[SCENE_N_COLOURS];
     region_take(w, &r, in);
-    votes_count(w, in, votes);
-    r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
-    for (int k = 0; k < 2; k++) {
-        int fill = most_voted(votes);
-        if (fill < 0) return;
-        fit_result_t textured;
-        colour_of(r.fill, (scene_colour)fill);
-        colour_of(r.accent, scene_accent((scene_colour)fill));
-        fit_region(&textured, w->detector->tables, &r);
-        if (textured.best.error < out->best.error) *out = textured;
-        votes[fill] = 0;
+    fit_region(out, w->detector->tables, &r);
+    if (!leaves(w, out) && out->best.blur < SHARP_PX) return;
+    if (leaves(w, out)) {
+        votes_count(w, in, votes);
+        r.surfaces[SURFACE_PLAIN] = false;
+        r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
+        for (int k = 0; k < 2; k++) {
+            int fill = most_voted(votes);
+            if (fill < 0) break;
+            colour_of(r.fill, (scene_colour)fill);
+            colour_of(r.accent, scene_accent((scene_colour)fill));
+            fit_add_outlines(out, w->detector->tables, &r);
+            votes[fill] = 0;
+        }
     }
+    add_drawn(w, out, &r, n_shapes);
+    fit_end(out, &r);
 }
 
 /* ---- a shape inside another one ---- */
@@ -257,7 +307,8 @@ static bool inner_try(work_t *w, fit_result_t *f, const region_t *piece, const d
             for (int k = 0; k < 3; k++) p->ground[k] = (float)around[k];
         }
     fit_region(f, w->detector->tables, &r);
-    if (!is_good(w, f) || f->odds < ODDS || f->best.radius < INNER_RADIUS_MIN * c->side) return false;
+    if (f->unexplained > OUTER_UNEXPLAINED || f->odds < ODDS || f->best.radius < INNER_RADIUS_MIN * c->side)
+        return false;
     for (int y = piece->y0 - 2; y < piece->y1 + 2; y++)
         for (int x = piece->x0 - 2; x < piece->x1 + 2; x++)
             if (x >= 0 && y >= 0 && x < c->w && y < c->h) w->taken[y * c->w + x] = 1;
@@ -291,8 +342,8 @@ static bool inner_find(work_t *w, int region) {
     if (!found) return false;
     fit_plain(w, &outer, in);
     if (is_good(w, &outer) && outer.unexplained <= OUTER_UNEXPLAINED) {
-        add_object(w, &outer, detect_fill_name(outer.best.fill));
-        add_object(w, &inner, detect_fill_name(inner.best.fill));
+        add_object(w, &outer);
+        add_object(w, &inner);
         return true;
     }
     memset(w->taken, 0, sizeof w->taken);
@@ -304,15 +355,7 @@ static bool in_chain(const work_t *w, int a, int b) {
     const region_t *p = &w->canvas.regions[a], *q = &w->canvas.regions[b];
     int gap = p->y0 > q->y0 ? p->y0 - q->y1 : q->y0 - p->y1;
     if (p->x0 >= q->x1 || q->x0 >= p->x1 || gap > CHAIN_GAP * w->canvas.side) return false;
-    bool in[REGIONS_MAX] = {false};
-    int votes[2][SCENE_N_COLOURS];
-    in[a] = true;
-    votes_count(w, in, votes[0]);
-    in[a] = false;
-    in[b] = true;
-    votes_count(w, in, votes[1]);
-    int one = most_voted(votes[0]), other = most_voted(votes[1]);
-    return one == other || one < 0 || other < 0;
+    return true;
 }
 
 static void chain_grow(const work_t *w, bool *chain) {
@@ -341,7 +384,7 @@ static bool bands_fit(work_t *w, fit_result_t *fits, const bool *chain, int n_ba
             some |= in[i];
         }
         if (!some) return false;
-        fit_as_one(w, &fits[k], in);
+        fit_as_one(w, &fits[k], in, N_TEXTURED_CHAIN);
         if (!is_good(w, &fits[k])) return false;
     }
     return true;
@@ -356,34 +399,185 @@ static void chain_try(work_t *w, int first) {
     for (int i = 0; i < w->canvas.n; i++) n += chain[i];
     for (int n_bands = 1; n_bands <= BANDS_MAX && n_bands < n; n_bands++) {
         if (!bands_fit(w, fits, chain, n_bands)) continue;
-        for (int k = 0; k < n_bands; k++) add_object(w, &fits[k], detect_fill_name(fits[k].best.fill));
+        for (int k = 0; k < n_bands; k++) add_object(w, &fits[k]);
         for (int i = 0; i < w->canvas.n; i++) w->done[i] |= chain[i];
         return;
     }
 }
 
-/* ---- the picture ---- */
-static void region_judge(work_t *w, int i) {
+/* ---- a region in which objects run together ---- */
+/* Fits part k again, on what the other parts leave of the pixels around it. */
+static void part_refit(work_t *w, const int *parts, int n, int k, const bool *whole, bool textured) {
+    fit_region_t r;
+    fit_result_t *f = &w->alone[parts[k]], again;
+    const fit_t *before = &f->plain;
+    double half_width, half_height;
+    if (before->error == INFINITY) return;
+    scene_shape_extent(before->shape, &half_width, &half_height);
+    region_take(w, &r, whole);
+    r.x0 = before->x - half_width * before->radius;
+    r.y0 = before->y - half_height * before->radius;
+    r.x1 = before->x + half_width * before->radius;
+    r.y1 = before->y + half_height * before->radius;
+    int kept = 0;
+    for (int i = 0; i < r.n; i++) {
+        const fit_pixel_t *p = &w->pixels[i];
+        if (p->x > r.x0 - PAD_PX && p->x < r.x1 + PAD_PX && p->y > r.y0 - PAD_PX && p->y < r.y1 + PAD_PX)
+            w->pixels[kept++] = *p;
+    }
+    r.n = kept;
+    for (int i = 0; i < n; i++)
+        if (i != k && w->alone[parts[i]].plain.error < INFINITY)
+            fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].plain, w->pixels);
+    fit_begin(&again, &r);
+    fit_add_outlines(&again, w->detector->tables, &r);
+    fit_end(&again, &r);
+    if (textured && (leaves(w, &again) || again.best.blur >= SHARP_PX)) {
+        add_drawn(w, &again, &r, N_TEXTURED);
+        fit_end(&again, &r);
+    }
+    if (again.best.error < INFINITY) *f = again;
+}
+
+/* What all parts together leave of the whole region, relative to its contrast. */
+static double parts_unexplained(work_t *w, const int *parts, int n, const bool *whole) {
+    fit_region_t r;
+    double left = 0, energy = 0;
+    region_take(w, &r, whole);
+    for (int i = 0; i < r.n; i++)
+        for (int k = 0; k < 3; k++) energy += pow(w->pixels[i].colour[k] - w->pixels[i].ground[k], 2);
+    for (int i = 0; i < n; i++) fit_take_out(w->detector->tables, &r, &w->alone[parts[i]].best, w->pixels);
+    for (int i = 0; i < r.n; i++)
+        for (int k = 0; k < 3; k++) left += pow(w->pixels[i].colour[k] - w->pixels[i].ground[k], 2);
+    double by_noise = 3.0 * r.n * r.noise * r.noise;
+    return left <= by_noise ? 0 : energy <= by_noise ? 1 : (left - by_noise) / (energy - by_noise);
+}
+
+static void region_fit(work_t *w, int i);
+
+/* True where the region is better explained by its parts, each an object or split again; they are done then. */
+static bool split_try(work_t *w, int at) {
+    canvas_t *c = &w->canvas;
+    fit_result_t single = w->alone[at];
+    int first = c->n, parts[REGIONS_MAX], n = 0;
+    bool whole[REGIONS_MAX] = {false}, plain = true, good = true;
+    if (canvas_split(c, at) == 0) return false;
+    int last = c->n;
+    parts[n++] = at;
+    for (int i = first; i < last; i++) parts[n++] = i;
+    for (int i = 0; i < n && good; i++) {
+        region_fit(w, parts[i]);
+        good = w->alone[parts[i]].best.error < INFINITY;
+    }
+    n = 1; /* parts may have been split */
+    for (int i = first; i < c->n; i++) parts[n++] = i;
+    for (int i = 0; i < n; i++) whole[parts[i]] = true;
+    for (int round = 0; round < SPLIT_ROUNDS && good; round++)
+        for (int i = 0; i < n; i++) part_refit(w, parts, n, i, whole, round == SPLIT_ROUNDS - 1);
+    for (int i = 0; i < n; i++) {
+        good &= is_good(w, &w->alone[parts[i]]);
+        plain &= w->alone[parts[i]].best.surface == SURFACE_PLAIN;
+    }
+    if (good && plain) good = parts_unexplained(w, parts, n, whole) < SPLIT_GAIN * single.unexplained;
+    for (int i = 0; i < n && good && !plain; i++)
+        good = w->alone[parts[i]].unexplained < SPLIT_GAIN * single.unexplained;
+    if (good) return true;
+    canvas_join(c, at, first);
+    w->alone[at] = single;
+    return false;
+}
+
+/* A plain surface on which something is left may hide another object, and be another shape. */
+static void doubt_left(work_t *w, int i) {
+    bool in[REGIONS_MAX] = {false};
+    fit_result_t *f = &w->alone[i];
+    if (f->best.surface != SURFACE_PLAIN || f->best.error == INFINITY || f->unexplained <= LEFT_UNEXPLAINED) return;
+    fit_region_t r;
+    in[i] = true;
+    region_take(w, &r, in);
+    double least = LEFT_CONTRAST + 3 * w->canvas.noise, most = LEFT_AREA * w->canvas.side * w->canvas.side;
+    if (fit_count_left(w->detector->tables, &r, &f->best, least) > most) f->odds = 0;
+}
+
+/* Fits the region as one object, and where that leaves something as several. */
+static void region_fit(work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;
     fit_plain(w, &w->alone[i], in);
-    if (w->alone[i].unexplained > UNEXPLAINED_PLAIN) {
-        w->done[i] = inner_find(w, i);
-        if (w->done[i]) return;
-        fit_as_one(w, &w->alone[i], in);
+    if (leaves(w, &w->alone[i]) || w->alone[i].best.blur >= SHARP_PX) fit_as_one(w, &w->alone[i], in, N_TEXTURED);
+    if (leaves(w, &w->alone[i])) split_try(w, i);
+}
+
+/* ---- the picture ---- */
+static bool has_neighbour(const work_t *w, int i) {
+    const region_t *p = &w->canvas.regions[i];
+    for (int k = 0; k < w->canvas.n; k++) {
+        const region_t *q = &w->canvas.regions[k];
+        if (k != i && p->x0 < q->x1 + PAD_PX && q->x0 < p->x1 + PAD_PX && p->y0 < q->y1 + PAD_PX &&
+            q->y0 < p->y1 + PAD_PX)
+            return true;
     }
-    w->done[i] = is_good(w, &w->alone[i]); /* what is an object alone is no part of another */
-    if (w->done[i]) add_object(w, &w->alone[i], detect_fill_name(w->alone[i].best.fill));
+    return false;
+}
+
+/* Blur reaches from one object over its neighbours: all are fitted again on what the others leave. */
+static void fit_together(work_t *w) {
+    const canvas_t *c = &w->canvas;
+    int parts[REGIONS_MAX], n = 0;
+    bool whole[REGIONS_MAX] = {false};
+    for (int i = 0; i < c->n; i++)
+        if (!w->done[i] && w->alone[i].plain.error < INFINITY) {
+            whole[i] = true;
+            parts[n++] = i;
+        }
+    for (int round = 0; round < TOGETHER_ROUNDS && n > 1; round++)
+        for (int k = 0; k < n; k++)
+            if (w->alone[parts[k]].best.surface == SURFACE_PLAIN && w->alone[parts[k]].best.blur >= SHARP_PX &&
+                has_neighbour(w, parts[k]))
+                part_refit(w, parts, n, k, whole, round == TOGETHER_ROUNDS - 1);
+}
+
+/* Stripes alone may look like objects: where the chain they are of is a texture's and they leave more, it is that. */
+static void stripes_join(work_t *w, int first) {
+    const canvas_t *c = &w->canvas;
+    bool chain[REGIONS_MAX] = {false};
+    fit_result_t one;
+    int n = 0;
+    double most = 0;
+    chain[first] = true;
+    chain_grow(w, chain);
+    for (int i = 0; i < c->n; i++) {
+        if (!chain[i]) continue;
+        n++;
+        most = fmax(most, w->alone[i].unexplained);
+    }
+    if (n < 2 || most <= UNEXPLAINED_PLAIN) return;
+    fit_as_one(w, &one, chain, N_TEXTURED_CHAIN);
+    if (one.best.surface != SURFACE_DRAWN || !is_good(w, &one) || one.unexplained > SPLIT_GAIN * most) return;
+    add_object(w, &one);
+    for (int i = 0; i < c->n; i++) w->done[i] |= chain[i];
 }
 
 static void objects_find(work_t *w) {
     const canvas_t *c = &w->canvas;
-    for (int i = 0; i < c->n; i++) region_judge(w, i);
+    for (int i = 0, n = c->n; i < n; i++) {
+        w->done[i] = inner_find(w, i);
+        if (!w->done[i]) region_fit(w, i);
+    }
+    fit_together(w);
+    for (int i = 0; i < c->n; i++)
+        if (!w->done[i]) stripes_join(w, i);
+    for (int i = 0; i < c->n; i++) {
+        if (w->done[i]) continue;
+        doubt_left(w, i);
+        w->done[i] = is_good(w, &w->alone[i]); /* what is an object alone is no part of another */
+        if (w->done[i]) add_object(w, &w->alone[i]);
+    }
     for (int i = 0; i < c->n; i++)
         if (!w->done[i]) chain_try(w, i);
     double least = RADIUS_MIN * RADIUS_MIN * c->side * c->side;
     for (int i = 0; i < c->n; i++)
-        if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i], DETECT_UNKNOWN);
+        if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i]);
 }
 
 static lens_status canvas_fill(canvas_t *c, const uint8_t *rgb, int32_t width, int32_t height) {

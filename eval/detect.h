@@ -3,9 +3,10 @@
  * A judge of pictures that a model drew, so it says "unknown" rather than guess: where the picture explains two answers
  * nearly as well, or none well. How: the background is a colour that changes linearly, fitted to the border; what
  * differs from it falls into connected regions; each region is compared with all outlines, whose place, size and
- * softness are fitted to its pixels by least squares (detect_fit.h), with patterns and outlines of the known kind
- * explained away. `lens eval detector` measures it on rendered scenes. Reentrant: a detector_t is only read by
- * detect(). */
+ * softness are fitted to its pixels by least squares (detect_fit.h), plain or with a texture (detect_texture.h).
+ * Regions that no one object explains are parted, neighbours are fitted on what the others leave, and what stays
+ * unexplained is an object of unknown shape: it may be anything, several objects among it. `lens eval detector`
+ * measures it on rendered scenes. Reentrant: a detector_t is only read by detect(). */
 #ifndef LENS_EVAL_DETECT_H
 #define LENS_EVAL_DETECT_H
 

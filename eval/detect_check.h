@@ -22,7 +22,8 @@ typedef struct {
     double seconds;
 } detect_check_t;
 
-/* Scenes of the six tasks by turns, by all cores. The same options give the same counts. */
+/* Scenes of the six tasks by turns: none is left out, as objects of a scene overlap only where one lies inside another,
+ * and all lie within the picture. One thread. The same options give the same counts. */
 LENS_CHECKED lens_status detect_check(detect_check_t *out, const detect_check_options_t *o);
 /* Of one scene, added to `out`. rgb: u8 [size, size, 3], scratch and the picture that was judged. */
 LENS_CHECKED lens_status detect_check_scene(detect_check_t *out, const detector_t *d, const detect_check_options_t *o,

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eval/detect.h"
+#include "eval/detect_colour.h"
+
 /* Tables: coverage of each shape of radius 1 on a grid over [-REACH, REACH]^2, blurred by Gaussians that grow by
  * BLUR_STEP from BLUR_FIRST, and its signed distance. A pixel's own square counts as a Gaussian of the same variance.
  */
@@ -16,8 +19,8 @@ enum { GRID = 147, N_BLURS = 11, N_CELLS = GRID * GRID, SUPER = 4 };
 #define PIXEL_BLUR_MAX 2.6
 
 /* Free patterns explain more than plain surfaces do: this share of the energy is their price. */
-#define PATTERN_PRICE 0.012
-#define TEXTURED_RADIUS_MIN 0.12 /* of the side: small shapes are plain */
+#define PATTERN_PRICE 0.03
+#define TEXTURE_LIKE 0.5 /* error relative to that of a plain surface */
 /* px: how far the outline's box may lie from the region's; tips are lost, and blur moves both. Pixels of others are
  * left out, so nothing else keeps an outline from reaching over a neighbour. */
 #define BOX_SLACK 1.7
@@ -215,7 +218,7 @@ static void keep_place(fit_t *f, const place_t *p, double error) {
 }
 
 /* Where the box of the region says the shape is, at the better of two blurs. */
-static void fit_begin(fit_t *f, const fit_tables_t *t, const fit_region_t *r) {
+static void fit_place(fit_t *f, const fit_tables_t *t, const fit_region_t *r) {
     double half_width, half_height;
     scene_shape_extent(f->shape, &half_width, &half_height);
     double by_width = (r->x1 - r->x0) / 2 / half_width, by_height = (r->y1 - r->y0) / 2 / half_height;
@@ -269,40 +272,104 @@ static int compare_fits(const void *a, const void *b) {
     return x->error < y->error ? -1 : x->error > y->error ? 1 : (int)x->shape - (int)y->shape;
 }
 
-void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {
-    *out = (fit_result_t){.best.error = INFINITY, .second = INFINITY};
+void fit_begin(fit_result_t *out, const fit_region_t *r) {
+    *out = (fit_result_t){.best.error = INFINITY,
+                          .plain.error = INFINITY,
+                          .drawn.error = INFINITY,
+                          .values = 3.0 * r->n + 1,
+                          .colour = DETECT_UNKNOWN};
     for (int i = 0; i < r->n; i++)
         for (int k = 0; k < 3; k++) {
             double d = r->pixels[i].colour[k] - r->pixels[i].ground[k];
             out->energy += d * d;
         }
-    double errors[SCENE_N_SHAPES];
-    for (int i = 0; i < SCENE_N_SHAPES; i++) errors[i] = INFINITY;
+    for (int i = 0; i < SCENE_N_SHAPES; i++) out->of[i].error = INFINITY;
+    for (int i = 0; i < SCENE_N_COLOURS; i++) out->colours[i] = INFINITY;
+}
+
+void fit_add(fit_result_t *out, const fit_t *fit, int colour) {
+    if (fit->error < out->of[fit->shape].error) out->of[fit->shape] = *fit;
+    if (colour != DETECT_UNKNOWN && fit->error < out->colours[colour]) out->colours[colour] = fit->error;
+    if (fit->surface == SURFACE_PLAIN && fit->error < out->plain.error) out->plain = *fit;
+    if (fit->surface == SURFACE_DRAWN && fit->error < out->drawn.error) {
+        out->drawn = *fit;
+        out->drawn_colour = colour;
+    }
+    if (fit->error >= out->best.error) return;
+    out->best = *fit;
+    out->colour = colour;
+}
+
+void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {
     for (int surface = 0; surface < N_SURFACES; surface++) {
         if (!r->surfaces[surface]) continue;
         fit_t fits[SCENE_N_SHAPES];
         for (int i = 0; i < SCENE_N_SHAPES; i++) {
             fits[i] = (fit_t){.shape = (scene_shape)i, .surface = (detect_surface)surface};
-            fit_begin(&fits[i], t, r);
+            fit_place(&fits[i], t, r);
         }
         qsort(fits, SCENE_N_SHAPES, sizeof *fits, compare_fits);
         for (int i = 0; i < SCENE_N_SHAPES; i++) {
             if (i < N_REFINED) fit_refine(&fits[i], t, r);
             if (!is_allowed(&fits[i], r)) continue;
             if (surface == SURFACE_PATTERNED) fits[i].error += PATTERN_PRICE * out->energy;
-            if (fits[i].error < errors[fits[i].shape]) errors[fits[i].shape] = fits[i].error;
-            if (fits[i].error < out->best.error) out->best = fits[i];
+            fit_add(out, &fits[i], detect_fill_name(fits[i].fill));
         }
     }
+}
+
+/* A free pattern is any mixture of two colours: it is one of the scenes' textures where one of those resembles it. */
+static bool is_texture(const fit_result_t *f) {
+    return f->drawn.error < TEXTURE_LIKE * f->plain.error && f->drawn.shape == f->best.shape &&
+           f->drawn_colour == f->colour;
+}
+
+void fit_end(fit_result_t *out, const fit_region_t *r) {
+    out->unexplained = 1;
+    if (out->best.error == INFINITY) return;
+    double second = INFINITY, other = INFINITY;
     for (int i = 0; i < SCENE_N_SHAPES; i++)
-        if (i != (int)out->best.shape && errors[i] < out->second) out->second = errors[i];
-    if (out->best.error == INFINITY) {
-        out->unexplained = 1;
-        return;
+        if (i != (int)out->best.shape) second = fmin(second, out->of[i].error);
+    for (int i = 0; i < SCENE_N_COLOURS; i++)
+        if (i != out->colour) other = fmin(other, out->colours[i]);
+    double by_noise = out->values * r->noise * r->noise, left = out->best.error - by_noise;
+    if (left <= 0)
+        out->unexplained = 0;
+    else if (out->energy > by_noise)
+        out->unexplained = left / (out->energy - by_noise);
+    double variance = out->best.error / out->values + 4; /* code values are rounded, outlines never perfect */
+    out->odds = (second - out->best.error) / (2 * variance);
+    out->colour_odds = (other - out->best.error) / (2 * variance);
+    if (out->best.surface == SURFACE_PATTERNED && !is_texture(out)) out->odds = out->colour_odds = 0;
+}
+
+void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels) {
+    place_t p = {f->x, f->y, f->radius, f->blur};
+    outline_t o = outline_of(t, f->shape, &p, r->side_px);
+    for (int i = 0; i < r->n; i++) {
+        float d, c = cover_at(&o, &p, &pixels[i], &d);
+        for (int k = 0; k < 3; k++) pixels[i].colour[k] -= c * ((float)f->fill[k] - pixels[i].ground[k]);
     }
-    double values = 3.0 * r->n + 1, by_noise = values * r->noise * r->noise;
-    double left = out->best.error - by_noise;
-    out->unexplained = out->energy > by_noise && left > 0 ? left / (out->energy - by_noise) : left > 0 ? 1 : 0;
-    double variance = out->best.error / values + 4; /* code values are rounded, outlines never perfect */
-    out->odds = (out->second - out->best.error) / (2 * variance);
+}
+
+int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least) {
+    place_t p = {f->x, f->y, f->radius, f->blur};
+    outline_t o = outline_of(t, f->shape, &p, r->side_px);
+    int n = 0;
+    for (int i = 0; i < r->n; i++) {
+        float d, c = cover_at(&o, &p, &r->pixels[i], &d);
+        double sum = 0;
+        for (int k = 0; k < 3; k++) {
+            double ground = r->pixels[i].ground[k], left = r->pixels[i].colour[k] - ground - c * (f->fill[k] - ground);
+            sum += left * left;
+        }
+        n += c > 0.8f && sum > least * least;
+    }
+    return n;
+}
+
+void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {
+    fit_begin(out, r);
+    fit_add_outlines(out, t, r);
+    fit_end(out, r);
 }

@@ -8,7 +8,15 @@
 
 #include "data/scene.h"
 
-typedef enum { SURFACE_PLAIN, SURFACE_PATTERNED, SURFACE_OUTLINED, N_SURFACES } detect_surface;
+typedef enum {
+    SURFACE_PLAIN,
+    SURFACE_PATTERNED,
+    SURFACE_OUTLINED,
+    N_SURFACES,
+    SURFACE_DRAWN = N_SURFACES
+} detect_surface;
+
+#define TEXTURED_RADIUS_MIN 0.14 /* of the side: smaller shapes are plain */
 
 typedef struct {
     float x, y;                 /* px, of its middle */
@@ -31,22 +39,38 @@ typedef struct {
     detect_surface surface;
     double x, y, radius, blur; /* px */
     double fill[3];            /* code values */
-    double error;              /* sum of squares over pixels and channels */
+    double error;              /* sum of squares over pixels and channels; INFINITY: no such fit */
 } fit_t;
 
 typedef struct {
-    fit_t best;
-    /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
-    double second;      /* error of the best fit with another shape */
-    double energy;      /* sum of squares of colour - ground */
-    double unexplained; /* best.error less what noise explains, relative to the energy */
-    double odds;        /* log likelihood ratio of best to second, for the residual that best leaves */
+    fit_t best;         /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
+    fit_t plain, drawn; /* the best of those surfaces */
+    int drawn_colour;
+    fit_t of[SCENE_N_SHAPES];        /* the best of each shape */
+    double colours[SCENE_N_COLOURS]; /* least error of any fit with that fill; INFINITY: none */
+    double values;                   /* pixels x channels */
+    double energy;                   /* sum of squares of colour - ground */
+    double unexplained;              /* best.error less what noise explains, relative to the energy */
+    double odds; /* log likelihood ratio of best to the best of another shape, for the residual that best leaves */
+    double colour_odds; /* and to the best of another colour */
+    int colour;         /* scene_colour, or DETECT_UNKNOWN */
 } fit_result_t;
 
 typedef struct fit_tables fit_tables_t;
 LENS_CHECKED lens_status fit_tables_new(fit_tables_t **out);
 void fit_tables_free(fit_tables_t *t); /* NULL is allowed */
 
+/* begin; add as many as are to be compared, on the same pixels; end: compares them. */
+void fit_begin(fit_result_t *out, const fit_region_t *r);
+void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
+void fit_end(fit_result_t *out, const fit_region_t *r);
+void fit_add(fit_result_t *out, const fit_t *fit, int colour); /* colour: scene_colour or DETECT_UNKNOWN */
+/* Takes what the fit adds to its ground out of the pixels: the fit is of a plain surface. */
+void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels);
+/* Pixels well inside the fit, which is of a plain surface, that differ from its fill by more than `least` code values.
+ */
+int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least);
+/* Begin, add, end on plain outlines. */
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 
 #endif

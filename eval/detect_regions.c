@@ -252,3 +252,116 @@ void canvas_part(canvas_t *c) {
     regions_find(c);
     absorb_surfaces(c);
 }
+
+/* ---- regions in which two objects run together ---- */
+#define SPLIT_STEP 6.0f
+#define SPLIT_PEAK 1.1f /* a part's greatest contrast, relative to that at which it parts */
+enum { SPLIT_MIN_PX = 3, PARTS_MAX = 6 };
+
+/* Marks the pixels of region `at` with that contrast that are connected with pixel i. */
+static void part_flood(canvas_t *c, int i, int at, float level, int16_t id, int *area, float *peak) {
+    int n = 0;
+    c->stack[n++] = (int16_t)i;
+    c->part[i] = id;
+    *area = 0;
+    *peak = 0;
+    while (n > 0) {
+        int here = c->stack[--n], x = here % c->w, y = here / c->w;
+        ++*area;
+        if (c->away[here] > *peak) *peak = c->away[here];
+        for (int k = 0; k < 9; k++) {
+            int p = x + k % 3 - 1, q = y + k / 3 - 1, to = q * c->w + p;
+            if (p < 0 || q < 0 || p >= c->w || q >= c->h || (k % 2 == 0 && k != 4)) continue;
+            if (c->owner[to] != at || c->part[to] != -1 || c->away[to] < level) continue;
+            c->part[to] = id;
+            c->stack[n++] = (int16_t)to;
+        }
+    }
+}
+
+/* Marks the parts at a level, -1: none; small ones are left out. */
+static int parts_at(canvas_t *c, int at, float level) {
+    int n = 0;
+    for (int i = 0; i < c->w * c->h; i++) c->part[i] = -1;
+    for (int i = 0; i < c->w * c->h; i++) {
+        int area;
+        float peak;
+        if (c->owner[i] != at || c->part[i] != -1 || c->away[i] < level) continue;
+        part_flood(c, i, at, level, (int16_t)n, &area, &peak);
+        if (area >= SPLIT_MIN_PX && peak >= SPLIT_PEAK * level && n < PARTS_MAX) {
+            n++;
+            continue;
+        }
+        for (int k = 0; k < c->w * c->h; k++)
+            if (c->part[k] == n) c->part[k] = -2;
+    }
+    return n;
+}
+
+static int16_t part_beside(const canvas_t *c, int i) {
+    int x = i % c->w, y = i / c->w;
+    for (int k = 0; k < 9; k++) {
+        int p = x + k % 3 - 1, q = y + k / 3 - 1;
+        if (p >= 0 && q >= 0 && p < c->w && q < c->h && c->part[q * c->w + p] >= 0) return c->part[q * c->w + p];
+    }
+    return -1;
+}
+
+/* The rest of the region goes to the parts in order of contrast (a watershed). */
+static void parts_grow(canvas_t *c, int at, float level) {
+    for (; level > -SPLIT_STEP; level -= SPLIT_STEP)
+        for (bool grown = true; grown;) {
+            int n = 0;
+            for (int i = 0; i < c->w * c->h; i++)
+                if (c->owner[i] == at && c->part[i] < 0 && c->away[i] >= level && part_beside(c, i) >= 0)
+                    c->stack[n++] = (int16_t)i;
+            grown = n > 0;
+            for (int k = 0; k < n; k++) c->part[c->stack[k]] = part_beside(c, c->stack[k]);
+        }
+}
+
+/* The box of the pixels with at least half the region's greatest contrast: where parts touch, their seam is ragged. */
+static void region_measure(canvas_t *c, int at) {
+    region_t r = {.x0 = c->w, .y0 = c->h};
+    float peak = 0;
+    for (int i = 0; i < c->w * c->h; i++)
+        if (c->owner[i] == at && c->away[i] > peak) peak = c->away[i];
+    for (int i = 0; i < c->w * c->h; i++) {
+        if (c->owner[i] != at) continue;
+        int x = i % c->w, y = i / c->w;
+        r.area_px++;
+        if (c->away[i] < peak / 2) continue;
+        if (x < r.x0) r.x0 = x;
+        if (y < r.y0) r.y0 = y;
+        if (x >= r.x1) r.x1 = x + 1;
+        if (y >= r.y1) r.y1 = y + 1;
+    }
+    c->regions[at] = r;
+}
+
+int canvas_split(canvas_t *c, int at) {
+    float low = 1e9f, high = 0;
+    for (int i = 0; i < c->w * c->h; i++) {
+        if (c->owner[i] != at) continue;
+        if (c->away[i] < low) low = c->away[i];
+        if (c->away[i] > high) high = c->away[i];
+    }
+    int first = c->n, n = 0;
+    float level = low;
+    for (; level < high && n < 2; level += SPLIT_STEP) n = parts_at(c, at, level);
+    if (n < 2 || first + n - 1 > REGIONS_MAX) return 0;
+    parts_grow(c, at, level);
+    for (int i = 0; i < c->w * c->h; i++)
+        if (c->owner[i] == at && c->part[i] > 0) c->owner[i] = (int16_t)(first + c->part[i] - 1);
+    c->n += n - 1;
+    region_measure(c, at);
+    for (int i = first; i < c->n; i++) region_measure(c, i);
+    return n - 1;
+}
+
+void canvas_join(canvas_t *c, int at, int first) {
+    for (int i = 0; i < c->w * c->h; i++)
+        if (c->owner[i] >= first) c->owner[i] = (int16_t)at;
+    c->n = first;
+    region_measure(c, at);
+}

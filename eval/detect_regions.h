@@ -21,13 +21,19 @@ typedef struct {
     float away[CANVAS_PX];      /* distance from the background, in code values, of the picture smoothed if noisy */
     int16_t owner[CANVAS_PX];   /* region, -1: background */
     int16_t stack[CANVAS_PX];
-    double noise; /* standard deviation of the background's code values */
-    int n;        /* largest first */
-    bool crowded; /* smaller ones were left out */
+    int16_t part[CANVAS_PX]; /* scratch of canvas_split() */
+    double noise;            /* standard deviation of the background's code values */
+    int n;                   /* largest first */
+    bool crowded;            /* smaller ones were left out */
     region_t regions[REGIONS_MAX];
 } canvas_t;
 
 /* All fields from w, h and rgb. */
 void canvas_part(canvas_t *c);
+/* Parts region `at` where the least contrast that parts it does: it keeps the first part, the others are new regions at
+ * the end. Returns how many those are, 0 where no contrast parts it. */
+int canvas_split(canvas_t *c, int at);
+/* Undoes it, and all splits since: regions from `first` on are `at`'s again. */
+void canvas_join(canvas_t *c, int at, int first);
 
 #endif
