@@ -17,6 +17,7 @@ while read -r line; do
     [[ $line != *"lens bench"* ]] || line="${line/-n 256/-n 16} --seconds 1 --rounds 1"
     case $line in
     *"lens train"*--resume*) line+=" train.steps=6" ;;
+    *"lens eval compose"*) line+=" -n 2 --steps 4" ;;
     *"lens train"*) line+=" train.steps=4 sample.every=2" ;;
     esac
     echo "\$ $line"
