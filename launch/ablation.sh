@@ -11,6 +11,7 @@
 # --out DIR       where OUT/ARM-SEED.json and .png go, one pair a run; default docs/ablation
 # --work DIR      where sets and checkpoints are while it works; default runs/ablation
 # --scenes N      pictures trained on; default 20000
+# --max-objects N shapes in a picture, at most; default 2: more is too much for runs of minutes
 # --prompts N     prompts of a task and form at each evaluation; default 100
 # --keep          leave the checkpoints of finished runs
 # KEY=VALUE       of configs/ablation.yaml, for all arms
@@ -26,7 +27,7 @@ export LC_ALL=C
 
 usage() {
     echo "ablation.sh: $*" >&2
-    echo "usage: launch/ablation.sh [--arms A,...] [--seeds N,...] [--quick] [--out DIR] [--work DIR] [--scenes N] [--prompts N] [--keep] [KEY=VALUE]..." >&2
+    echo "usage: launch/ablation.sh [--arms A,...] [--seeds N,...] [--quick] [--out DIR] [--work DIR] [--scenes N] [--max-objects N] [--prompts N] [--keep] [KEY=VALUE]..." >&2
     exit 2
 }
 fail() {
@@ -39,16 +40,17 @@ say() {
 
 # ---- options ----
 
-arms='' seeds='' quick=no out=$root/docs/ablation work=$root/runs/ablation scenes='' prompts='' keep=no config=()
+arms='' seeds='' quick=no out=$root/docs/ablation work=$root/runs/ablation scenes='' prompts='' objects='' keep=no config=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --arms | --seeds | --out | --work | --scenes | --prompts)
+    --arms | --seeds | --out | --work | --scenes | --max-objects | --prompts)
         [ $# -ge 2 ] || usage "$1: expected a value after it"
         [ -n "$2" ] || usage "$1: the value is empty"
         case $1 in
         --scenes | --prompts) [[ $2 =~ ^[1-9][0-9]{0,7}$ ]] || usage "$1: expected a number, got \"$2\"" ;;
+        --max-objects) [[ $2 =~ ^[1-4]$ ]] || usage "$1: expected 1 to 4, got \"$2\"" ;;
         esac
-        printf -v "${1#--}" %s "$2"
+        name=${1#--max-} && printf -v "${name#--}" %s "$2"
         shift 2
         ;;
     --quick) quick=yes && shift ;;
@@ -61,7 +63,7 @@ if [ "$quick" = yes ]; then
     arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-5000} prompts=${prompts:-10}
     config=(train.steps=400 valid.samples=32 "${config[@]}")
 fi
-seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-100}
+seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-100} objects=${objects:-2}
 known=(brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens)
 arms=${arms:-$(IFS=, && echo "${known[*]}")}
 IFS=, read -ra arm_list <<<"$arms"
@@ -100,7 +102,7 @@ all_steps=$(get train.steps) batch=$(get train.batch) size=$(get data.buckets) p
 size=${size%x*}
 
 # A work folder remembers what its sets and runs are made with.
-options=$(printf '%s\n' "scenes $scenes" "prompts $prompts" "${config[@]:3}")
+options=$(printf '%s\n' "scenes $scenes" "objects $objects" "prompts $prompts" "${config[@]:3}")
 if [ -e "$work/options" ]; then
     [ "$options" = "$(cat "$work/options")" ] || fail "$work was begun with other options: $(paste -sd' ' "$work/options"); name another --work"
 else
@@ -113,7 +115,7 @@ make_set() { # NAME N SEED: pictures with all captions; NAME.json says what is i
     [ ! -e "$work/$1.json" ] || return 0
     say "scenes: $2, seed $3"
     rm -rf "${work:?}/$1"
-    "$lens" scenes -n "$2" --seed "$3" --size "$size" --captions --wrong 0.1,0.25,0.5 -o "$work/$1" --json >"$work/$1.json.tmp"
+    "$lens" scenes -n "$2" --seed "$3" --size "$size" --max-objects "$objects" --captions --wrong 0.1,0.25,0.5 -o "$work/$1" --json >"$work/$1.json.tmp"
     "$lens" recaption "$work/$1" --captioner describe >/dev/null
     mv "$work/$1.json.tmp" "$work/$1.json"
 }
@@ -199,10 +201,10 @@ record() { # ARM SEED STEPS DIR
         --guidance "$(get sample.guidance)" -o "$out/$name.png" >/dev/null
     jq -s --arg arm "$1" --argjson seed "$2" --arg captions "$(captions_of "$1")" --arg train "$command_train" \
         --arg lens "$("$lens" --version | head -1)" --arg commit "$("$lens" --version | sed -n 's/^commit: *//p')" \
-        --argjson steps "$3" --argjson batch "$batch" --argjson scenes "$scenes" --argjson prompts "$prompts" \
+        --argjson steps "$3" --argjson batch "$batch" --argjson scenes "$scenes" --argjson objects "$objects" --argjson prompts "$prompts" \
         --argjson cores "$(nproc)" --argjson density "$(density "$1")" --arg samples "$name.png" \
         --argjson parameters "$(jq .model.parameters "$4/run.json")" '
-        {arm: $arm, seed: $seed, captions: $captions, density: $density, scenes: $scenes, prompts: $prompts,
+        {arm: $arm, seed: $seed, captions: $captions, density: $density, scenes: $scenes, max_objects: $objects, prompts: $prompts,
          steps: $steps, batch: $batch, images: .[-1].images, flop: .[-1].flop, text_tok: .[-1].text_tok, tokens: .[-1].tokens,
          valid_loss: .[-1].valid_loss, parameters: $parameters, lens: $lens, commit: $commit, cores: $cores,
          seconds: (.[-1].train_s + (map(.eval_s) | add)), command: $train, eval_command: .[-1].command, samples: $samples,
