@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/image.h"
+#include "eval/detect_bound.h"
 #include "eval/detect_colour.h"
 #include "eval/detect_fit.h"
 #include "eval/detect_regions.h"
@@ -16,6 +17,7 @@
 #define UNEXPLAINED_NOISE 0.3
 #define UNEXPLAINED_PLAIN 0.008 /* below, no texture is tried */
 #define ODDS 6.0
+#define BOUND_SLACK 1.5 /* of what an object may leave: beyond, it is not tried */
 /* Of the radius and of the side: a more blurred outline is not told from others. Of the radius: nor is a colour. */
 #define BLUR_MAX 0.38
 #define BLUR_MAX_SIDE 0.05
@@ -70,6 +72,7 @@ typedef struct {
     texture_scratch_t scratch;
     fit_result_t alone[REGIONS_MAX];
     bool done[REGIONS_MAX];
+    bool tried[REGIONS_MAX]; /* the chain that the region is of */
     const detector_t *detector;
     detection_t *out;
 } work_t;
@@ -77,6 +80,12 @@ typedef struct {
 /* What noise explains, relative to the energy; it is itself known roughly. */
 static double noise_share(const work_t *w, const fit_result_t *f) {
     return f->values * w->canvas.noise * w->canvas.noise / (f->energy + 1);
+}
+
+/* What may be left of an object, in the units of errors. */
+static double error_max(const work_t *w, const fit_result_t *f) {
+    double by_noise = f->values * w->canvas.noise * w->canvas.noise;
+    return by_noise + (UNEXPLAINED_MAX + UNEXPLAINED_NOISE * noise_share(w, f)) * fmax(f->energy - by_noise, 0);
 }
 
 /* Whether a plain surface may leave more than it should: a texture, or several objects. */
@@ -210,35 +219,49 @@ static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r, int n
         tried[at] = true;
         fit_t place = out->of[at];
         if (place.radius < TEXTURED_RADIUS_MIN * w->canvas.side) continue;
-        texture_add_fits(out, &w->scratch, r, &place, false);
+        texture_add_fits(out, &w->scratch, w->detector->tables, r, &place);
         place.radius *= 0.92; /* a plain surface is drawn too large where the pattern's rim is darker */
-        texture_add_fits(out, &w->scratch, r, &place, false);
+        texture_add_fits(out, &w->scratch, w->detector->tables, r, &place);
+    }
+}
+
+/* Outlines with the scenes' textures, in the two fills that most pixels have, where the colours allow them. */
+static void add_textured(work_t *w, fit_result_t *out, fit_region_t *r, const bool *in, const fit_bound_t *bound,
+                         double most) {
+    int votes[SCENE_N_COLOURS];
+    votes_count(w, in, votes);
+    r->surfaces[SURFACE_PLAIN] = false;
+    r->surfaces[SURFACE_PATTERNED] = r->surfaces[SURFACE_OUTLINED] = true;
+    for (int k = 0; k < 2; k++) {
+        int fill = most_voted(votes);
+        if (fill < 0) break;
+        votes[fill] = 0;
+        if (bound->textured[fill] > most) continue;
+        colour_of(r->fill, (scene_colour)fill);
+        colour_of(r->accent, scene_accent((scene_colour)fill));
+        fit_add_outlines(out, w->detector->tables, r);
     }
 }
 
 /* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something or blur may
- * hide one. */
+ * hide one. What the colours alone forbid is not tried. */
 static void fit_as_one(work_t *w, fit_result_t *out, const bool *in, int n_shapes) {
     fit_region_t r;
-    int votes[SCENE_N_COLOURS];
+    fit_bound_t bound;
+    double least = INFINITY;
     region_take(w, &r, in);
-    fit_region(out, w->detector->tables, &r);
-    if (!leaves(w, out) && out->best.blur < SHARP_PX) return;
-    if (leaves(w, out)) {
-        votes_count(w, in, votes);
-        r.surfaces[SURFACE_PLAIN] = false;
-        r.surfaces[SURFACE_PATTERNED] = r.surfaces[SURFACE_OUTLINED] = true;
-        for (int k = 0; k < 2; k++) {
-            int fill = most_voted(votes);
-            if (fill < 0) break;
-            colour_of(r.fill, (scene_colour)fill);
-            colour_of(r.accent, scene_accent((scene_colour)fill));
-            fit_add_outlines(out, w->detector->tables, &r);
-            votes[fill] = 0;
-        }
-    }
-    add_drawn(w, out, &r, n_shapes);
+    fit_bound(&bound, &r);
+    fit_begin(out, &r);
+    for (int i = 0; i < SCENE_N_COLOURS; i++) least = fmin(least, bound.textured[i]);
+    double most = BOUND_SLACK * error_max(w, out);
+    if (bound.plain <= most || bound.energy <= most) fit_add_outlines(out, w->detector->tables, &r);
     fit_end(out, &r);
+    if (least <= most && (leaves(w, out) || out->best.blur >= SHARP_PX)) {
+        if (leaves(w, out)) add_textured(w, out, &r, in, &bound, most);
+        add_drawn(w, out, &r, n_shapes);
+        fit_end(out, &r);
+    }
+    if (out->best.error == INFINITY) out->unexplained = fmin(least, bound.plain) / (bound.energy + 1);
 }
 
 /* ---- a shape inside another one ---- */
@@ -396,7 +419,10 @@ static void chain_try(work_t *w, int first) {
     int n = 0;
     chain[first] = true;
     chain_grow(w, chain);
-    for (int i = 0; i < w->canvas.n; i++) n += chain[i];
+    for (int i = 0; i < w->canvas.n; i++) {
+        w->tried[i] |= chain[i];
+        n += chain[i];
+    }
     for (int n_bands = 1; n_bands <= BANDS_MAX && n_bands < n; n_bands++) {
         if (!bands_fit(w, fits, chain, n_bands)) continue;
         for (int k = 0; k < n_bands; k++) add_object(w, &fits[k]);
@@ -503,8 +529,7 @@ static void doubt_left(work_t *w, int i) {
 static void region_fit(work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;
-    fit_plain(w, &w->alone[i], in);
-    if (leaves(w, &w->alone[i]) || w->alone[i].best.blur >= SHARP_PX) fit_as_one(w, &w->alone[i], in, N_TEXTURED);
+    fit_as_one(w, &w->alone[i], in, N_TEXTURED);
     if (leaves(w, &w->alone[i])) split_try(w, i);
 }
 
@@ -549,6 +574,7 @@ static void stripes_join(work_t *w, int first) {
     for (int i = 0; i < c->n; i++) {
         if (!chain[i]) continue;
         n++;
+        w->tried[i] = true;
         most = fmax(most, w->alone[i].unexplained);
     }
     if (n < 2 || most <= UNEXPLAINED_PLAIN) return;
@@ -566,7 +592,8 @@ static void objects_find(work_t *w) {
     }
     fit_together(w);
     for (int i = 0; i < c->n; i++)
-        if (!w->done[i]) stripes_join(w, i);
+        if (!w->done[i] && !w->tried[i]) stripes_join(w, i);
+    memset(w->tried, 0, sizeof w->tried);
     for (int i = 0; i < c->n; i++) {
         if (w->done[i]) continue;
         doubt_left(w, i);
@@ -574,7 +601,7 @@ static void objects_find(work_t *w) {
         if (w->done[i]) add_object(w, &w->alone[i]);
     }
     for (int i = 0; i < c->n; i++)
-        if (!w->done[i]) chain_try(w, i);
+        if (!w->done[i] && !w->tried[i]) chain_try(w, i);
     double least = RADIUS_MIN * RADIUS_MIN * c->side * c->side;
     for (int i = 0; i < c->n; i++)
         if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i]);

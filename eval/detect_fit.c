@@ -273,7 +273,11 @@ static int compare_fits(const void *a, const void *b) {
 }
 
 void fit_begin(fit_result_t *out, const fit_region_t *r) {
-    *out = (fit_result_t){.best.error = INFINITY,
+    *out = (fit_result_t){.best = {.x = (r->x0 + r->x1) / 2,
+                                   .y = (r->y0 + r->y1) / 2,
+                                   .radius = fmax(r->x1 - r->x0, r->y1 - r->y0) / 2,
+                                   .error = INFINITY},
+                          .unexplained = 1,
                           .plain.error = INFINITY,
                           .drawn.error = INFINITY,
                           .values = 3.0 * r->n + 1,
@@ -366,6 +370,20 @@ int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f,
         n += c > 0.8f && sum > least * least;
     }
     return n;
+}
+
+void fit_distances(float *out, const fit_tables_t *t, const fit_t *f, double x0, double y0, double step, int w, int h) {
+    double per_radius = 1 / (f->radius * CELL);
+    for (int j = 0; j < h; j++)
+        for (int i = 0; i < w; i++) {
+            double u = (x0 + i * step - f->x) * per_radius + (GRID - 1) / 2.0;
+            double v = (y0 + j * step - f->y) * per_radius + (GRID - 1) / 2.0;
+            bool in = u > 0 && v > 0 && u < GRID - 1 && v < GRID - 1;
+            int at = in ? (int)v * GRID + (int)u : 0;
+            float far = (float)f->radius;
+            out[j * w + i] =
+                in ? far * bilinear(t->distance[f->shape], at, (float)(u - (int)u), (float)(v - (int)v)) : far;
+        }
 }
 
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {
