@@ -32,13 +32,17 @@
 #define OUTER_UNEXPLAINED 0.02
 #define CHAIN_GAP 0.085 /* of the side: a stripe that looks like the background */
 #define NAMED_REACH 0.07
-#define SHARP_PX 0.4   /* blur below which a pattern shows as such */
-#define SPLIT_GAIN 0.5 /* several objects explain what one does not: at most this share of it is left */
+#define SHARP_PX 0.4          /* blur below which a pattern shows as such */
+#define PART_UNEXPLAINED 0.25 /* alone, beside the others: a part that leaves more is none */
+#define SPLIT_GAIN 0.5        /* several objects explain what one does not: at most this share of it is left */
+/* Of the border, and regions of a picture: more than the scenes have even when damaged (0.15 and 14). */
+#define BORDER_FRONT_MAX 0.25
+enum { REGIONS_A_SCENE = 24 };
 /* What is left on a surface: pixels that differ by so many code values, as a share of the picture. */
 #define LEFT_CONTRAST 30.0
 #define LEFT_AREA 0.0025
 #define LEFT_UNEXPLAINED 0.004
-enum { SPLIT_ROUNDS = 3, TOGETHER_ROUNDS = 2 };
+enum { SPLIT_ROUNDS = 3, SPLIT_DEPTH = 2, TOGETHER_ROUNDS = 2 };
 enum { PAD_PX = 3, BANDS_MAX = 4, N_TEXTURED = 2, N_TEXTURED_CHAIN = 5 };
 
 struct detector {
@@ -73,6 +77,7 @@ typedef struct {
     fit_result_t alone[REGIONS_MAX];
     bool done[REGIONS_MAX];
     bool tried[REGIONS_MAX]; /* the chain that the region is of */
+    int depth;               /* of regions parted within parted ones */
     const detector_t *detector;
     detection_t *out;
 } work_t;
@@ -487,14 +492,16 @@ static bool split_try(work_t *w, int at) {
     fit_result_t single = w->alone[at];
     int first = c->n, parts[REGIONS_MAX], n = 0;
     bool whole[REGIONS_MAX] = {false}, plain = true, good = true;
-    if (canvas_split(c, at) == 0) return false;
+    if (w->depth == SPLIT_DEPTH || canvas_split(c, at) == 0) return false;
     int last = c->n;
     parts[n++] = at;
     for (int i = first; i < last; i++) parts[n++] = i;
+    w->depth++;
     for (int i = 0; i < n && good; i++) {
         region_fit(w, parts[i]);
-        good = w->alone[parts[i]].best.error < INFINITY;
+        good = w->alone[parts[i]].best.error < INFINITY && w->alone[parts[i]].unexplained <= PART_UNEXPLAINED;
     }
+    w->depth--;
     n = 1; /* parts may have been split */
     for (int i = first; i < c->n; i++) parts[n++] = i;
     for (int i = 0; i < n; i++) whole[parts[i]] = true;
@@ -607,6 +614,26 @@ static void objects_find(work_t *w) {
         if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i]);
 }
 
+/* Whether the picture can be a scene at all: its border is background, and its regions are few. */
+static bool is_scene(const canvas_t *c) {
+    int n_border = 0, n_front = 0;
+    for (int i = 0; i < c->w * c->h; i++) {
+        if (!canvas_on_border(c, i)) continue;
+        n_border++;
+        n_front += c->owner[i] >= 0;
+    }
+    return n_front <= BORDER_FRONT_MAX * n_border && c->n <= REGIONS_A_SCENE && !c->crowded;
+}
+
+/* One object that may be anything, as large as the picture, and others beside it. */
+static void add_all_unknown(work_t *w) {
+    double half = w->canvas.side / 2.0;
+    fit_result_t f = {.best = {.x = w->canvas.w / 2.0, .y = w->canvas.h / 2.0, .radius = half, .error = INFINITY},
+                      .unexplained = 1};
+    add_object(w, &f);
+    w->out->crowded = true;
+}
+
 static lens_status canvas_fill(canvas_t *c, const uint8_t *rgb, int32_t width, int32_t height) {
     image_t small = {0}, whole = {.width = width, .height = height, .rgb = (uint8_t *)(uintptr_t)rgb};
     int32_t longest = width > height ? width : height;
@@ -642,8 +669,10 @@ lens_status detect(detection_t *out, const detector_t *d, const uint8_t *rgb, in
         names_find(w);
         const float *middle = c->ground[c->h / 2 * c->w + c->w / 2];
         out->ground = detect_ground_name((double[]){middle[0], middle[1], middle[2]});
-        out->crowded = c->crowded;
-        objects_find(w);
+        if (is_scene(c))
+            objects_find(w);
+        else
+            add_all_unknown(w);
     }
     free(w);
     return st;

@@ -66,6 +66,8 @@ void fit_begin(fit_result_t *out, const fit_region_t *r);
 void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 void fit_end(fit_result_t *out, const fit_region_t *r);
 void fit_add(fit_result_t *out, const fit_t *fit, int colour); /* colour: scene_colour or DETECT_UNKNOWN */
+/* Whether so great an error is more than a search for a better place makes up for. */
+bool fit_is_hopeless(const fit_result_t *f, const fit_region_t *r, double error);
 /* Takes what the fit adds to its ground out of the pixels: the fit is of a plain surface. */
 void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels);
 /* Pixels well inside the fit, which is of a plain surface, that differ from its fill by more than `least` code values.

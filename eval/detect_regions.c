@@ -45,7 +45,7 @@ static void solve3(double a[3][3], double b[3][3]) {
         for (int k = 0; k < 3; k++) b[p][k] /= a[p][p];
 }
 
-static bool on_ring(const canvas_t *c, int i) {
+bool canvas_on_border(const canvas_t *c, int i) {
     int width = c->side / 32 > 0 ? c->side / 32 : 1, x = i % c->w, y = i / c->w;
     return x < width || y < width || x >= c->w - width || y >= c->h - width;
 }
@@ -54,7 +54,7 @@ static void ramp_fit(ramp_t *r, const canvas_t *c, bool ring, double scale) {
     double a[3][3] = {{1e-6, 0, 0}, {0, 1e-3, 0}, {0, 0, 1e-3}},
            b[3][3] = {{0}}; /* a ridge: level where nothing says more */
     for (int i = 0; i < c->w * c->h; i++) {
-        if (ring && !on_ring(c, i)) continue;
+        if (ring && !canvas_on_border(c, i)) continue;
         double t = ramp_distance(r, c, i) / scale, weight = 1 / ((1 + t * t) * (1 + t * t));
         double basis[3] = {1, 2.0 * (i % c->w + 0.5) / c->w - 1, 2.0 * (double)(i / c->w + 0.5) / c->h - 1};
         for (int p = 0; p < 3; p++)
@@ -79,7 +79,7 @@ static void ramp_begin(ramp_t *r, const canvas_t *c) {
     for (int k = 0; k < 3; k++) {
         size_t n = 0;
         for (int i = 0; i < c->w * c->h; i++)
-            if (on_ring(c, i)) values[n++] = c->rgb[i][k];
+            if (canvas_on_border(c, i)) values[n++] = c->rgb[i][k];
         qsort(values, n, sizeof *values, compare_floats);
         r->at[0][k] = values[n / 2];
     }
@@ -144,7 +144,7 @@ static double ground_noise(const canvas_t *c) {
     float values[CANVAS_PX];
     size_t n = 0;
     for (int i = 0; i < c->w * c->h; i++) {
-        if (!on_ring(c, i)) continue;
+        if (!canvas_on_border(c, i)) continue;
         float sum = 0;
         for (int k = 0; k < 3; k++) sum += (c->rgb[i][k] - c->ground[i][k]) * (c->rgb[i][k] - c->ground[i][k]);
         values[n++] = sqrtf(sum);

@@ -30,6 +30,7 @@ typedef struct {
 
 /* All fields from w, h and rgb. */
 void canvas_part(canvas_t *c);
+bool canvas_on_border(const canvas_t *c, int pixel); /* the outermost 1/32 of the side, where only background is */
 /* Parts region `at` where the least contrast that parts it does: it keeps the first part, the others are new regions at
  * the end. Returns how many those are, 0 where no contrast parts it. */
 int canvas_split(canvas_t *c, int at);
