@@ -17,7 +17,7 @@
 #define UNEXPLAINED_NOISE 0.3
 #define UNEXPLAINED_PLAIN 0.008 /* below, no texture is tried */
 #define ODDS 6.0
-#define BOUND_SLACK 1.5 /* of what an object may leave: beyond, it is not tried */
+#define BOUND_SLACK 1.2 /* of what an object may leave: beyond, it is not tried */
 /* Of the radius and of the side: a more blurred outline is not told from others. Of the radius: nor is a colour. */
 #define BLUR_MAX 0.38
 #define BLUR_MAX_SIDE 0.05
@@ -230,10 +230,12 @@ static void add_drawn(work_t *w, fit_result_t *out, const fit_region_t *r, int n
     }
 }
 
-/* Outlines with the scenes' textures, in the two fills that most pixels have, where the colours allow them. */
-static void add_textured(work_t *w, fit_result_t *out, fit_region_t *r, const bool *in, const fit_bound_t *bound,
+/* Outlines with the scenes' textures, in the two fills that most pixels have, where the colours allow them; true where
+ * they do. */
+static bool add_textured(work_t *w, fit_result_t *out, fit_region_t *r, const bool *in, const fit_bound_t *bound,
                          double most) {
     int votes[SCENE_N_COLOURS];
+    bool any = false;
     votes_count(w, in, votes);
     r->surfaces[SURFACE_PLAIN] = false;
     r->surfaces[SURFACE_PATTERNED] = r->surfaces[SURFACE_OUTLINED] = true;
@@ -245,7 +247,9 @@ static void add_textured(work_t *w, fit_result_t *out, fit_region_t *r, const bo
         colour_of(r->fill, (scene_colour)fill);
         colour_of(r->accent, scene_accent((scene_colour)fill));
         fit_add_outlines(out, w->detector->tables, r);
+        any = true;
     }
+    return any;
 }
 
 /* The best fit of the regions `in` as one object: plain, or with a texture where plain leaves something or blur may
@@ -262,8 +266,9 @@ static void fit_as_one(work_t *w, fit_result_t *out, const bool *in, int n_shape
     if (bound.plain <= most || bound.energy <= most) fit_add_outlines(out, w->detector->tables, &r);
     fit_end(out, &r);
     if (least <= most && (leaves(w, out) || out->best.blur >= SHARP_PX)) {
-        if (leaves(w, out)) add_textured(w, out, &r, in, &bound, most);
-        add_drawn(w, out, &r, n_shapes);
+        bool free_fits = leaves(w, out) && add_textured(w, out, &r, in, &bound, most);
+        /* a pattern that is drawn leaves more than a free one */
+        if (!free_fits || out->best.error <= 2 * most) add_drawn(w, out, &r, n_shapes);
         fit_end(out, &r);
     }
     if (out->best.error == INFINITY) out->unexplained = fmin(least, bound.plain) / (bound.energy + 1);

@@ -168,7 +168,7 @@ void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_tables_
             best_colour = c;
         }
     }
-    if (best.error > REFINED * out->best.error || fit_is_hopeless(out, r, best.error / 2)) return;
+    if (best.error > REFINED * out->best.error || fit_is_hopeless(out, r, best.error)) return;
     refine(&best, s, t, r, best_texture, (scene_colour)best_colour);
     fit_add(out, &best, best_colour);
 }
