@@ -38,6 +38,10 @@
 /* Of the border, and regions of a picture: more than the scenes have even when damaged (0.15 and 14). */
 #define BORDER_FRONT_MAX 0.25
 enum { REGIONS_A_SCENE = 24 };
+/* Of the side: where the sharpest edge is softer, small objects are lost and textures are other colours. Code values:
+ * in stronger noise small objects may be lost. */
+#define BLUR_SCENE 0.039
+#define NOISE_SURE 24.0
 /* What is left on a surface: pixels that differ by so many code values, as a share of the picture. */
 #define LEFT_CONTRAST 30.0
 #define LEFT_AREA 0.0025
@@ -619,7 +623,7 @@ static void objects_find(work_t *w) {
         if (!w->done[i] && c->regions[i].area_px >= least) add_object(w, &w->alone[i]);
 }
 
-/* Whether the picture can be a scene at all: its border is background, and its regions are few. */
+/* Whether the picture can be a scene at all: its border is background, its regions are few, and some edge is sharp. */
 static bool is_scene(const canvas_t *c) {
     int n_border = 0, n_front = 0;
     for (int i = 0; i < c->w * c->h; i++) {
@@ -627,7 +631,8 @@ static bool is_scene(const canvas_t *c) {
         n_border++;
         n_front += c->owner[i] >= 0;
     }
-    return n_front <= BORDER_FRONT_MAX * n_border && c->n <= REGIONS_A_SCENE && !c->crowded;
+    return n_front <= BORDER_FRONT_MAX * n_border && c->n <= REGIONS_A_SCENE && !c->crowded &&
+           canvas_blur(c) <= BLUR_SCENE * c->side;
 }
 
 /* One object that may be anything, as large as the picture, and others beside it. */
@@ -674,6 +679,7 @@ lens_status detect(detection_t *out, const detector_t *d, const uint8_t *rgb, in
         names_find(w);
         const float *middle = c->ground[c->h / 2 * c->w + c->w / 2];
         out->ground = detect_ground_name((double[]){middle[0], middle[1], middle[2]});
+        out->crowded = c->noise > NOISE_SURE || (c->n == 0 && canvas_most_contrast(c) > LEFT_CONTRAST + 3 * c->noise);
         if (is_scene(c))
             objects_find(w);
         else

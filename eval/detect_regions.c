@@ -253,6 +253,39 @@ void canvas_part(canvas_t *c) {
     absorb_surfaces(c);
 }
 
+/* ---- blur ---- */
+float canvas_most_contrast(const canvas_t *c) {
+    float most = 0;
+    for (int i = 0; i < c->w * c->h; i++)
+        if (c->away[i] > most) most = c->away[i];
+    return most;
+}
+
+/* Square of the change of colour from pixel (x, y) to the right and down. */
+static double slope_square(const canvas_t *c, int x, int y) {
+    int i = y * c->w + x, right = x + 1 < c->w ? i + 1 : i, below = y + 1 < c->h ? i + c->w : i;
+    double sum = 0;
+    for (int k = 0; k < 3; k++) {
+        double dx = c->rgb[right][k] - c->rgb[i][k], dy = c->rgb[below][k] - c->rgb[i][k];
+        sum += dx * dx + dy * dy;
+    }
+    return sum;
+}
+
+double canvas_blur(const canvas_t *c) {
+    double slope[REGIONS_MAX] = {0}, peak[REGIONS_MAX] = {0}, least = INFINITY;
+    for (int y = 0; y < c->h; y++)
+        for (int x = 0; x < c->w; x++) {
+            int i = y * c->w + x, region = c->owner[i];
+            if (region < 0) continue;
+            slope[region] = fmax(slope[region], slope_square(c, x, y));
+            peak[region] = fmax(peak[region], c->away[i]);
+        }
+    for (int i = 0; i < c->n; i++)
+        if (slope[i] > 0) least = fmin(least, peak[i] / sqrt(2 * acos(-1.0) * slope[i]));
+    return c->n > 0 ? least : 0;
+}
+
 /* ---- regions in which two objects run together ---- */
 #define SPLIT_STEP 6.0f
 #define SPLIT_PEAK 1.1f /* a part's greatest contrast, relative to that at which it parts */
