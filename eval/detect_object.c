@@ -6,7 +6,7 @@
 #include "eval/detect_bound.h"
 #include "eval/detect_colour.h"
 
-#define UNEXPLAINED_MAX 0.06 /* of the contrast: an object object_leaves at most this */
+#define UNEXPLAINED_MAX 0.06 /* of the contrast: an object leaves at most this */
 #define UNEXPLAINED_NOISE 0.3
 #define BOUND_SLACK 1.2 /* of what an object may leave: beyond, it is not tried */
 /* Of the radius and of the side: a more blurred outline is not told from others. Of the radius: nor is a colour. */
@@ -201,7 +201,7 @@ void object_fit(detect_work_t *w, fit_result_t *out, const bool *in, int n_shape
     fit_end(out, &r);
     if (least <= most && (object_leaves(w, out) || out->best.blur >= OBJECT_SHARP_PX)) {
         bool free_fits = object_leaves(w, out) && add_textured(w, out, &r, in, &bound, most);
-        /* a pattern that is drawn object_leaves more than a free one */
+        /* a pattern that is drawn leaves more than a free one */
         if (!free_fits || out->best.error <= 2 * most) object_add_textures(w, out, &r, n_shapes);
         fit_end(out, &r);
     }

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #define CHAIN_GAP 0.085       /* of the side: a stripe that looks like the background */
-#define PART_UNEXPLAINED 0.25 /* alone, beside the others: a part that object_leaves more is none */
+#define PART_UNEXPLAINED 0.25 /* alone, beside the others: a part that leaves more is none */
 #define SPLIT_GAIN 0.5        /* several objects explain what one does not: at most this share of it is left */
 enum { BANDS_MAX = 4, SPLIT_ROUNDS = 3, SPLIT_DEPTH = 2, TOGETHER_ROUNDS = 2 };
 
@@ -170,7 +170,7 @@ static bool split_try(detect_work_t *w, int at) {
     return false;
 }
 
-/* Fits the region as one object, and where that object_leaves something as several. */
+/* Fits the region as one object, and where that leaves something as several. */
 void parts_fit(detect_work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     in[i] = true;

@@ -4,7 +4,7 @@
 
 #include "eval/detect_object.h"
 
-/* Fits region i as one object, and where that object_leaves something as several: those are new regions at the end. */
+/* Fits region i as one object, and where that leaves something as several: those are new regions at the end. */
 void parts_fit(detect_work_t *w, int i);
 /* Blur reaches from one object over its neighbours: all are fitted again on what the others leave. */
 void parts_fit_together(detect_work_t *w);
