@@ -25,7 +25,8 @@ typedef struct {
 typedef struct {
     int ground; /* scene_ground at the picture's centre, or DETECT_UNKNOWN */
     int n;
-    bool crowded; /* there were more regions than objects[] holds: the largest are there */
+    bool
+        crowded; /* there may be more objects: more regions than objects[] holds, or small ones lost in blur or noise */
     detected_t objects[DETECT_MAX_OBJECTS];
 } detection_t;
 

@@ -25,7 +25,8 @@ enum { GRID = 147, N_BLURS = 11, N_CELLS = GRID * GRID, SUPER = 4 };
  * left out, so nothing else keeps an outline from reaching over a neighbour. */
 #define BOX_SLACK 1.7
 #define BOX_SLACK_BLUR 1.3
-#define N_REFINED 5 /* of the 12 shapes: those that begin best */
+#define HOPELESS 0.25                /* of the contrast left after a search: no other start ends as an object */
+enum { N_REFINED = 5, N_TRIED = 2 }; /* of the 12 shapes: those that begin best */
 
 struct fit_tables {
     float cover[SCENE_N_SHAPES][N_BLURS][N_CELLS];
@@ -273,7 +274,11 @@ static int compare_fits(const void *a, const void *b) {
 }
 
 void fit_begin(fit_result_t *out, const fit_region_t *r) {
-    *out = (fit_result_t){.best.error = INFINITY,
+    *out = (fit_result_t){.best = {.x = (r->x0 + r->x1) / 2,
+                                   .y = (r->y0 + r->y1) / 2,
+                                   .radius = fmax(r->x1 - r->x0, r->y1 - r->y0) / 2,
+                                   .error = INFINITY},
+                          .unexplained = 1,
                           .plain.error = INFINITY,
                           .drawn.error = INFINITY,
                           .values = 3.0 * r->n + 1,
@@ -300,17 +305,32 @@ void fit_add(fit_result_t *out, const fit_t *fit, int colour) {
     out->colour = colour;
 }
 
+/* What an error leaves beyond what noise explains, relative to the energy. */
+static double unexplained_by(const fit_result_t *f, const fit_region_t *r, double error) {
+    double by_noise = f->values * r->noise * r->noise, left = error - by_noise;
+    return left <= 0 ? 0 : f->energy > by_noise ? left / (f->energy - by_noise) : 1;
+}
+
+bool fit_is_hopeless(const fit_result_t *f, const fit_region_t *r, double error) {
+    return unexplained_by(f, r, error) > HOPELESS;
+}
+
 void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {
     for (int surface = 0; surface < N_SURFACES; surface++) {
         if (!r->surfaces[surface]) continue;
         fit_t fits[SCENE_N_SHAPES];
+        bool refined = true;
         for (int i = 0; i < SCENE_N_SHAPES; i++) {
             fits[i] = (fit_t){.shape = (scene_shape)i, .surface = (detect_surface)surface};
             fit_place(&fits[i], t, r);
         }
         qsort(fits, SCENE_N_SHAPES, sizeof *fits, compare_fits);
         for (int i = 0; i < SCENE_N_SHAPES; i++) {
-            if (i < N_REFINED) fit_refine(&fits[i], t, r);
+            if (i == N_TRIED) /* where the shapes that begin best remain hopeless, so do the others */
+                refined = !fit_is_hopeless(out, r, fmin(fits[0].error, fits[1].error));
+            if (i < N_REFINED && refined) fit_refine(&fits[i], t, r);
+        }
+        for (int i = 0; i < SCENE_N_SHAPES; i++) {
             if (!is_allowed(&fits[i], r)) continue;
             if (surface == SURFACE_PATTERNED) fits[i].error += PATTERN_PRICE * out->energy;
             fit_add(out, &fits[i], detect_fill_name(fits[i].fill));
@@ -332,11 +352,7 @@ void fit_end(fit_result_t *out, const fit_region_t *r) {
         if (i != (int)out->best.shape) second = fmin(second, out->of[i].error);
     for (int i = 0; i < SCENE_N_COLOURS; i++)
         if (i != out->colour) other = fmin(other, out->colours[i]);
-    double by_noise = out->values * r->noise * r->noise, left = out->best.error - by_noise;
-    if (left <= 0)
-        out->unexplained = 0;
-    else if (out->energy > by_noise)
-        out->unexplained = left / (out->energy - by_noise);
+    out->unexplained = unexplained_by(out, r, out->best.error);
     double variance = out->best.error / out->values + 4; /* code values are rounded, outlines never perfect */
     out->odds = (second - out->best.error) / (2 * variance);
     out->colour_odds = (other - out->best.error) / (2 * variance);
@@ -366,6 +382,20 @@ int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f,
         n += c > 0.8f && sum > least * least;
     }
     return n;
+}
+
+void fit_distances(float *out, const fit_tables_t *t, const fit_t *f, double x0, double y0, double step, int w, int h) {
+    double per_radius = 1 / (f->radius * CELL);
+    for (int j = 0; j < h; j++)
+        for (int i = 0; i < w; i++) {
+            double u = (x0 + i * step - f->x) * per_radius + (GRID - 1) / 2.0;
+            double v = (y0 + j * step - f->y) * per_radius + (GRID - 1) / 2.0;
+            bool in = u > 0 && v > 0 && u < GRID - 1 && v < GRID - 1;
+            int at = in ? (int)v * GRID + (int)u : 0;
+            float far = (float)f->radius;
+            out[j * w + i] =
+                in ? far * bilinear(t->distance[f->shape], at, (float)(u - (int)u), (float)(v - (int)v)) : far;
+        }
 }
 
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r) {

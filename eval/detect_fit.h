@@ -43,7 +43,8 @@ typedef struct {
 } fit_t;
 
 typedef struct {
-    fit_t best;         /* best.error is INFINITY, and unexplained 1, where no outline has the region's box */
+    /* best.error is INFINITY, and unexplained 1, where no outline has the region's box: its place is the box's then. */
+    fit_t best;
     fit_t plain, drawn; /* the best of those surfaces */
     int drawn_colour;
     fit_t of[SCENE_N_SHAPES];        /* the best of each shape */
@@ -65,11 +66,15 @@ void fit_begin(fit_result_t *out, const fit_region_t *r);
 void fit_add_outlines(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 void fit_end(fit_result_t *out, const fit_region_t *r);
 void fit_add(fit_result_t *out, const fit_t *fit, int colour); /* colour: scene_colour or DETECT_UNKNOWN */
+/* Whether so great an error is more than a search for a better place makes up for. */
+bool fit_is_hopeless(const fit_result_t *f, const fit_region_t *r, double error);
 /* Takes what the fit adds to its ground out of the pixels: the fit is of a plain surface. */
 void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels);
 /* Pixels well inside the fit, which is of a plain surface, that differ from its fill by more than `least` code values.
  */
 int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least);
+/* Signed distance to the fit's outline in px, [h, w] from (x0, y0) on in steps of `step`; its radius where far. */
+void fit_distances(float *out, const fit_tables_t *t, const fit_t *f, double x0, double y0, double step, int w, int h);
 /* Begin, add, end on plain outlines. */
 void fit_region(fit_result_t *out, const fit_tables_t *t, const fit_region_t *r);
 

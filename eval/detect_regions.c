@@ -45,7 +45,7 @@ static void solve3(double a[3][3], double b[3][3]) {
         for (int k = 0; k < 3; k++) b[p][k] /= a[p][p];
 }
 
-static bool on_ring(const canvas_t *c, int i) {
+bool canvas_on_border(const canvas_t *c, int i) {
     int width = c->side / 32 > 0 ? c->side / 32 : 1, x = i % c->w, y = i / c->w;
     return x < width || y < width || x >= c->w - width || y >= c->h - width;
 }
@@ -54,7 +54,7 @@ static void ramp_fit(ramp_t *r, const canvas_t *c, bool ring, double scale) {
     double a[3][3] = {{1e-6, 0, 0}, {0, 1e-3, 0}, {0, 0, 1e-3}},
            b[3][3] = {{0}}; /* a ridge: level where nothing says more */
     for (int i = 0; i < c->w * c->h; i++) {
-        if (ring && !on_ring(c, i)) continue;
+        if (ring && !canvas_on_border(c, i)) continue;
         double t = ramp_distance(r, c, i) / scale, weight = 1 / ((1 + t * t) * (1 + t * t));
         double basis[3] = {1, 2.0 * (i % c->w + 0.5) / c->w - 1, 2.0 * (double)(i / c->w + 0.5) / c->h - 1};
         for (int p = 0; p < 3; p++)
@@ -79,7 +79,7 @@ static void ramp_begin(ramp_t *r, const canvas_t *c) {
     for (int k = 0; k < 3; k++) {
         size_t n = 0;
         for (int i = 0; i < c->w * c->h; i++)
-            if (on_ring(c, i)) values[n++] = c->rgb[i][k];
+            if (canvas_on_border(c, i)) values[n++] = c->rgb[i][k];
         qsort(values, n, sizeof *values, compare_floats);
         r->at[0][k] = values[n / 2];
     }
@@ -144,7 +144,7 @@ static double ground_noise(const canvas_t *c) {
     float values[CANVAS_PX];
     size_t n = 0;
     for (int i = 0; i < c->w * c->h; i++) {
-        if (!on_ring(c, i)) continue;
+        if (!canvas_on_border(c, i)) continue;
         float sum = 0;
         for (int k = 0; k < 3; k++) sum += (c->rgb[i][k] - c->ground[i][k]) * (c->rgb[i][k] - c->ground[i][k]);
         values[n++] = sqrtf(sum);
@@ -251,6 +251,39 @@ void canvas_part(canvas_t *c) {
     find_contrast(c);
     regions_find(c);
     absorb_surfaces(c);
+}
+
+/* ---- blur ---- */
+float canvas_most_contrast(const canvas_t *c) {
+    float most = 0;
+    for (int i = 0; i < c->w * c->h; i++)
+        if (c->away[i] > most) most = c->away[i];
+    return most;
+}
+
+/* Square of the change of colour from pixel (x, y) to the right and down. */
+static double slope_square(const canvas_t *c, int x, int y) {
+    int i = y * c->w + x, right = x + 1 < c->w ? i + 1 : i, below = y + 1 < c->h ? i + c->w : i;
+    double sum = 0;
+    for (int k = 0; k < 3; k++) {
+        double dx = c->rgb[right][k] - c->rgb[i][k], dy = c->rgb[below][k] - c->rgb[i][k];
+        sum += dx * dx + dy * dy;
+    }
+    return sum;
+}
+
+double canvas_blur(const canvas_t *c) {
+    double slope[REGIONS_MAX] = {0}, peak[REGIONS_MAX] = {0}, least = INFINITY;
+    for (int y = 0; y < c->h; y++)
+        for (int x = 0; x < c->w; x++) {
+            int i = y * c->w + x, region = c->owner[i];
+            if (region < 0) continue;
+            slope[region] = fmax(slope[region], slope_square(c, x, y));
+            peak[region] = fmax(peak[region], c->away[i]);
+        }
+    for (int i = 0; i < c->n; i++)
+        if (slope[i] > 0) least = fmin(least, peak[i] / sqrt(2 * acos(-1.0) * slope[i]));
+    return c->n > 0 ? least : 0;
 }
 
 /* ---- regions in which two objects run together ---- */

@@ -30,6 +30,11 @@ typedef struct {
 
 /* All fields from w, h and rgb. */
 void canvas_part(canvas_t *c);
+bool canvas_on_border(const canvas_t *c, int pixel); /* the outermost 1/32 of the side, where only background is */
+float canvas_most_contrast(const canvas_t *c);       /* of any pixel from its background, in code values */
+/* Standard deviation in px of the Gaussian that makes the sharpest region's steepest edge of a step; 0 without regions,
+ * INFINITY without edges. */
+double canvas_blur(const canvas_t *c);
 /* Parts region `at` where the least contrast that parts it does: it keeps the first part, the others are new regions at
  * the end. Returns how many those are, 0 where no contrast parts it. */
 int canvas_split(canvas_t *c, int at);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BLUR_MIN 0.29 /* px: a pixel's own square, as in detect_fit.c */
 #define BLUR_MAX 2.6
@@ -27,38 +28,47 @@ static double px_at(int first, int i) {
     return first + (i + 0.5) / TEXTURE_SUPER;
 }
 
-static void draw_distance(texture_scratch_t *s, const window_t *w, const fit_t *at) {
-    for (int j = 0; j < w->h; j++)
-        for (int i = 0; i < w->w; i++) {
-            double u = (px_at(w->x0, i) - at->x) / at->radius, v = (px_at(w->y0, j) - at->y) / at->radius;
-            s->distance[j * w->w + i] = (float)(at->radius * scene_shape_distance(at->shape, u, v));
-        }
+static void draw_distance(texture_scratch_t *s, const window_t *w, const fit_tables_t *t, const fit_t *at) {
+    fit_distances(s->distance, t, at, px_at(w->x0, 0), px_at(w->y0, 0), 1.0 / TEXTURE_SUPER, w->w, w->h);
 }
 
 static void draw_texture(texture_scratch_t *s, const window_t *w, const fit_t *at, scene_texture texture, double side) {
     double step = 1.0 / TEXTURE_SUPER;
     for (int j = 0; j < w->h; j++)
         for (int i = 0; i < w->w; i++) {
-            double d = s->distance[j * w->w + i], cover = fmin(fmax(0.5 - d / step, 0), 1), share = 0;
-            double x = (px_at(w->x0, i) - at->x) / side, y = (px_at(w->y0, j) - at->y) / side;
+            double d = s->distance[j * w->w + i], cover = d >= step / 2 ? 0 : d <= -step / 2 ? 1 : 0.5 - d / step;
+            double x = (px_at(w->x0, i) - at->x) / side, y = (px_at(w->y0, j) - at->y) / side, share = 0;
             if (cover > 0) share = scene_accent_share(texture, x, y, d / side, step / side);
             s->fill[j * w->w + i] = (float)(cover * (1 - share));
             s->accent[j * w->w + i] = (float)(cover * share);
         }
 }
 
-/* One direction; writes the transposed plane, h x w from w x h. */
-static void blur_rows(float *restrict out, const float *restrict in, int w, int h, const float *taps, int reach) {
-    for (int j = 0; j < h; j++)
-        for (int i = 0; i < w; i++) {
+/* Blurs the plane and keeps what lies at the pixels' middles, at the plane's begin: [h / SUPER, w / SUPER]. Columns
+ * first, over whole rows; outside is 0. */
+static void blur(texture_scratch_t *s, float *plane, const window_t *w, const float *taps, int reach) {
+    int rows = w->h / TEXTURE_SUPER, columns = w->w / TEXTURE_SUPER;
+    for (int j = 0; j < rows; j++) {
+        float *restrict out = s->scratch + j * w->w;
+        int middle = j * TEXTURE_SUPER + TEXTURE_SUPER / 2;
+        memset(out, 0, sizeof *out * (size_t)w->w);
+        for (int k = middle < reach ? -middle : -reach; k <= reach && middle + k < w->h; k++) {
+            const float *restrict in = plane + (middle + k) * w->w;
+            float tap = taps[abs(k)];
+            for (int i = 0; i < w->w; i++) out[i] += tap * in[i];
+        }
+    }
+    for (int j = 0; j < rows; j++)
+        for (int i = 0; i < columns; i++) {
+            int middle = i * TEXTURE_SUPER + TEXTURE_SUPER / 2;
             float sum = 0;
-            int low = i < reach ? -i : -reach, high = i + reach >= w ? w - 1 - i : reach;
-            for (int k = low; k <= high; k++) sum += taps[abs(k)] * in[j * w + i + k];
-            out[i * h + j] = sum;
+            for (int k = middle < reach ? -middle : -reach; k <= reach && middle + k < w->w; k++)
+                sum += taps[abs(k)] * s->scratch[j * w->w + middle + k];
+            plane[j * columns + i] = sum;
         }
 }
 
-static void blur(texture_scratch_t *s, float *plane, const window_t *w, double sigma) {
+static void blur_surfaces(texture_scratch_t *s, const window_t *w, double sigma) {
     float taps[64];
     double sum = 0;
     int reach = (int)ceil(3 * sigma);
@@ -68,8 +78,8 @@ static void blur(texture_scratch_t *s, float *plane, const window_t *w, double s
         sum += k == 0 ? taps[k] : 2 * taps[k];
     }
     for (int k = 0; k <= reach; k++) taps[k] = (float)(taps[k] / sum);
-    blur_rows(s->scratch, plane, w->w, w->h, taps, reach);
-    blur_rows(plane, s->scratch, w->h, w->w, taps, reach);
+    blur(s, s->fill, w, taps, reach);
+    blur(s, s->accent, w, taps, reach);
 }
 
 /* Sums over the pixels of y^2, y a, y b, a^2, a b, b^2: y is what the ground leaves, a and b the shares of fill and
@@ -82,10 +92,9 @@ static void sums_find(sums_t *m, const texture_scratch_t *s, const window_t *w, 
     *m = (sums_t){.aa = 0};
     for (int i = 0; i < r->n; i++) {
         const fit_pixel_t *p = &r->pixels[i];
-        int x = ((int)p->x - w->x0) * TEXTURE_SUPER + TEXTURE_SUPER / 2;
-        int y = ((int)p->y - w->y0) * TEXTURE_SUPER + TEXTURE_SUPER / 2;
-        bool in = x >= 0 && y >= 0 && x < w->w && y < w->h;
-        double a = in ? s->fill[y * w->w + x] : 0, b = in ? s->accent[y * w->w + x] : 0;
+        int x = (int)p->x - w->x0, y = (int)p->y - w->y0, columns = w->w / TEXTURE_SUPER;
+        bool in = x >= 0 && y >= 0 && x < columns && y < w->h / TEXTURE_SUPER;
+        double a = in ? s->fill[y * columns + x] : 0, b = in ? s->accent[y * columns + x] : 0;
         m->aa += a * a;
         m->ab += a * b;
         m->bb += b * b;
@@ -107,20 +116,20 @@ static double error_of(const sums_t *m, const uint8_t *fill, const uint8_t *acce
     return error;
 }
 
-static double texture_error(texture_scratch_t *s, const fit_region_t *r, const fit_t *at, scene_texture texture,
-                            scene_colour c) {
+static double texture_error(texture_scratch_t *s, const fit_tables_t *t, const fit_region_t *r, const fit_t *at,
+                            scene_texture texture, scene_colour c) {
     window_t w = window_of(r);
     sums_t m;
-    draw_distance(s, &w, at);
+    draw_distance(s, &w, t, at);
     draw_texture(s, &w, at, texture, r->side_px);
-    blur(s, s->fill, &w, at->blur * TEXTURE_SUPER);
-    blur(s, s->accent, &w, at->blur * TEXTURE_SUPER);
+    blur_surfaces(s, &w, at->blur * TEXTURE_SUPER);
     sums_find(&m, s, &w, r);
     return error_of(&m, scene_colour_rgb(c), scene_colour_rgb(scene_accent(c)));
 }
 
 /* Compass search, as for outlines. */
-static void refine(fit_t *f, texture_scratch_t *s, const fit_region_t *r, scene_texture texture, scene_colour c) {
+static void refine(fit_t *f, texture_scratch_t *s, const fit_tables_t *t, const fit_region_t *r, scene_texture texture,
+                   scene_colour c) {
     static const double STEP[4] = {0.4, 0.4, 0.06, 0.2}; /* px, px, shares */
     for (double step = 1; step > 0.2; step /= 2)
         for (int k = 0; k < 8; k++) {
@@ -130,24 +139,22 @@ static void refine(fit_t *f, texture_scratch_t *s, const fit_region_t *r, scene_
             if (k / 2 == 1) moved.y += by;
             if (k / 2 == 2) moved.radius *= 1 + by;
             if (k / 2 == 3) moved.blur = fmin(fmax(moved.blur * (1 + by), BLUR_MIN), BLUR_MAX);
-            moved.error = texture_error(s, r, &moved, texture, c);
+            moved.error = texture_error(s, t, r, &moved, texture, c);
             if (moved.error < f->error) *f = moved;
         }
 }
 
-void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_t *r, const fit_t *at,
-                      bool striped_only) {
+void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_tables_t *t, const fit_region_t *r,
+                      const fit_t *at) {
     window_t w = window_of(r);
     fit_t best = {.error = INFINITY};
     scene_texture best_texture = SCENE_TEXTURE_STRIPED;
     int best_colour = 0;
-    draw_distance(s, &w, at);
-    for (int texture = SCENE_TEXTURE_STRIPED; texture < (striped_only ? SCENE_TEXTURE_STRIPED + 1 : SCENE_N_TEXTURES);
-         texture++) {
+    draw_distance(s, &w, t, at);
+    for (int texture = SCENE_TEXTURE_STRIPED; texture < SCENE_N_TEXTURES; texture++) {
         sums_t m;
         draw_texture(s, &w, at, (scene_texture)texture, r->side_px);
-        blur(s, s->fill, &w, at->blur * TEXTURE_SUPER);
-        blur(s, s->accent, &w, at->blur * TEXTURE_SUPER);
+        blur_surfaces(s, &w, at->blur * TEXTURE_SUPER);
         sums_find(&m, s, &w, r);
         for (int c = 0; c < SCENE_N_COLOURS; c++) {
             fit_t f = *at;
@@ -161,7 +168,7 @@ void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_
             best_colour = c;
         }
     }
-    if (best.error > REFINED * out->best.error) return;
-    refine(&best, s, r, best_texture, (scene_colour)best_colour);
+    if (best.error > REFINED * out->best.error || fit_is_hopeless(out, r, best.error)) return;
+    refine(&best, s, t, r, best_texture, (scene_colour)best_colour);
     fit_add(out, &best, best_colour);
 }

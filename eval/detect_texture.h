@@ -16,7 +16,7 @@ typedef struct {
 } texture_scratch_t;
 
 /* Adds the place `at` with every texture and fill, and the best of those with its place refined. */
-void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_region_t *r, const fit_t *at,
-                      bool striped_only);
+void texture_add_fits(fit_result_t *out, texture_scratch_t *s, const fit_tables_t *t, const fit_region_t *r,
+                      const fit_t *at);
 
 #endif
