@@ -86,7 +86,7 @@ grep -q '0 runs to do, 3 are in' killed.err || say killed.err "what is there was
 "$lens" eval ablation whole -o page.html >table || fail "lens eval ablation"
 grep -q '^brief-tokens, long ' table || fail "$(cat table)"
 "$lens" eval ablation whole --json | jq -e '(.arms | map(.arm)) == ["brief", "detailed", "brief-tokens"] and
-    (.arms | all(.interval == "wilson" and .short.overall.low < .short.overall.value)) and
+    (.arms | all(.interval == "wilson" and (.short.overall | .low <= .value and .value <= .high and .low < .high))) and
     (.detailed_minus | map(.seeds)) == [1, 1]' >/dev/null || fail "$("$lens" eval ablation whole --json)"
 "$lens" report --ablation whole -o report.html >/dev/null || fail "lens report"
 cmp page.html report.html || fail "two pages of the same"
