@@ -50,11 +50,13 @@ static double price_usd(const account_t *a, double tokens_in, double tokens_out)
 static void answered(void *context, int kind, quality_reason judged, const caption_reply_t *reply) {
     account_t *a = context;
     const double usd = price_usd(a, (double)reply->tokens_in, (double)reply->tokens_out);
+    /* What a filter refuses before a model has seen it is told without tokens, and costs none. */
+    const bool has_caption = reply->outcome == CAPTION_TEXT || reply->outcome == CAPTION_TRUNCATED;
     pthread_mutex_lock(&a->lock);
     account_counts_t *both[] = {&a->own, &a->run};
     for (int i = 0; i < 2; i++) {
         both[i]->n_answers++;
-        both[i]->n_unbilled += reply->outcome != CAPTION_FAILED && reply->tokens_in + reply->tokens_out == 0;
+        both[i]->n_unbilled += has_caption && reply->tokens_in + reply->tokens_out == 0;
         both[i]->tokens_in += reply->tokens_in;
         both[i]->tokens_out += reply->tokens_out;
         both[i]->usd += usd;

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "data/dataset_names.h"
 #include "recaption/account.h"
 #include "recaption/decisions.h"
 #include "recaption/openai_batch.h"
@@ -163,6 +164,9 @@ static lens_status parse_kinds(caption_kind_t *kinds, int *n, char *list, const 
         if (equals) *equals++ = '\0';
         if (!*at || (equals && !*equals))
             return lens_fail(LENS_ARGUMENT, "--kinds %s: expected KIND or KIND=STYLE, separated by commas", v->kinds);
+        if (!kind_name_valid(at))
+            return lens_fail(LENS_ARGUMENT,
+                             "--kinds: \"%s\": expected a name of a to z, 0 to 9 and -, and neither base nor alt", at);
         for (int k = 0; k < *n; k++)
             if (strcmp(kinds[k].name, at) == 0) return lens_fail(LENS_ARGUMENT, "--kinds: %s is there twice", at);
         kinds[*n] = (caption_kind_t){.name = at, .style = equals ? equals : style_of(at)};

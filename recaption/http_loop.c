@@ -227,8 +227,8 @@ static void wait_for(http_loop_t *l, double seconds) {
         const uint32_t e = events[i].events;
         if (events[i].data.fd == l->wake_fd) {
             uint64_t count;
-            atomic_store(&l->is_woken, false);
             (void)!read(l->wake_fd, &count, sizeof count);
+            atomic_store(&l->is_woken, false); /* after it: a wake between both is seen by the turn that follows */
             continue;
         }
         const int mask = (e & EPOLLIN ? CURL_CSELECT_IN : 0) | (e & EPOLLOUT ? CURL_CSELECT_OUT : 0) |

@@ -88,6 +88,18 @@ static lens_status status_of(const openai_t *o) {
     return o->is_cancelled ? lens_fail(LENS_STATE, "the captioner was cancelled") : LENS_OK;
 }
 
+static void give_back(openai_t *o, task_t *t) {
+    pthread_mutex_lock(&o->lock);
+    if (t) {
+        str_clear(&t->body);
+        t->next = o->spare;
+        o->spare = t;
+    }
+    o->n_tasks--;
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+}
+
 /* A place for the request, once there is one. The loop's own thread (a done() that submits) does not wait: it is the
  * one that makes room. */
 static lens_status take_task(openai_t *o, task_t **out) {
@@ -104,19 +116,9 @@ static lens_status take_task(openai_t *o, task_t **out) {
     pthread_mutex_unlock(&o->lock);
     if (st != LENS_OK) return st;
     *out = t ? t : calloc(1, sizeof *t);
-    return *out ? LENS_OK : lens_fail(LENS_MEMORY, "out of memory for a request");
-}
-
-static void give_back(openai_t *o, task_t *t) {
-    pthread_mutex_lock(&o->lock);
-    if (t) {
-        str_clear(&t->body);
-        t->next = o->spare;
-        o->spare = t;
-    }
-    o->n_tasks--;
-    pthread_cond_broadcast(&o->changed);
-    pthread_mutex_unlock(&o->lock);
+    if (*out) return LENS_OK;
+    give_back(o, NULL);
+    return lens_fail(LENS_MEMORY, "out of memory for a request");
 }
 
 static lens_status submit(captioner_t *c, const caption_request_t *request) {

@@ -58,6 +58,8 @@ static void finish_without(openai_t *o, task_t *t, caption_outcome outcome, cons
                               .text = "",
                               .reason = reason,
                               .seconds = t->begin_s > 0 ? now_s - t->begin_s : 0,
+                              .tokens_in = t->tokens_in,
+                              .tokens_out = t->tokens_out,
                               .endpoint = t->endpoint < 0 ? 0 : t->endpoint,
                               .mean_logprob = NAN});
 }
@@ -70,8 +72,8 @@ static void finish_with(openai_t *o, task_t *t, double now_s) {
                               .reason = str_text(&r->reason),
                               .details = r->details.len ? str_text(&r->details) : NULL,
                               .seconds = now_s - t->begin_s,
-                              .tokens_in = r->tokens_in,
-                              .tokens_out = r->tokens_out,
+                              .tokens_in = t->tokens_in + r->tokens_in,
+                              .tokens_out = t->tokens_out + r->tokens_out,
                               .endpoint = t->endpoint,
                               .mean_logprob = r->mean_logprob});
 }
@@ -130,19 +132,21 @@ static bool send(openai_t *o, double now_s) {
     return st == LENS_OK;
 }
 
-/* Delayed tasks whose time has come are ready; o->next_s: when the next one is. */
+/* Delayed tasks whose time has come are ready, or too old; o->next_s: when the next one is. */
 static void promote(openai_t *o, double now_s) {
     if (now_s < o->next_s) return;
     task_list_t all = o->delayed;
     o->delayed = (task_list_t){0};
     o->next_s = INFINITY;
     for (task_t *t; (t = task_pop(&all));) {
-        if (t->ready_s <= now_s) {
+        if (t->ready_s > now_s) {
+            o->next_s = fmin(o->next_s, t->ready_s);
+            task_push(&o->delayed, t);
+        } else if (now_s - t->begin_s < o->task_timeout_s) {
             task_push(&o->ready, t);
-            continue;
+        } else {
+            finish_without(o, t, CAPTION_FAILED, "no answer within --task-timeout", now_s);
         }
-        o->next_s = fmin(o->next_s, t->ready_s);
-        task_push(&o->delayed, t);
     }
 }
 
@@ -189,6 +193,7 @@ static void retry(openai_t *o, task_t *t, double retry_after_s, double now_s) {
     const double backoff_s = fmin(0.25 * pow(2, fmin(t->n_tries, 10)), 30) * (0.5 + rng_uniform(&o->endpoints.jitter));
     t->n_tries++;
     t->ready_s = now_s + fmax(backoff_s, retry_after_s * (1 + 0.1 * rng_uniform(&o->endpoints.jitter)));
+    t->ready_s = fmin(t->ready_s, t->begin_s + o->task_timeout_s); /* then it fails: promote() */
     o->next_s = fmin(o->next_s, t->ready_s);
     task_push(&o->delayed, t);
 }
@@ -196,12 +201,10 @@ static void retry(openai_t *o, task_t *t, double retry_after_s, double now_s) {
 static void count(openai_t *o, const task_t *t, endpoint_outcome outcome, const http_reply_t *r, double now_s) {
     pthread_mutex_lock(&o->lock);
     endpoints_finish(&o->endpoints, t->endpoint, outcome, r->seconds, r->retry_after_s, now_s);
-    if (outcome == ENDPOINT_ANSWERED) {
-        endpoint_t *e = &o->endpoints.endpoints[t->endpoint];
-        e->tokens_in += o->reply.tokens_in;
-        e->tokens_out += o->reply.tokens_out;
-        o->was_answered = true;
-    }
+    endpoint_t *e = &o->endpoints.endpoints[t->endpoint];
+    e->tokens_in += o->reply.tokens_in;
+    e->tokens_out += o->reply.tokens_out;
+    o->was_answered |= outcome == ENDPOINT_ANSWERED;
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -213,6 +216,8 @@ static void take_answer(openai_t *o, task_t *t, const http_reply_t *r, double no
     }
     str_addf(&o->trouble, "%s: %s", o->endpoints.endpoints[t->endpoint].name, str_text(&o->reply.reason));
     count(o, t, ENDPOINT_FAILED, r, now_s);
+    t->tokens_in += o->reply.tokens_in;
+    t->tokens_out += o->reply.tokens_out;
     if (++t->n_no_answers >= NO_ANSWERS_MAX)
         finish_without(o, t, CAPTION_FAILED, str_text(&o->trouble), now_s);
     else
@@ -284,6 +289,7 @@ void openai_done(void *context, void *request_context, const http_reply_t *reply
     const double now_s = log_clock_s();
     unlink_flying(t);
     str_clear(&o->trouble);
+    openai_reply_reset(&o->reply);
     if (r.status == 200) {
         lens_status st = openai_reply_parse(&o->reply, r.body, o->key);
         if (st != LENS_OK) end_run(o, st, lens_error());

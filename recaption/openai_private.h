@@ -55,11 +55,12 @@ void openai_reply_free(openai_reply_t *r);
 typedef struct task task_t;
 struct task {
     const caption_request_t *request;
-    str_t body;                /* owned, reused */
-    double begin_s, ready_s;   /* when it was first to be sent; not to be sent again before */
-    int n_tries, n_no_answers; /* of those: errors of the server's own, and answers that were none */
-    int endpoint;              /* last asked; -1 */
-    task_t *next, **link;      /* in its list */
+    str_t body;                    /* owned, reused */
+    double begin_s, ready_s;       /* when it was first to be sent; not to be sent again before */
+    int n_tries, n_no_answers;     /* of those: errors of the server's own, and answers that were none */
+    int64_t tokens_in, tokens_out; /* of answers that were none: they are billed too */
+    int endpoint;                  /* last asked; -1 */
+    task_t *next, **link;          /* in its list */
 };
 
 typedef struct {

@@ -5,7 +5,12 @@
 
 #include "recaption/openai_private.h"
 
-enum { MESSAGE_MAX = 300 /* characters of a server's words */ };
+enum {
+    MESSAGE_MAX = 300,      /* characters of a server's words */
+    NAME_MAX_BYTES = 200,   /* of a model, of a finish_reason */
+    ANSWER_MAX = 256 << 10, /* bytes: more is no caption, and its escaped form could not be kept */
+    TOKENS_MAX = 1000000000,
+};
 static const char white[] = " \t\r\n";
 
 void openai_reply_reset(openai_reply_t *r) {
@@ -28,7 +33,7 @@ static void add_trimmed(str_t *out, const char *text) {
 
 static int64_t tokens(const json_t *usage, const char *name) {
     const json_int_t n = json_integer_value(json_object_get(usage, name));
-    return n > 0 ? (int64_t)n : 0;
+    return n > 0 && n <= TOKENS_MAX ? (int64_t)n : 0;
 }
 
 static double mean_logprob(const json_t *choice) {
@@ -40,7 +45,23 @@ static double mean_logprob(const json_t *choice) {
         if (!json_is_number(logprob)) return NAN;
         sum += json_number_value(logprob);
     }
-    return n ? sum / (double)n : NAN;
+    return n && isfinite(sum) ? sum / (double)n : NAN;
+}
+
+/* At most `max` characters of what a server says, on one line. Redacted before it is cut: half a key is a secret too.
+ */
+static void add_said(str_t *out, const char *text, size_t n_bytes, size_t max, const secret_t *key) {
+    str_t said = {0};
+    str_add_utf8(&said, text, n_bytes);
+    secret_redact(key, &said);
+    size_t n = said.len, n_characters = 0;
+    for (size_t i = 0; i < said.len && n == said.len; i++) {
+        if ((unsigned char)said.s[i] < ' ') said.s[i] = ' ';
+        if (((unsigned char)said.s[i] & 0xc0) != 0x80 && n_characters++ == max) n = i;
+    }
+    str_add_n(out, str_text(&said), n);
+    out->failed |= said.failed;
+    str_free(&said);
 }
 
 /* What the sample's record keeps: nothing that differs from run to run. */
@@ -48,7 +69,7 @@ static void add_details(openai_reply_t *r, const json_t *root, const char *finis
     const char *model = json_string_value(json_object_get(root, "model"));
     str_add(&r->details, "{\"finish_reason\":");
     str_add_json(&r->details, finish, strlen(finish));
-    if (model) {
+    if (model && strlen(model) <= NAME_MAX_BYTES) {
         str_add(&r->details, ",\"model\":");
         str_add_json(&r->details, model, strlen(model));
     }
@@ -87,16 +108,21 @@ static const char *behind_thoughts(const char *text) {
 }
 
 /* By finish_reason: "stop", "length", "content_filter" (vLLM, llama.cpp and OpenAI; "eos_token" of older servers). */
-static void settle_by(openai_reply_t *r, const char *finish, const char *text, const char *refusal) {
-    if (refusal && *refusal)
+static void settle_by(openai_reply_t *r, const char *finish, const char *text, const char *refusal,
+                      const secret_t *key) {
+    if ((text && strlen(text) > ANSWER_MAX) || (refusal && strlen(refusal) > ANSWER_MAX))
+        str_addf(&r->reason, "an answer of more than %d bytes", ANSWER_MAX);
+    else if (refusal && *refusal)
         settle(r, CAPTION_REFUSED, refusal, "the model refused");
     else if (strcmp(finish, "content_filter") == 0)
         settle(r, CAPTION_REFUSED, text ? text : "", "the server's content filter");
     else if (strcmp(finish, "length") == 0)
         settle(r, CAPTION_TRUNCATED, text ? text : "", "stopped at the token limit");
-    else if (strcmp(finish, "stop") != 0 && strcmp(finish, "eos_token") != 0)
-        str_addf(&r->reason, "an answer with finish_reason '%.40s'", finish);
-    else if (!text)
+    else if (strcmp(finish, "stop") != 0 && strcmp(finish, "eos_token") != 0) {
+        str_add(&r->reason, "an answer with finish_reason '");
+        add_said(&r->reason, finish, strlen(finish), 40, key);
+        str_add_char(&r->reason, '\'');
+    } else if (!text)
         str_add(&r->reason, "an answer without content");
     else
         settle(r, CAPTION_TEXT, text, "");
@@ -104,25 +130,28 @@ static void settle_by(openai_reply_t *r, const char *finish, const char *text, c
 
 /* "error" in an answer of status 200, as gateways have it that began to answer before the model did: an object whose
  * code may be what the status should have been. */
-static bool take_error(openai_reply_t *r, const json_t *error) {
+static bool take_error(openai_reply_t *r, const json_t *error, const secret_t *key) {
     if (!json_object_size(error)) return false;
     const json_int_t code = json_integer_value(json_object_get(error, "code"));
     const char *message = json_string_value(json_object_get(error, "message"));
     if (code >= 400 && code < 600) r->status = (int)code;
-    str_addf(&r->reason, "an error in place of an answer: %.300s", message ? message : "without a message");
+    if (!message) message = "without a message";
+    str_add(&r->reason, "an error in place of an answer: ");
+    add_said(&r->reason, message, strlen(message), MESSAGE_MAX, key);
     return true;
 }
 
-static void judge(openai_reply_t *r, const json_t *root) {
+static void judge(openai_reply_t *r, const json_t *root, const secret_t *key) {
     const json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
     const json_t *message = json_object_get(choice, "message");
-    if (take_error(r, json_object_get(root, "error")) || take_error(r, json_object_get(choice, "error"))) return;
+    if (take_error(r, json_object_get(root, "error"), key) || take_error(r, json_object_get(choice, "error"), key))
+        return;
     if (!json_is_object(message)) {
         str_add(&r->reason, choice ? "an answer without a message" : "an answer without choices");
         return;
     }
     const char *finish = json_string_value(json_object_get(choice, "finish_reason"));
-    if (!finish) finish = "";
+    if (!finish || strlen(finish) > NAME_MAX_BYTES) finish = "";
     const json_t *usage = json_object_get(root, "usage");
     r->tokens_in = tokens(usage, "prompt_tokens");
     r->tokens_out = tokens(usage, "completion_tokens");
@@ -130,7 +159,7 @@ static void judge(openai_reply_t *r, const json_t *root) {
     str_t content = {0};
     const char *text = add_content(&content, json_object_get(message, "content")) ? str_text(&content) : NULL;
     if (text) text = behind_thoughts(text);
-    settle_by(r, finish, text, json_string_value(json_object_get(message, "refusal")));
+    settle_by(r, finish, text, json_string_value(json_object_get(message, "refusal")), key);
     r->text.failed |= content.failed;
     str_free(&content);
     if (r->is_answer) add_details(r, root, finish);
@@ -141,7 +170,7 @@ lens_status openai_reply_parse(openai_reply_t *r, const str_t *body, const secre
     json_error_t error;
     json_t *root = json_loadb(str_text(body), body->len, 0, &error);
     if (json_is_object(root))
-        judge(r, root);
+        judge(r, root, key);
     else
         str_addf(&r->reason, "an answer that is no JSON object (%.80s)", root ? "another value" : error.text);
     json_decref(root);
@@ -175,17 +204,7 @@ void openai_reply_error(str_t *out, bool *is_filter, const str_t *body, const se
     json_t *root = json_loadb(str_text(body), body->len, 0, &error);
     const char *message = message_of(root);
     *is_filter = is_about_content(root);
-    str_t said = {0};
-    /* Redacted before it is cut: half a key is a secret too. */
-    str_add_utf8(&said, message ? message : str_text(body), message ? strlen(message) : body->len);
-    secret_redact(key, &said);
-    size_t n = said.len, n_characters = 0;
-    for (size_t i = 0; i < said.len && n == said.len; i++) {
-        if ((unsigned char)said.s[i] < ' ') said.s[i] = ' ';
-        if (((unsigned char)said.s[i] & 0xc0) != 0x80 && n_characters++ == MESSAGE_MAX) n = i;
-    }
-    str_add_n(out, str_text(&said), n);
-    str_free(&said);
+    add_said(out, message ? message : str_text(body), message ? strlen(message) : body->len, MESSAGE_MAX, key);
     json_decref(root);
 }
 

@@ -135,7 +135,7 @@ static bool take_ended(run_t *r, ask_t *a) {
     return false;
 }
 
-static bool take_parked(run_t *r, parked_t **k) {
+bool run_take_parked(run_t *r, parked_t **k) {
     *k = r->parked;
     if (*k) r->parked = (*k)->next;
     return *k != NULL;
@@ -143,7 +143,7 @@ static bool take_parked(run_t *r, parked_t **k) {
 
 /* Under the lock. Answers that are here first, then retries, so that shards are settled soon. */
 static job_kind choose(run_t *r, ask_t *a, parked_t **k) {
-    if (take_parked(r, k)) return DO_COMPARE;
+    if (run_take_parked(r, k)) return DO_COMPARE;
     if (take_ended(r, a)) return DO_END;
     if (run_ending(r)) return DO_LEAVE;
     if (take_retry(r, a) || take_sample(r, a)) return DO_ASK;

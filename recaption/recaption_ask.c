@@ -215,13 +215,26 @@ static void make_request(picture_t *p, const ask_t *a, int kind) {
                             .context = p};
 }
 
+/* Under the lock. A thread that waits until less is in flight ends parked answers meanwhile: they count as in flight,
+ * and where all threads wait nobody else would. */
+static void wait_or_compare(run_t *r) {
+    parked_t *k;
+    if (!run_take_parked(r, &k)) {
+        pthread_cond_wait(&r->change, &r->lock);
+        return;
+    }
+    pthread_mutex_unlock(&r->lock);
+    run_compare(r, k);
+    pthread_mutex_lock(&r->lock);
+}
+
 /* Counts one more as in flight, unless the run is to end. */
 static bool may_submit(run_t *r, open_shard_t *s) {
     const recaption_watch_t *w = &r->options->watch;
     recaption_may answer = RECAPTION_ASK;
     pthread_mutex_lock(&r->lock);
     while (w->may_ask && !run_ending(r) && (answer = w->may_ask(w->context, r->n_in_flight)) == RECAPTION_WAIT)
-        pthread_cond_wait(&r->change, &r->lock);
+        wait_or_compare(r);
     if (answer == RECAPTION_ENOUGH) {
         r->stopping = true;
         pthread_cond_broadcast(&r->change);

@@ -68,6 +68,7 @@ void run_part_with(run_t *r, open_shard_t *shard); /* one of its tasks is no lon
 /* recaption_ask.c: loads a picture and submits its requests. A damaged picture is a rejected sample; a shard that is
  * damaged or a disk that fails ends the work. */
 LENS_CHECKED lens_status run_ask(run_t *r, const ask_t *a);
+bool run_take_parked(run_t *r, parked_t **k); /* false: none is there; under the lock */
 /* Ends an answer of run_t.parked, which is freed. */
 void run_compare(run_t *r, parked_t *k);
 

@@ -44,6 +44,7 @@ grep -o '"dense":"[^"]*' "$work/captions" >"$work/dense"
 awk '{ if (NF < 40 || NF > 120) { print NF ": " $0; bad = 1 } } END { exit bad }' "$work/dense" || fail "length"
 
 expect 2 "unknown captioner 'nobody'; there are: describe" $lens recaption "$work/set" --captioner nobody
+expect 2 'kinds: "Dense_2": expected a name of a to z' $lens recaption "$work/set" --kinds brief,Dense_2
 expect 2 "detailed captions of kind dense, not .brief." $lens recaption "$work/set" --kinds brief
 expect 2 "expected one DATASET" $lens recaption
 expect 2 "above --max-words" $lens recaption "$work/set" --min-words 90 --max-words 80

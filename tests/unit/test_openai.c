@@ -280,7 +280,43 @@ static void test_numbers(void **state) {
     str_free(&s);
 }
 
+/* Numbers and lengths that no answer has, from a server that is broken or means harm. */
+static void test_hostile_numbers(void **state) {
+    (void)state;
+    openai_reply_t r = {0};
+    str_t s = {0};
+    str_add(&s, "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\",\"logprobs\":"
+                "{\"content\":[{\"logprob\":-1.7e308},{\"logprob\":-1.7e308}]}}],\"usage\":{\"prompt_tokens\":"
+                "9000000000000000000,\"completion_tokens\":-3}}");
+    assert_int_equal(openai_reply_parse(&r, &s, NULL), LENS_OK);
+    assert_true(r.is_answer && r.tokens_in == 0 && r.tokens_out == 0 && isnan(r.mean_logprob));
+    assert_string_equal(r.details.s, "{\"finish_reason\":\"stop\",\"tokens_in\":0,\"tokens_out\":0}");
+    str_clear(&s);
+    str_add(&s, "{\"choices\":[{\"message\":{\"content\":\"");
+    for (int i = 0; i < 300000; i++) str_add_char(&s, 0x7f);
+    str_add(&s, "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":5}}");
+    assert_int_equal(openai_reply_parse(&r, &s, NULL), LENS_OK);
+    assert_true(!r.is_answer && r.text.len == 0 && r.tokens_in == 5);
+    openai_reply_free(&r);
+    str_free(&s);
+}
+
 /* ---- the key ---- */
+
+/* body: holds the key where what is kept of the text is cut. */
+static void check_no_key(const char *before, int n_fill, const char *after, const secret_t *key) {
+    openai_reply_t r = {0};
+    str_t s = {0};
+    str_add(&s, before);
+    for (int i = 0; i < n_fill; i++) str_add_char(&s, 'x');
+    str_add(&s, "sk-abcdef");
+    str_add(&s, after);
+    assert_int_equal(openai_reply_parse(&r, &s, key), LENS_OK);
+    assert_false(r.is_answer);
+    assert_null(strstr(r.reason.s, "sk-"));
+    openai_reply_free(&r);
+    str_free(&s);
+}
 
 static void test_secret(void **state) {
     (void)state;
@@ -304,6 +340,8 @@ static void test_secret(void **state) {
     assert_true(said.len <= 300 && !is_filter);
     str_free(&s);
     str_free(&said);
+    check_no_key("{\"error\":{\"message\":\"", 296, "\"}}", key);
+    check_no_key("{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"", 36, "\"}]}", key);
     secret_free(key);
     static const char *const wrong[] = {"abc", "with space", "two\nlines", "caf\xc3\xa9s"};
     for (int i = 0; i < 4; i++) {
@@ -342,6 +380,7 @@ int main(void) {
         cmocka_unit_test(test_thoughts),
         cmocka_unit_test(test_errors_in_answers),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_hostile_numbers),
         cmocka_unit_test(test_secret),
         cmocka_unit_test(test_secret_file),
     };

@@ -386,6 +386,34 @@ static void test_late_and_bad_answers(void **state) {
     dataset_close(d);
 }
 
+static recaption_may one_at_a_time(void *context, int64_t n_in_flight) {
+    (void)context;
+    return n_in_flight > 0 ? RECAPTION_WAIT : RECAPTION_ASK;
+}
+
+/* An answer that waits for its pixels counts as in flight: the one thread, which waits for that to end, ends it. */
+static void test_waits_and_compares(void **state) {
+    (void)state;
+    char set[256], layers[256];
+    late_t l = {.base = {&late_type}, .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+    recaption_options_t o = {.dir = path_of("waits", layers),
+                             .kinds = &dense,
+                             .n_kinds = 1,
+                             .threads = 1,
+                             .max_attempts = 3,
+                             .quality = QUALITY_DEFAULTS,
+                             .watch = {.may_ask = one_at_a_time}};
+    recaption_result_t r;
+    dataset_t *d;
+    late_start(&l, -1);
+    assert_int_equal(dataset_open(&d, path_of("set", set)), LENS_OK);
+    assert_int_equal(recaption_run(&r, d, &l.base, &o, comm), LENS_OK);
+    late_end(&l);
+    dataset_close(d);
+    assert_int_equal(r.n_shards_written, N_SAMPLES / PER_SHARD);
+    check_meta(layers);
+}
+
 /* A captioner that breaks ends the work with its message; what it answered stays, and the next run asks for the rest.
  */
 static void test_broken_captioner(void **state) {
@@ -491,6 +519,7 @@ int main(void) {
         cmocka_unit_test(test_unique_and_independent_of_threads),
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_late_and_bad_answers),
+        cmocka_unit_test(test_waits_and_compares),
         cmocka_unit_test(test_broken_captioner),
         cmocka_unit_test(test_turned_down_stays),
         cmocka_unit_test(test_damaged_picture),
