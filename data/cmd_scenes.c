@@ -196,7 +196,7 @@ static lens_status write_layer_shard(const scenes_t *o, const dataset_t *d, int6
     for (int64_t i = begin; i < end; i++) {
         scene_t scene;
         make(&scene, o, i);
-        scene_wrong_t lies = scene_make_wrong(&scene, layer->wrong);
+        scene_wrong_t lies = scene_make_wrong(&scene, layer->wrong, (int)o->max_objects);
         str_clear(&text);
         layer->n_facts += layer->write(&scene, &text);
         layer->lies.n_facts += lies.n_facts;

@@ -11,6 +11,7 @@ typedef struct {
     scene_t *s;
     rng_t r;
     double rate;
+    int max_objects;
     bool wrong;   /* the fact at hand */
     uint32_t lot; /* picks the other value of the fact at hand */
     scene_wrong_t counts;
@@ -121,9 +122,9 @@ static void lie_layout(liar_t *l, scene_group_t *g) {
 }
 
 static void lie_count(liar_t *l, scene_group_t *g) {
-    int most = SCENE_MAX_OBJECTS - (l->s->n_objects - g->count);
+    int most = l->max_objects - (l->s->n_objects - g->count);
     draw_lots(l);
-    if (most == 1 || !is_wrong_as_drawn(l)) return;
+    if (most <= 1 || !is_wrong_as_drawn(l)) return;
     int count = 1 + other(l, g->count - 1, most);
     l->s->n_objects += count - g->count;
     g->count = count;
@@ -183,9 +184,10 @@ static void set_facts(const liar_t *l) {
         }
 }
 
-scene_wrong_t scene_make_wrong(scene_t *s, double rate) {
+scene_wrong_t scene_make_wrong(scene_t *s, double rate, int max_objects) {
     LENS_ASSERT(rate >= 0 && rate <= 1, "rate %g", rate);
-    liar_t l = {.s = s, .r = rng_stream(s->seed, STREAM_WRONG, s->index, RNG_SCENE), .rate = rate};
+    liar_t l = {
+        .s = s, .r = rng_stream(s->seed, STREAM_WRONG, s->index, RNG_SCENE), .rate = rate, .max_objects = max_objects};
     lie_background(&l);
     for (int i = 0; i < s->n_groups; i++) {
         scene_group_t *g = &s->groups[i];

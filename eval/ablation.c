@@ -110,6 +110,9 @@ static lens_status take_run(const reader_t *r, const json_t *root) {
     if (strchr(run->samples, '/')) return lens_fail(LENS_FORMAT, "%s: samples in another folder", r->path);
     LENS_TRY(take_number(r, root, "seed", 0, 1e15, &seed));
     run->seed = (int64_t)seed;
+    LENS_TRY(take_number(r, root, "scenes", 1, 1e15, &run->scenes));
+    LENS_TRY(take_number(r, root, "max_objects", 1, 1e3, &run->max_objects));
+    LENS_TRY(take_number(r, root, "prompts", 1, 1e9, &run->prompts));
     LENS_TRY(take_number(r, root, "steps", 1, 1e15, &run->steps));
     LENS_TRY(take_number(r, root, "batch", 1, 1e9, &run->batch));
     LENS_TRY(take_number(r, root, "parameters", 1, 1e15, &run->parameters));
@@ -188,6 +191,25 @@ static lens_status group(ablation_t *a) {
     return LENS_OK;
 }
 
+/* Arms are compared as equal in all but their captions. */
+static lens_status check_equal(const ablation_t *a) {
+    const ablation_run_t *first = NULL;
+    for (int64_t i = 0; i < a->n_runs; i++) {
+        const ablation_run_t *r = &a->runs[i];
+        const bool own_steps = strcmp(r->arm, "brief-tokens") == 0;
+        const ablation_run_t *f = first ? first : &a->runs[0];
+        if (r->scenes != f->scenes || r->max_objects != f->max_objects || r->prompts != f->prompts ||
+            r->batch != f->batch || r->parameters != f->parameters || (first && !own_steps && r->steps != f->steps))
+            return lens_fail(LENS_FORMAT,
+                             "%s: runs of different experiments: %s, seed %lld, has %g scenes, %g steps of %g; "
+                             "%s, seed %lld, %g scenes, %g steps of %g",
+                             a->dir, f->arm, (long long)f->seed, f->scenes, f->steps, f->batch, r->arm,
+                             (long long)r->seed, r->scenes, r->steps, r->batch);
+        if (!first && !own_steps) first = r;
+    }
+    return LENS_OK;
+}
+
 lens_status ablation_open(ablation_t *out, const char *dir) {
     char **names = NULL;
     int64_t n = 0;
@@ -197,6 +219,7 @@ lens_status ablation_open(ablation_t *out, const char *dir) {
     LENS_GO(dir_list(&names, &n, dir));
     LENS_GO(read_runs(out, names, n));
     LENS_GO(group(out));
+    LENS_GO(check_equal(out));
 done:
     dir_list_free(names, n);
     if (st != LENS_OK) ablation_free(out);

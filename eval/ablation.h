@@ -44,7 +44,7 @@ enum { ABLATION_MAX_POINTS = 16, ABLATION_MAX_ARMS = 16, ABLATION_MAX_SEEDS = 32
 typedef struct {
     char *arm, *samples; /* name of a PNG beside the JSON, or NULL */
     int64_t seed;
-    double steps, batch, parameters, seconds, cores;
+    double scenes, max_objects, prompts, steps, batch, parameters, seconds, cores;
     double words, facts, wrong, bits; /* a caption; NaN where not known. wrong: share of the facts */
     int n_points;
     ablation_point_t points[ABLATION_MAX_POINTS]; /* by step; the last is the end of the run */
@@ -64,7 +64,8 @@ typedef struct {
     int n_arms;
 } ablation_t;
 
-/* IO where there is no folder, FORMAT where a .json of it is no run, is there twice, or there is none. */
+/* IO where there is no folder, FORMAT where a .json of it is no run, is there twice, or there is none, and where two
+ * runs differ in more than arm and seed: scenes, prompts, batch, parameters, and, but for brief-tokens, steps. */
 LENS_CHECKED lens_status ablation_open(ablation_t *out, const char *dir);
 void ablation_free(ablation_t *a); /* and resets */
 

@@ -108,19 +108,23 @@ static void add_line_hits(str_t *out, const chart_lines_t *c, const chart_axis_t
     double width = (double)N_COLUMNS / n;
     for (int h = 0; h < n; h++) {
         double at = x->low + (x->high - x->low) * (h + 0.5) / n;
-        bool labelled = false;
+        double shown = NAN; /* the first one's x, which is most often that of all */
         chart_begin_hit(out, CHART_LEFT + h * width, CHART_LEFT + (h + 1) * width);
         for (int s = 0; s < c->n_series; s++) {
             int64_t i = nearest_point(&c->series[s], at);
             if (i < 0 || !isfinite(c->series[s].y[i]) || c->series[s].quiet) continue;
-            if (!labelled) {
+            if (isnan(shown)) {
+                shown = c->series[s].x[i];
                 str_add_html(out, c->x_label);
                 str_add_char(out, ' ');
-                html_add_number(out, c->series[s].x[i]);
+                html_add_number(out, shown);
             }
-            labelled = true;
             str_add_char(out, '\n');
             str_add_html(out, c->series[s].name);
+            if (c->series[s].x[i] != shown) {
+                str_add(out, " at ");
+                html_add_number(out, c->series[s].x[i]);
+            }
             str_add(out, ": ");
             html_add_number(out, c->series[s].y[i]);
         }

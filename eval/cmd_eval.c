@@ -13,7 +13,7 @@
 extern const command_t cmd_eval;
 
 typedef struct {
-    int64_t n, seed, size_px, steps, threads;
+    int64_t n, seed, size_px, steps, threads, max_objects;
     double blur_px, noise, guidance;
     bool raw, json;
     char *out, *style, *device, *suite, *layout, *name;
@@ -55,6 +55,7 @@ static lens_status compose(const values_t *v, int n_args, char **args) {
     compose_options_t o = {
         .n = v->n ? v->n : 50,
         .seed = (uint64_t)v->seed,
+        .max_objects = (int)v->max_objects,
         .forms = {[COMPOSE_SHORT] = strcmp(v->style, "long") != 0, [COMPOSE_LONG] = strcmp(v->style, "short") != 0},
         .steps = v->steps,
         .guidance = v->guidance};
@@ -140,6 +141,13 @@ static const option_t rows[] = {
      .initial = "both",
      .choices = "short|long|both",
      .help = "compose: prompts worded as brief captions are, as detailed ones, or both"},
+    {.name = "max-objects",
+     .type = OPTION_INT,
+     .offset = AT(max_objects),
+     .initial = "4",
+     .min = 2,
+     .max = SCENE_MAX_OBJECTS,
+     .help = "compose: asked for at most, as lens scenes --max-objects of the training set"},
     {.name = "steps",
      .type = OPTION_INT,
      .offset = AT(steps),

@@ -17,7 +17,7 @@ const char *compose_form_word(compose_form f) {
 static lens_status plan_picture(compose_picture_t *p, const compose_t *c, compose_form form, int64_t i) {
     str_t prompt = {0};
     compose_draw(&p->facts, &p->scene, (compose_task)(i % COMPOSE_N_TASKS), c->options.seed + SEED_OF_PROMPTS,
-                 (uint64_t)(i / COMPOSE_N_TASKS));
+                 (uint64_t)(i / COMPOSE_N_TASKS), c->options.max_objects);
     if (form == COMPOSE_SHORT)
         (void)scene_brief(&p->scene, &prompt);
     else

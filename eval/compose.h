@@ -15,8 +15,9 @@ typedef enum { COMPOSE_SHORT, COMPOSE_LONG, COMPOSE_N_FORMS } compose_form;
 const char *compose_form_word(compose_form f); /* "short", "long" */
 
 typedef struct {
-    int64_t n;     /* prompts of a task and form */
-    uint64_t seed; /* of scenes and noise; at most 1e15 */
+    int64_t n;       /* prompts of a task and form */
+    uint64_t seed;   /* of scenes and noise; at most 1e15 */
+    int max_objects; /* 2 to SCENE_MAX_OBJECTS: as many as the model's training set has in a picture */
     bool forms[COMPOSE_N_FORMS];
     int64_t steps;
     double guidance;

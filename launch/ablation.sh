@@ -48,7 +48,7 @@ while [ $# -gt 0 ]; do
         [ -n "$2" ] || usage "$1: the value is empty"
         case $1 in
         --scenes | --prompts) [[ $2 =~ ^[1-9][0-9]{0,7}$ ]] || usage "$1: expected a number, got \"$2\"" ;;
-        --max-objects) [[ $2 =~ ^[1-4]$ ]] || usage "$1: expected 1 to 4, got \"$2\"" ;;
+        --max-objects) [[ $2 =~ ^[2-4]$ ]] || usage "$1: expected 2 to 4, got \"$2\"" ;;
         esac
         name=${1#--max-} && printf -v "${name#--}" %s "$2"
         shift 2
@@ -69,7 +69,8 @@ arms=${arms:-$(IFS=, && echo "${known[*]}")}
 IFS=, read -ra arm_list <<<"$arms"
 IFS=, read -ra seed_list <<<"$seeds"
 for arm in "${arm_list[@]}"; do [[ " ${known[*]} " == *" $arm "* ]] || usage "--arms: there is no arm \"$arm\""; done
-for seed in "${seed_list[@]}"; do [[ $seed =~ ^[0-9]{1,9}$ ]] || usage "--seeds: expected numbers, got \"$seed\""; done
+for seed in "${seed_list[@]}"; do [[ $seed =~ ^(0|[1-9][0-9]{0,8})$ ]] || usage "--seeds: expected numbers, got \"$seed\""; done
+[ -z "$(printf '%s\n' "${seed_list[@]}" | sort | uniq -d)" ] || usage "--seeds $seeds: one is there twice"
 [ -x "$lens" ] || usage "$lens: no such program (cmake --preset release && cmake --build --preset release, or set LENS)"
 command -v jq >/dev/null || fail "jq is needed"
 
@@ -101,13 +102,17 @@ all_steps=$(get train.steps) batch=$(get train.batch) size=$(get data.buckets) p
 [ $((all_steps % 8)) = 0 ] || usage "train.steps=$all_steps: expected a multiple of 8, for evaluations at 1/8, 1/4, 1/2 and all"
 size=${size%x*}
 
-# A work folder remembers what its sets and runs are made with.
-options=$(printf '%s\n' "scenes $scenes" "objects $objects" "prompts $prompts" "${config[@]:3}")
-if [ -e "$work/options" ]; then
-    [ "$options" = "$(cat "$work/options")" ] || fail "$work was begun with other options: $(paste -sd' ' "$work/options"); name another --work"
-else
-    echo "$options" >"$work/options.tmp" && mv "$work/options.tmp" "$work/options"
-fi
+# Both folders remember what their sets and runs are made with.
+options=$(printf '%s\n' "scenes $scenes" "objects $objects" "prompts $prompts" "recipe $(cksum <"$root/configs/ablation.yaml")" "${config[@]:3}")
+remember() { # DIR OPTION
+    if [ -e "$1/options" ]; then
+        [ "$options" = "$(cat "$1/options")" ] || fail "$1 was begun with other options: $(paste -sd' ' "$1/options"); name another $2"
+    else
+        echo "$options" >"$1/options.tmp" && mv "$1/options.tmp" "$1/options"
+    fi
+}
+remember "$work" --work
+remember "$out" --out
 
 # ---- the sets ----
 
@@ -160,10 +165,13 @@ sums() { # STEP METRICS
         .tokens = .text_tok + .images * $image_tok' "$2"
 }
 
+# All checkpoints are kept, also those of being stopped: four are evaluated after the end.
 train() { # ARM SEED STEPS DIR
     local words=("${config[@]}" run.dir="$4" run.seed="$2" data.captions="$(captions_of "$1")" train.steps="$3"
-        train.checkpoint_every=$(($3 / 8)) train.keep=8 valid.every=$(($3 / 8)))
+        train.checkpoint_every=$(($3 / 8)) train.keep=1000000 valid.every=$(($3 / 8)))
     command_train=$(typed train "${words[@]}")
+    [ ! -e "$4/checkpoints/$(printf step-%08d "$3")" ] || return 0
+    [ -e "$4/checkpoints" ] || rm -f "$4"/compose-*.json # of an earlier run
     rm -f "$4/requeue"
     # In the background, so that whoever stops this script also stops what it waits for; a checkpoint is written then.
     "$lens" train "${words[@]}" --resume </dev/null >"$4.log" 2>&1 &
@@ -175,7 +183,7 @@ train() { # ARM SEED STEPS DIR
 
 evaluate() { # CHECKPOINT OUT
     [ ! -e "$2" ] || return 0
-    local words=(eval compose "$1" --n "$prompts" --seed 1 --style both --guidance "$(get sample.guidance)"
+    local words=(eval compose "$1" --n "$prompts" --seed 1 --max-objects "$objects" --style both --guidance "$(get sample.guidance)"
         --steps "$(get sample.steps)" --json)
     local begin=$SECONDS
     "$lens" "${words[@]}" >"$2.tmp"

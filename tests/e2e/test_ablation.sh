@@ -11,6 +11,8 @@ command -v jq >/dev/null || { echo "skipped: no jq"; exit 77; }
 cat >stand-in <<SH
 #!/usr/bin/env bash
 [ "\$1 \$2" = "eval compose" ] || exec "$lens" "\$@"
+[ ! -e "$work/no-scores" ] || exit 1
+[ "\$6 \$7" = "--seed 1" ] && [ "\$8 \$9" = "--max-objects 2" ] || exit 1
 sum=\$(cat "\$3"/*/*.safetensors | cksum | cut -d' ' -f1)
 tasks() {
     local task comma='' i=\$1
@@ -39,7 +41,7 @@ say() {
 }
 
 ablation whole --arms brief,detailed,brief-tokens || say whole.err "ablation"
-[ "$(ls whole)" = "$(printf '%s\n' brief-1.json brief-1.png brief-tokens-1.json brief-tokens-1.png detailed-1.json detailed-1.png)" ] ||
+[ "$(ls whole)" = "$(printf '%s\n' brief-1.json brief-1.png brief-tokens-1.json brief-tokens-1.png detailed-1.json detailed-1.png options)" ] ||
     fail "whole: $(ls whole)"
 [ ! -e whole.work/brief-1/checkpoints ] || fail "checkpoints of a finished run are left"
 for png in whole/*.png; do [ "$(wc -c <"$png")" -lt 100000 ] || fail "$png is large"; done
@@ -79,6 +81,18 @@ for run in brief-1 detailed-1 brief-tokens-1; do
     cmp whole.$run killed.$run || fail "$run: $(diff whole.$run killed.$run)"
     cmp whole/$run.png killed/$run.png || fail "$run: other samples"
 done
+# Stopped behind the training, amid the scores: no step is trained again.
+touch "$work/no-scores"
+ablation scored --arms detailed && say scored.err "went on without scores"
+rm "$work/no-scores"
+ablation scored --arms detailed || say scored.err "not resumed amid the scores"
+jq 'del(.seconds, .checkpoints[].train_s, .checkpoints[].eval_s)' scored/detailed-1.json | cmp - whole.detailed-1 ||
+    fail "stopped amid the scores: $(diff scored/detailed-1.json whole/detailed-1.json)"
+# Done anew, it is scored anew.
+echo '{"compose": {}, "eval_s": 0, "command": ""}' >scored.work/detailed-1/compose-32.json
+rm scored/detailed-1.json
+ablation scored --arms detailed || say scored.err "not done anew"
+jq -e '.checkpoints[3].compose.n == 5' scored/detailed-1.json >/dev/null || fail "scores of an earlier run"
 ablation killed --arms brief,detailed,brief-tokens || say killed.err "nothing to do"
 grep -q '0 runs to do, 3 are in' killed.err || say killed.err "what is there was done again"
 
@@ -110,7 +124,10 @@ refuse() { # STATUS MESSAGE COMMAND...
 }
 refuse 2 'there is no arm "short"' ablation other --arms short
 refuse 2 'train.steps=33: expected a multiple of 8' ablation other train.steps=33
-refuse 1 'was begun with other options' ablation whole --arms mixed --prompts 6
+refuse 2 'seeds 1,2,1: one is there twice' ablation other --seeds 1,2,1
+refuse 2 'seeds: expected numbers, got "01"' ablation other --seeds 01
+refuse 1 'whole.work was begun with other options' ablation whole --arms mixed --prompts 6
+refuse 1 'whole was begun with other options' "$root/launch/ablation.sh" --out whole --work another.work "${small[@]}" --prompts 6
 refuse 1 'brief-tokens, seed 1: needs .*other/brief-1.json' ablation other --arms brief-tokens
 mkdir damaged
 refuse 1 'damaged: no run of an ablation' "$lens" eval ablation damaged
@@ -120,6 +137,9 @@ jq 'del(.checkpoints[0].compose.short.tasks.colors)' whole/brief-1.json >damaged
 refuse 1 'a.json: no score of colors, prompts in short form' "$lens" eval ablation damaged
 jq '.samples = "../../secret.png"' whole/brief-1.json >damaged/a.json
 refuse 1 'a.json: samples in another folder' "$lens" eval ablation damaged
+jq '.parameters += 1' whole/brief-1.json >damaged/a.json
+cp whole/detailed-1.json damaged/b.json
+refuse 1 'damaged: runs of different experiments: brief, seed 1, has 60 scenes' "$lens" eval ablation damaged
 cp whole/brief-1.json damaged/a.json
 cp whole/brief-1.json damaged/b.json
 refuse 1 'arm brief, seed 1 is there twice' "$lens" eval ablation damaged

@@ -78,7 +78,7 @@ static void test_dataset_holds_the_scenes(void **state) {
             str_clear(&wanted);
             if (k == 0) scene_alt(&s, &wanted);
             if (k == 1) scene_brief(&s, &wanted);
-            if (k == 3) scene_make_wrong(&s, 0.25);
+            if (k == 3) scene_make_wrong(&s, 0.25, SCENE_MAX_OBJECTS);
             if (k >= 2) scene_dense(&s, &wanted);
             assert_int_equal(dataset_caption(d, i, kinds[k], &got), LENS_OK);
             assert_string_equal(str_text(&got), str_text(&wanted));

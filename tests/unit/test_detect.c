@@ -103,7 +103,7 @@ static void test_sizes(void **state) {
     assert_int_equal(detect(&seen, detector, rgb, SIDE, SCENE_MIN_SIZE_PX), LENS_ARGUMENT); /* 64 x 1 when reduced */
     scene_t s;
     compose_facts_t facts;
-    compose_draw(&facts, &s, COMPOSE_SINGLE, 3, 0);
+    compose_draw(&facts, &s, COMPOSE_SINGLE, 3, 0, SCENE_MAX_OBJECTS);
     scene_render(&s, SIDE, rgb);
     assert_int_equal(detect(&seen, detector, rgb, SIDE, SIDE), LENS_OK);
     assert_int_equal(compose_judge(&facts, &seen), COMPOSE_YES);

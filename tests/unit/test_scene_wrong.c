@@ -15,7 +15,7 @@ enum { N_SCENES = 4000, SEED = 11 };
 static void make(scene_t *truth, scene_t *told, uint64_t i, double rate) {
     scene_make(truth, SEED, i, SCENE_MAX_OBJECTS);
     *told = *truth;
-    (void)scene_make_wrong(told, rate);
+    (void)scene_make_wrong(told, rate, SCENE_MAX_OBJECTS);
 }
 
 static void test_nothing_wrong(void **state) {
@@ -53,6 +53,19 @@ static void compare(const scene_t *truth, const scene_t *told, int *n, int *n_wr
     }
 }
 
+/* No lie tells of more than a set has. */
+static void test_few_objects(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < N_SCENES; i++) {
+        scene_t s;
+        scene_make(&s, SEED, i, 2);
+        (void)scene_make_wrong(&s, 1, 2);
+        int n = 0;
+        for (int g = 0; g < s.n_groups; g++) n += s.groups[g].count;
+        assert_true(n <= 2 && n == s.n_objects);
+    }
+}
+
 /* Every kind of fact at the rate asked for: within four deviations of the binomial. */
 static void test_rates(void **state) {
     (void)state;
@@ -63,7 +76,7 @@ static void test_rates(void **state) {
             scene_t truth, told;
             scene_make(&truth, SEED, i, SCENE_MAX_OBJECTS);
             told = truth;
-            scene_wrong_t counts = scene_make_wrong(&told, rates[r]);
+            scene_wrong_t counts = scene_make_wrong(&told, rates[r], SCENE_MAX_OBJECTS);
             n_all += counts.n_facts;
             n_all_wrong += counts.n_wrong;
             compare(&truth, &told, n, n_wrong);
@@ -187,9 +200,9 @@ static void test_facts_said(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_wrong),      cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_agrees_with_itself), cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_facts_said),
+        cmocka_unit_test(test_nothing_wrong), cmocka_unit_test(test_few_objects),
+        cmocka_unit_test(test_rates),         cmocka_unit_test(test_agrees_with_itself),
+        cmocka_unit_test(test_nested),        cmocka_unit_test(test_facts_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
