@@ -15,8 +15,10 @@ static void read_manifest(const char *text, size_t n) {
     checkpoint_manifest_t m, again;
     str_t json = {0};
     if (checkpoint_manifest_from_json(&m, text, n, "fuzz") != LENS_OK) return;
-    for (int i = 0; i < m.n; i++)
-        if (m.file[i].name[0] == '/' || strstr(m.file[i].name, "..")) abort();
+    for (int i = 0; i < m.n; i++) { /* two dots within a part, as in "a..b", lead nowhere */
+        const char *name = m.file[i].name;
+        if (name[0] == '/' || strncmp(name, "..", 2) == 0 || strstr(name, "/..")) abort();
+    }
     if (checkpoint_manifest_to_json(&json, &m) != LENS_OK) abort();
     if (checkpoint_manifest_from_json(&again, json.s, json.len, "fuzz") != LENS_OK || again.n != m.n) abort();
     checkpoint_manifest_free(&again);
