@@ -12,22 +12,6 @@
 static const char *const ARMS[] = {"brief", "detailed", "mixed",   "brief-tokens", "describe",
                                    "alt",   "wrong10",  "wrong25", "wrong50"};
 
-const char *ablation_task_title(ablation_task t) {
-#define TASK_TITLE(name, key, title) title,
-    static const char *const TITLES[] = {ABLATION_TASK_LIST(TASK_TITLE) "overall"};
-    return TITLES[t];
-}
-
-const char *ablation_task_key(ablation_task t) {
-#define TASK_KEY(name, key, title) key,
-    static const char *const KEYS[] = {ABLATION_TASK_LIST(TASK_KEY) "overall"};
-    return KEYS[t];
-}
-
-const char *ablation_form_word(ablation_form f) {
-    return f == ABLATION_SHORT ? "short" : "long";
-}
-
 /* ---- one file ---- */
 
 typedef struct {
@@ -61,15 +45,15 @@ static lens_status take_text(const reader_t *r, const json_t *object, const char
 
 /* Scores as `lens eval compose --json` prints them. */
 static lens_status take_scores(const reader_t *r, const json_t *compose, ablation_point_t *point) {
-    for (int f = 0; f < ABLATION_N_FORMS; f++) {
-        const json_t *form = json_object_get(compose, ablation_form_word((ablation_form)f));
+    for (int f = 0; f < COMPOSE_N_FORMS; f++) {
+        const json_t *form = json_object_get(compose, compose_form_word((compose_form)f));
         const json_t *tasks = json_object_get(form, "tasks");
-        for (int t = 0; t < ABLATION_N_TASKS; t++) {
+        for (int t = 0; t < COMPOSE_N_TASKS; t++) {
             ablation_count_t *c = &point->counts[f][t];
-            const json_t *task = json_object_get(tasks, ablation_task_key((ablation_task)t));
+            const json_t *task = json_object_get(tasks, compose_task_word((compose_task)t));
             if (!json_is_object(task))
                 return lens_fail(LENS_FORMAT, "%s: no score of %s, prompts in %s form", r->path,
-                                 ablation_task_key((ablation_task)t), ablation_form_word((ablation_form)f));
+                                 compose_task_word((compose_task)t), compose_form_word((compose_form)f));
             LENS_TRY(take_number(r, task, "n", 1, 1e9, &c->n));
             LENS_TRY(take_number(r, task, "right", 0, c->n, &c->right));
         }
@@ -244,19 +228,19 @@ const ablation_arm_t *ablation_find(const ablation_t *a, const char *arm) {
     return NULL;
 }
 
-interval_t ablation_run_score(const ablation_run_t *r, int point, ablation_form f, ablation_task t) {
+interval_t ablation_run_score(const ablation_run_t *r, int point, compose_form f, compose_task t) {
     const ablation_count_t *c = r->points[point].counts[f];
-    if (t != ABLATION_OVERALL) return interval_wilson(c[t].right, c[t].n);
+    if (t != COMPOSE_OVERALL) return interval_wilson(c[t].right, c[t].n);
     /* The mean of six shares, as if it were one of all prompts: exact where tasks have equally many. */
     double share = 0, n = 0;
-    for (int k = 0; k < ABLATION_N_TASKS; k++) {
-        share += c[k].right / c[k].n / ABLATION_N_TASKS;
+    for (int k = 0; k < COMPOSE_N_TASKS; k++) {
+        share += c[k].right / c[k].n / COMPOSE_N_TASKS;
         n += c[k].n;
     }
     return interval_wilson(fmin(share, 1) * n, n);
 }
 
-interval_t ablation_score(const ablation_arm_t *arm, int point, ablation_form f, ablation_task t) {
+interval_t ablation_score(const ablation_arm_t *arm, int point, compose_form f, compose_task t) {
     double values[ABLATION_MAX_SEEDS];
     int n = 0;
     for (int i = 0; i < arm->n_runs; i++)
@@ -265,7 +249,7 @@ interval_t ablation_score(const ablation_arm_t *arm, int point, ablation_form f,
     return interval_mean(values, n);
 }
 
-interval_t ablation_difference(const ablation_arm_t *a, const ablation_arm_t *b, ablation_form f, ablation_task t,
+interval_t ablation_difference(const ablation_arm_t *a, const ablation_arm_t *b, compose_form f, compose_task t,
                                int *n) {
     double values[ABLATION_MAX_SEEDS];
     interval_t x = {NAN, NAN, NAN}, y = x;

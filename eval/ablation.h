@@ -9,26 +9,8 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "eval/compose_task.h"
 #include "eval/interval.h"
-
-/* X(NAME, key, title): GenEval's tasks, as `lens eval compose` names them */
-#define ABLATION_TASK_LIST(X)                                                                                          \
-    X(SINGLE, "single_object", "single object")                                                                        \
-    X(TWO, "two_object", "two objects")                                                                                \
-    X(COUNTING, "counting", "counting")                                                                                \
-    X(COLOURS, "colors", "colors")                                                                                     \
-    X(POSITION, "position", "position")                                                                                \
-    X(ATTRIBUTION, "color_attr", "attribution")
-#define ABLATION_ENUM_TASK(name, key, title) ABLATION_##name,
-/* ABLATION_OVERALL: the mean over the tasks */
-typedef enum { ABLATION_TASK_LIST(ABLATION_ENUM_TASK) ABLATION_OVERALL } ablation_task;
-enum { ABLATION_N_TASKS = ABLATION_OVERALL };
-const char *ablation_task_title(ablation_task t); /* "overall" too */
-const char *ablation_task_key(ablation_task t);
-
-/* Prompts in the form of brief captions, and of detailed ones about the same facts. */
-typedef enum { ABLATION_SHORT, ABLATION_LONG, ABLATION_N_FORMS } ablation_form;
-const char *ablation_form_word(ablation_form f);
 
 typedef struct {
     double n, right; /* prompts */
@@ -36,7 +18,7 @@ typedef struct {
 
 typedef struct {
     double step, images, flop, tokens, valid_loss; /* so far; valid_loss NaN where there is none */
-    ablation_count_t counts[ABLATION_N_FORMS][ABLATION_N_TASKS];
+    ablation_count_t counts[COMPOSE_N_FORMS][COMPOSE_N_TASKS];
 } ablation_point_t;
 
 enum { ABLATION_MAX_POINTS = 16, ABLATION_MAX_ARMS = 16, ABLATION_MAX_SEEDS = 32 };
@@ -71,12 +53,12 @@ void ablation_free(ablation_t *a); /* and resets */
 
 const ablation_arm_t *ablation_find(const ablation_t *a, const char *arm); /* NULL: none */
 /* Score of a run at a point, in [0, 1]. */
-interval_t ablation_run_score(const ablation_run_t *r, int point, ablation_form f, ablation_task t);
+interval_t ablation_run_score(const ablation_run_t *r, int point, compose_form f, compose_task t);
 /* Of an arm at point `point` of its first run; runs that lack it are left out. */
-interval_t ablation_score(const ablation_arm_t *arm, int point, ablation_form f, ablation_task t);
+interval_t ablation_score(const ablation_arm_t *arm, int point, compose_form f, compose_task t);
 /* a - b at the end: by Student over the differences of the seeds that both have; Newcombe's where that is one seed. n:
  * these seeds; 0: the value is NaN. */
-interval_t ablation_difference(const ablation_arm_t *a, const ablation_arm_t *b, ablation_form f, ablation_task t,
+interval_t ablation_difference(const ablation_arm_t *a, const ablation_arm_t *b, compose_form f, compose_task t,
                                int *n);
 
 /* ---- ablation_table.c: what `lens eval ablation DIR` prints ---- */

@@ -15,7 +15,7 @@ static void add_cell(str_t *out, interval_t v) {
 
 static void add_head(str_t *out, const char *first) {
     str_addf(out, "%-22s %5s", first, "seeds");
-    for (int t = 0; t <= ABLATION_OVERALL; t++) str_addf(out, " %20s", ablation_task_title((ablation_task)t));
+    for (int t = 0; t <= COMPOSE_OVERALL; t++) str_addf(out, " %20s", compose_task_title((compose_task)t));
     str_add_char(out, '\n');
 }
 
@@ -28,26 +28,26 @@ void ablation_text(const ablation_t *a, str_t *out) {
         "(Wilson)\n\n");
     add_head(out, "arm, prompts");
     for (int i = 0; i < a->n_arms; i++)
-        for (int f = 0; f < ABLATION_N_FORMS; f++) {
+        for (int f = 0; f < COMPOSE_N_FORMS; f++) {
             const ablation_arm_t *arm = &a->arms[i];
-            snprintf(name, sizeof name, "%.40s, %s", arm->name, ablation_form_word((ablation_form)f));
+            snprintf(name, sizeof name, "%.40s, %s", arm->name, compose_form_word((compose_form)f));
             str_addf(out, "%-22s %5d", name, arm->n_runs);
-            for (int t = 0; t <= ABLATION_OVERALL; t++)
-                add_cell(out, ablation_score(arm, arm->runs[0]->n_points - 1, (ablation_form)f, (ablation_task)t));
+            for (int t = 0; t <= COMPOSE_OVERALL; t++)
+                add_cell(out, ablation_score(arm, arm->runs[0]->n_points - 1, (compose_form)f, (compose_task)t));
             str_add_char(out, '\n');
         }
     if (!detailed || a->n_arms == 1) return;
     str_add(out, "\ndetailed minus another arm, paired by seed\n\n");
     add_head(out, "arm, prompts");
     for (int i = 0; i < a->n_arms; i++)
-        for (int f = 0; f < ABLATION_N_FORMS && &a->arms[i] != detailed; f++) {
+        for (int f = 0; f < COMPOSE_N_FORMS && &a->arms[i] != detailed; f++) {
             int n;
-            interval_t v = ablation_difference(detailed, &a->arms[i], (ablation_form)f, ABLATION_OVERALL, &n);
+            interval_t v = ablation_difference(detailed, &a->arms[i], (compose_form)f, COMPOSE_OVERALL, &n);
             if (n == 0) continue;
-            snprintf(name, sizeof name, "%.40s, %s", a->arms[i].name, ablation_form_word((ablation_form)f));
+            snprintf(name, sizeof name, "%.40s, %s", a->arms[i].name, compose_form_word((compose_form)f));
             str_addf(out, "%-22s %5d", name, n);
-            for (int t = 0; t <= ABLATION_OVERALL; t++) {
-                v = ablation_difference(detailed, &a->arms[i], (ablation_form)f, (ablation_task)t, &n);
+            for (int t = 0; t <= COMPOSE_OVERALL; t++) {
+                v = ablation_difference(detailed, &a->arms[i], (compose_form)f, (compose_task)t, &n);
                 add_cell(out, v);
             }
             str_add_char(out, '\n');
@@ -91,12 +91,12 @@ static void json_arm(str_t *out, const ablation_arm_t *arm) {
     json_number(out, "wrong", r->wrong);
     str_add_char(out, ',');
     json_number(out, "bits", r->bits);
-    for (int f = 0; f < ABLATION_N_FORMS; f++) {
-        str_addf(out, ",\"%s\":{", ablation_form_word((ablation_form)f));
-        for (int t = 0; t <= ABLATION_OVERALL; t++) {
+    for (int f = 0; f < COMPOSE_N_FORMS; f++) {
+        str_addf(out, ",\"%s\":{", compose_form_word((compose_form)f));
+        for (int t = 0; t <= COMPOSE_OVERALL; t++) {
             if (t > 0) str_add_char(out, ',');
-            json_interval(out, ablation_task_key((ablation_task)t),
-                          ablation_score(arm, r->n_points - 1, (ablation_form)f, (ablation_task)t));
+            json_interval(out, compose_task_word((compose_task)t),
+                          ablation_score(arm, r->n_points - 1, (compose_form)f, (compose_task)t));
         }
         str_add_char(out, '}');
     }
@@ -115,15 +115,15 @@ void ablation_json(const ablation_t *a, str_t *out) {
     for (int i = 0; detailed && i < a->n_arms; i++) {
         int n = 0;
         if (&a->arms[i] == detailed) continue;
-        interval_t forms[ABLATION_N_FORMS];
-        for (int f = 0; f < ABLATION_N_FORMS; f++)
-            forms[f] = ablation_difference(detailed, &a->arms[i], (ablation_form)f, ABLATION_OVERALL, &n);
+        interval_t forms[COMPOSE_N_FORMS];
+        for (int f = 0; f < COMPOSE_N_FORMS; f++)
+            forms[f] = ablation_difference(detailed, &a->arms[i], (compose_form)f, COMPOSE_OVERALL, &n);
         str_add(out, comma);
         json_name(out, "arm", a->arms[i].name);
         str_addf(out, "\"seeds\":%d,", n);
-        json_interval(out, "short", forms[ABLATION_SHORT]);
+        json_interval(out, "short", forms[COMPOSE_SHORT]);
         str_add_char(out, ',');
-        json_interval(out, "long", forms[ABLATION_LONG]);
+        json_interval(out, "long", forms[COMPOSE_LONG]);
         str_add_char(out, '}');
         comma = ",";
     }

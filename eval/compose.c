@@ -9,10 +9,6 @@
 /* `lens scenes` takes seeds up to 1e15. */
 #define SEED_OF_PROMPTS (UINT64_C(1) << 60)
 
-const char *compose_form_word(compose_form f) {
-    return f == COMPOSE_SHORT ? "short" : "long";
-}
-
 /* ---- prompts ---- */
 static lens_status plan_picture(compose_picture_t *p, const compose_t *c, compose_form form, int64_t i) {
     str_t prompt = {0};

@@ -11,9 +11,6 @@
 #include "eval/drawer.h"
 #include "eval/interval.h"
 
-typedef enum { COMPOSE_SHORT, COMPOSE_LONG, COMPOSE_N_FORMS } compose_form;
-const char *compose_form_word(compose_form f); /* "short", "long" */
-
 typedef struct {
     int64_t n;       /* prompts of a task and form */
     uint64_t seed;   /* of scenes and noise; at most 1e15 */
@@ -55,7 +52,7 @@ LENS_CHECKED lens_status compose_sample(compose_t *c, const char *checkpoint, co
 LENS_CHECKED lens_status compose_judge_all(compose_t *c);
 void compose_free(compose_t *c); /* and resets */
 
-/* Share of right pictures. COMPOSE_N_TASKS: the mean over tasks, which have equally many prompts. */
+/* Share of right pictures. COMPOSE_OVERALL: the mean over tasks, which have equally many prompts. */
 interval_t compose_score(const compose_t *c, compose_form f, int task);
 
 /* ---- compose_table.c: what `lens eval compose` prints ---- */

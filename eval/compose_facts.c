@@ -5,17 +5,6 @@
 #define POSITION_MARGIN 0.1  /* GenEval's, of the boxes' mean side */
 #define SCENES_A_PROMPT 4096 /* indices; far more than any task ever needs to find one that suits */
 
-#define TASK_WORD(name, word, help) word,
-#define TASK_HELP(name, word, help) help,
-static const char *const WORDS[] = {COMPOSE_TASK_LIST(TASK_WORD)};
-static const char *const HELPS[] = {COMPOSE_TASK_LIST(TASK_HELP)};
-
-const char *compose_task_word(compose_task t) {
-    return WORDS[t];
-}
-const char *compose_task_help(compose_task t) {
-    return HELPS[t];
-}
 const char *compose_verdict_word(compose_verdict v) {
     static const char *const VERDICTS[] = {"yes", "no", "unknown"};
     return VERDICTS[v];

@@ -1,5 +1,4 @@
-/* The six tasks of GenEval (Ghosh et al., "GenEval: An Object-Focused Framework for Evaluating Text-to-Image
- * Alignment", NeurIPS 2023) on the scenes' vocabulary: what a prompt asks for, and whether a picture shows it.
+/* GenEval's tasks on the scenes' vocabulary: what a prompt asks for, and whether a picture shows it.
  * Reentrant.
  *
  * The facts of a task come from a scene whose seed no training set has, so that its captions, brief and dense, are the
@@ -8,20 +7,8 @@
 #define LENS_EVAL_COMPOSE_FACTS_H
 
 #include "data/scene.h"
+#include "eval/compose_task.h"
 #include "eval/detect.h"
-
-/* X(NAME, "word", "what is asked") */
-#define COMPOSE_TASK_LIST(X)                                                                                           \
-    X(SINGLE, "single_object", "one object's shape")                                                                   \
-    X(TWO, "two_object", "two objects' shapes")                                                                        \
-    X(COUNTING, "counting", "exactly two to four of a shape")                                                          \
-    X(COLOURS, "colors", "one object's shape and color")                                                               \
-    X(POSITION, "position", "two objects' shapes, and one left of, right of, above or below the other")                \
-    X(ATTRIBUTION, "color_attr", "two objects' shapes and colors")
-#define COMPOSE_ENUM_TASK(name, word, help) COMPOSE_##name,
-typedef enum { COMPOSE_TASK_LIST(COMPOSE_ENUM_TASK) COMPOSE_N_TASKS } compose_task;
-const char *compose_task_word(compose_task t); /* GenEval's "tag" */
-const char *compose_task_help(compose_task t);
 
 typedef struct {
     scene_shape shape;

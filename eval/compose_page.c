@@ -54,8 +54,8 @@ static void add_table(str_t *out, const compose_t *c) {
         }
         str_add(out, row == 0 ? "</tr>\n" : "</tr></thead>\n<tbody>\n");
     }
-    for (int t = 0; t <= COMPOSE_N_TASKS; t++) {
-        str_addf(out, "<tr><th>%s</th>", t < COMPOSE_N_TASKS ? compose_task_word((compose_task)t) : "overall");
+    for (int t = 0; t <= COMPOSE_OVERALL; t++) {
+        str_addf(out, "<tr><th>%s</th>", compose_task_word((compose_task)t));
         for (int f = 0; f < COMPOSE_N_FORMS; f++)
             if (c->pictures[f]) add_score(out, c, (compose_form)f, t);
         str_add(out, "</tr>\n");
@@ -71,7 +71,7 @@ static void add_figures(str_t *out, const compose_t *c) {
     str_add(out, "<dl class=\"figures\">\n");
     for (int f = 0; f < COMPOSE_N_FORMS; f++) {
         if (!c->pictures[f]) continue;
-        interval_t s = compose_score(c, (compose_form)f, COMPOSE_N_TASKS);
+        interval_t s = compose_score(c, (compose_form)f, COMPOSE_OVERALL);
         report_begin_figure(out, form_title((compose_form)f), false);
         html_add_percent(out, s.value);
         report_figure_detail(out);

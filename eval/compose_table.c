@@ -20,9 +20,8 @@ static compose_count_t count_of(const compose_t *c, compose_form f, int task) {
 static void row_text(const compose_t *c, compose_form f, int task, str_t *out) {
     compose_count_t n = count_of(c, f, task);
     interval_t s = compose_score(c, f, task);
-    str_addf(out, "%-14s %6" PRId64 " %8.1f   %5.1f to %5.1f %8.1f\n",
-             task < COMPOSE_N_TASKS ? compose_task_word((compose_task)task) : "overall", n.n, 100 * s.value,
-             100 * s.low, 100 * s.high, 100 * (double)n.unknown / (double)n.n);
+    str_addf(out, "%-14s %6" PRId64 " %8.1f   %5.1f to %5.1f %8.1f\n", compose_task_word((compose_task)task), n.n,
+             100 * s.value, 100 * s.low, 100 * s.high, 100 * (double)n.unknown / (double)n.n);
 }
 
 void compose_text(const compose_t *c, str_t *out) {
@@ -33,7 +32,7 @@ void compose_text(const compose_t *c, str_t *out) {
         if (!c->pictures[f]) continue;
         str_addf(out, "\n%s prompts       n    right %%   95 %% interval  unknown %%\n",
                  compose_form_word((compose_form)f));
-        for (int t = 0; t <= COMPOSE_N_TASKS; t++) row_text(c, (compose_form)f, t, out);
+        for (int t = 0; t <= COMPOSE_OVERALL; t++) row_text(c, (compose_form)f, t, out);
     }
     str_addf(out, "\n%.1f s to draw, %.1f s to judge, on %s\n", c->draw_s, c->judge_s, c->device);
 }
@@ -53,7 +52,7 @@ static void form_json(const compose_t *c, compose_form f, str_t *out) {
         count_json(c, f, t, out);
     }
     str_add(out, "}, \"overall\": ");
-    count_json(c, f, COMPOSE_N_TASKS, out);
+    count_json(c, f, COMPOSE_OVERALL, out);
     str_add_char(out, '}');
 }
 

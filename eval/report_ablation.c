@@ -58,15 +58,15 @@ static void draw_point(drawn_t *d, double x, interval_t v) {
     bar_y[2] = NAN;
 }
 
-static void draw_arm(drawn_t *d, const ablation_arm_t *arm, axis x, ablation_form f) {
+static void draw_arm(drawn_t *d, const ablation_arm_t *arm, axis x, compose_form f) {
     int n = arm->runs[0]->n_points, first = x == BY_IMAGES || x == BY_FLOP ? 0 : n - 1;
     d->n = 0;
     for (int p = first; p < n; p++)
         if (isfinite(at(arm->runs[0], p, x)))
-            draw_point(d, at(arm->runs[0], p, x), ablation_score(arm, p, f, ABLATION_OVERALL));
+            draw_point(d, at(arm->runs[0], p, x), ablation_score(arm, p, f, COMPOSE_OVERALL));
 }
 
-static void add_chart(str_t *out, const ablation_t *a, const char *const *arms, axis x, ablation_form f) {
+static void add_chart(str_t *out, const ablation_t *a, const char *const *arms, axis x, compose_form f) {
     chart_series_t series[2 * CHART_MAX_SERIES];
     drawn_t drawn[CHART_MAX_SERIES];
     char title[100];
@@ -88,7 +88,7 @@ static void add_chart(str_t *out, const ablation_t *a, const char *const *arms, 
         series[n++] =
             (chart_series_t){.x = d->x, .y = d->y, .n = d->n, .colour = i, .dots = !over_time, .name = arm->name};
     }
-    snprintf(title, sizeof title, "Composition against %s, %s prompts", AXES[x].title, ablation_form_word(f));
+    snprintf(title, sizeof title, "Composition against %s, %s prompts", AXES[x].title, compose_form_word(f));
     chart_lines(out, &(chart_lines_t){.title = title,
                                       .unit = "% right, mean of six tasks",
                                       .x_label = AXES[x].label,
@@ -100,7 +100,7 @@ static void add_chart(str_t *out, const ablation_t *a, const char *const *arms, 
 static void add_charts(str_t *out, const ablation_t *a, const char *const *arms, axis first, axis last) {
     str_add(out, "<div class=\"charts\">\n");
     for (axis x = first; x <= last; x++)
-        for (int f = 0; f < ABLATION_N_FORMS; f++) add_chart(out, a, arms, x, (ablation_form)f);
+        for (int f = 0; f < COMPOSE_N_FORMS; f++) add_chart(out, a, arms, x, (compose_form)f);
     str_add(out, "</div>\n");
 }
 
@@ -117,7 +117,7 @@ static void add_interval(str_t *out, interval_t v) {
 
 static void begin_table(str_t *out, const char *first) {
     str_addf(out, "<div class=\"scroll\"><table class=\"kinds\"><thead><tr><th>%s</th><th>seeds</th>", first);
-    for (int t = 0; t <= ABLATION_OVERALL; t++) str_addf(out, "<th>%s</th>", ablation_task_title((ablation_task)t));
+    for (int t = 0; t <= COMPOSE_OVERALL; t++) str_addf(out, "<th>%s</th>", compose_task_title((compose_task)t));
     str_add(out, "</tr></thead><tbody>\n");
 }
 
@@ -125,21 +125,21 @@ static void end_table(str_t *out) {
     str_add(out, "</tbody></table></div>\n");
 }
 
-static void begin_row(str_t *out, const char *arm, ablation_form f, int seeds) {
+static void begin_row(str_t *out, const char *arm, compose_form f, int seeds) {
     str_add(out, "<tr><th>");
     str_add_html(out, arm);
-    str_addf(out, ", %s</th><td>%d</td>", ablation_form_word(f), seeds);
+    str_addf(out, ", %s</th><td>%d</td>", compose_form_word(f), seeds);
 }
 
 static void add_scores(str_t *out, const ablation_t *a) {
     str_add(out, "<h3>Right pictures at the end of training, %</h3>\n");
     begin_table(out, "captions, prompts");
     for (int i = 0; i < a->n_arms; i++)
-        for (int f = 0; f < ABLATION_N_FORMS; f++) {
+        for (int f = 0; f < COMPOSE_N_FORMS; f++) {
             const ablation_arm_t *arm = &a->arms[i];
-            begin_row(out, arm->name, (ablation_form)f, arm->n_runs);
-            for (int t = 0; t <= ABLATION_OVERALL; t++)
-                add_interval(out, ablation_score(arm, arm->runs[0]->n_points - 1, (ablation_form)f, (ablation_task)t));
+            begin_row(out, arm->name, (compose_form)f, arm->n_runs);
+            for (int t = 0; t <= COMPOSE_OVERALL; t++)
+                add_interval(out, ablation_score(arm, arm->runs[0]->n_points - 1, (compose_form)f, (compose_task)t));
             str_add(out, "</tr>\n");
         }
     end_table(out);
@@ -155,13 +155,13 @@ static void add_differences(str_t *out, const ablation_t *a) {
     str_add(out, "<h3>Detailed minus the others, percentage points</h3>\n");
     begin_table(out, "minus, prompts");
     for (int i = 0; i < a->n_arms; i++)
-        for (int f = 0; f < ABLATION_N_FORMS && &a->arms[i] != detailed; f++) {
+        for (int f = 0; f < COMPOSE_N_FORMS && &a->arms[i] != detailed; f++) {
             int n;
-            (void)ablation_difference(detailed, &a->arms[i], (ablation_form)f, ABLATION_OVERALL, &n);
+            (void)ablation_difference(detailed, &a->arms[i], (compose_form)f, COMPOSE_OVERALL, &n);
             if (n == 0) continue;
-            begin_row(out, a->arms[i].name, (ablation_form)f, n);
-            for (int t = 0; t <= ABLATION_OVERALL; t++)
-                add_interval(out, ablation_difference(detailed, &a->arms[i], (ablation_form)f, (ablation_task)t, &n));
+            begin_row(out, a->arms[i].name, (compose_form)f, n);
+            for (int t = 0; t <= COMPOSE_OVERALL; t++)
+                add_interval(out, ablation_difference(detailed, &a->arms[i], (compose_form)f, (compose_task)t, &n));
             str_add(out, "</tr>\n");
         }
     end_table(out);

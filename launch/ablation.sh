@@ -2,14 +2,14 @@
 # The caption ablation in small: equal models on equal pictures, which differ in their captions alone, each scored by
 # `lens eval compose` as it trains. `lens eval ablation DIR` makes tables and figures of the result.
 #
-#   launch/ablation.sh --quick --out runs/quick     # about ten minutes on two cores
-#   launch/ablation.sh                              # all of it, in as many sittings as it takes
+#   launch/ablation.sh --quick     # about ten minutes on two cores
+#   launch/ablation.sh             # all of it, in as many sittings as it takes
 #
 # --arms A,...    brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens (default: all)
 # --seeds N,...   default 1,2,3
 # --quick         arms brief, detailed, mixed; seed 1; fewer scenes, steps and prompts
-# --out DIR       where OUT/ARM-SEED.json and .png go, one pair a run; default docs/ablation
-# --work DIR      where sets and checkpoints are while it works; default runs/ablation
+# --out DIR       where OUT/ARM-SEED.json and .png go, one pair a run; default docs/ablation, of --quick runs/quick
+# --work DIR      where sets and checkpoints are while it works; default runs/ablation, of --quick runs/quick-work
 # --scenes N      pictures trained on; default 20000
 # --max-objects N shapes in a picture, at most; default 2: more is too much for runs of minutes
 # --prompts N     prompts of a task and form at each evaluation; default 100
@@ -40,7 +40,7 @@ say() {
 
 # ---- options ----
 
-arms='' seeds='' quick=no out=$root/docs/ablation work=$root/runs/ablation scenes='' prompts='' objects='' keep=no config=()
+arms='' seeds='' quick=no out='' work='' scenes='' prompts='' objects='' keep=no config=()
 while [ $# -gt 0 ]; do
     case $1 in
     --arms | --seeds | --out | --work | --scenes | --max-objects | --prompts)
@@ -61,8 +61,10 @@ while [ $# -gt 0 ]; do
 done
 if [ "$quick" = yes ]; then
     arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-5000} prompts=${prompts:-10}
+    out=${out:-$root/runs/quick} work=${work:-$root/runs/quick-work}
     config=(train.steps=400 valid.samples=32 "${config[@]}")
 fi
+out=${out:-$root/docs/ablation} work=${work:-$root/runs/ablation}
 seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-100} objects=${objects:-2}
 known=(brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens)
 arms=${arms:-$(IFS=, && echo "${known[*]}")}

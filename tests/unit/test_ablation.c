@@ -70,16 +70,17 @@ static void write_run(const char *dir, const char *arm, int seed, int right) {
     str_addf(&path, "%s/%s-%d.json", dir, arm, seed);
     str_addf(
         &text,
-        "{\"arm\":\"%s\",\"seed\":%d,\"samples\":\"%s-%d.png\",\"scenes\":99,\"max_objects\":2,\"prompts\":50,\"steps\":8,\"batch\":4,\"parameters\":1000,"
+        "{\"arm\":\"%s\",\"seed\":%d,\"samples\":\"%s-%d.png\",\"scenes\":99,\"max_objects\":2,\"prompts\":50,"
+        "\"steps\":8,\"batch\":4,\"parameters\":1000,"
         "\"seconds\":1,\"cores\":2,\"density\":{\"words\":7,\"facts\":5,\"wrong\":0,\"bits\":null},\"checkpoints\":[",
         arm, seed, arm, seed);
     for (int p = 1; p <= 2; p++) {
         str_addf(&text, "%s{\"step\":%d,\"images\":%d,\"flop\":1e9,\"tokens\":100,\"valid_loss\":null,\"compose\":{",
                  p > 1 ? "," : "", 4 * p, 16 * p);
-        for (int f = 0; f < ABLATION_N_FORMS; f++) {
-            str_addf(&text, "%s\"%s\":{\"tasks\":{", f ? "," : "", ablation_form_word((ablation_form)f));
-            for (int t = 0; t < ABLATION_N_TASKS; t++)
-                str_addf(&text, "%s\"%s\":{\"n\":50,\"right\":%d}", t ? "," : "", ablation_task_key((ablation_task)t),
+        for (int f = 0; f < COMPOSE_N_FORMS; f++) {
+            str_addf(&text, "%s\"%s\":{\"tasks\":{", f ? "," : "", compose_form_word((compose_form)f));
+            for (int t = 0; t < COMPOSE_N_TASKS; t++)
+                str_addf(&text, "%s\"%s\":{\"n\":50,\"right\":%d}", t ? "," : "", compose_task_word((compose_task)t),
                          p == 1 ? 0 : right - 5 * f);
             str_add(&text, "}}");
         }
@@ -113,27 +114,27 @@ static void test_scores(void **state) {
     assert_int_equal(d->n_runs, 3);
     assert_true(isnan(d->runs[0]->bits) && d->runs[0]->words == 7);
 
-    interval_t v = ablation_score(d, 1, ABLATION_SHORT, ABLATION_COLOURS);
+    interval_t v = ablation_score(d, 1, COMPOSE_SHORT, COMPOSE_COLOURS);
     near(v.value, 0.84, 1e-12); /* of 0.80, 0.90, 0.82; deviation 0.05292 */
     near(v.high, 0.84 + 4.3027 * 0.0529150 / sqrt(3), 1e-5);
-    near(ablation_score(d, 1, ABLATION_LONG, ABLATION_OVERALL).value, 0.74, 1e-12);
-    near(ablation_score(d, 0, ABLATION_LONG, ABLATION_OVERALL).value, 0, 1e-12);
+    near(ablation_score(d, 1, COMPOSE_LONG, COMPOSE_OVERALL).value, 0.74, 1e-12);
+    near(ablation_score(d, 0, COMPOSE_LONG, COMPOSE_OVERALL).value, 0, 1e-12);
     /* One seed: Wilson over the 50 prompts of a task, over all 300 of six. */
-    v = ablation_score(ablation_find(&a, "alt"), 1, ABLATION_SHORT, ABLATION_SINGLE);
+    v = ablation_score(ablation_find(&a, "alt"), 1, COMPOSE_SHORT, COMPOSE_SINGLE);
     near(v.low, interval_wilson(10, 50).low, 1e-12);
-    v = ablation_score(ablation_find(&a, "alt"), 1, ABLATION_SHORT, ABLATION_OVERALL);
+    v = ablation_score(ablation_find(&a, "alt"), 1, COMPOSE_SHORT, COMPOSE_OVERALL);
     near(v.low, interval_wilson(60, 300).low, 1e-12);
 
     int n;
-    v = ablation_difference(d, b, ABLATION_SHORT, ABLATION_OVERALL, &n);
+    v = ablation_difference(d, b, COMPOSE_SHORT, COMPOSE_OVERALL, &n);
     assert_int_equal(n, 3);
     near(v.value, 0.2, 1e-12); /* of 0.20, 0.18, 0.22: pairs cancel what seeds share */
     near(v.high, 0.2 + 4.3027 * 0.02 / sqrt(3), 1e-5);
-    v = ablation_difference(d, ablation_find(&a, "alt"), ABLATION_SHORT, ABLATION_SINGLE, &n);
+    v = ablation_difference(d, ablation_find(&a, "alt"), COMPOSE_SHORT, COMPOSE_SINGLE, &n);
     assert_int_equal(n, 1);
     near(v.value, 0.7, 1e-12);
     near(v.low, interval_difference(interval_wilson(45, 50), interval_wilson(10, 50)).low, 1e-12);
-    v = ablation_difference(d, ablation_find(&a, "added"), ABLATION_SHORT, ABLATION_SINGLE, &n);
+    v = ablation_difference(d, ablation_find(&a, "added"), COMPOSE_SHORT, COMPOSE_SINGLE, &n);
     assert_true(n == 0 && isnan(v.value));
     ablation_free(&a);
     assert_int_equal(dir_remove(dir), LENS_OK);

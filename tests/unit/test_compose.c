@@ -95,8 +95,8 @@ static void test_judge(void **state) {
     print_message("%d right, %d unknown, %d wrong\n", n_right, n_unknown, n_wrong);
     assert_int_equal(n_wrong, 0);
     assert_true(n_unknown <= 2);
-    interval_t own = compose_score(&c, COMPOSE_SHORT, COMPOSE_N_TASKS),
-               other = compose_score(&c, COMPOSE_LONG, COMPOSE_N_TASKS);
+    interval_t own = compose_score(&c, COMPOSE_SHORT, COMPOSE_OVERALL),
+               other = compose_score(&c, COMPOSE_LONG, COMPOSE_OVERALL);
     assert_true(own.low > 0.75 && other.high < 0.5);
     compose_free(&c);
 }
