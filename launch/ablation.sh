@@ -12,7 +12,7 @@
 # --work DIR      where sets and checkpoints are while it works; default runs/ablation, of --quick runs/quick-work
 # --scenes N      pictures trained on; default 20000
 # --max-objects N shapes in a picture, at most; default 2: more is too much for runs of minutes
-# --prompts N     prompts of a task and form at each evaluation; default 100
+# --prompts N     prompts of a task and form at each evaluation; default 50
 # --keep          leave the checkpoints of finished runs
 # KEY=VALUE       of configs/ablation.yaml, for all arms
 #
@@ -60,12 +60,12 @@ while [ $# -gt 0 ]; do
     esac
 done
 if [ "$quick" = yes ]; then
-    arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-5000} prompts=${prompts:-10}
+    arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-3000} prompts=${prompts:-10}
     out=${out:-$root/runs/quick} work=${work:-$root/runs/quick-work}
-    config=(train.steps=400 valid.samples=32 "${config[@]}")
+    config=(train.steps=200 valid.samples=32 "${config[@]}")
 fi
 out=${out:-$root/docs/ablation} work=${work:-$root/runs/ablation}
-seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-100} objects=${objects:-2}
+seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-50} objects=${objects:-2}
 known=(brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens)
 arms=${arms:-$(IFS=, && echo "${known[*]}")}
 IFS=, read -ra arm_list <<<"$arms"
