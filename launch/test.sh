@@ -50,7 +50,11 @@ build() {
 tests() {
     local preset=$1
     shift
-    step "$preset tests" ctest --preset "$preset" --no-tests=error --parallel 2 "$@"
+    local failed_log=build/$preset/Testing/Temporary/LastTestsFailed.log
+    rm -f "$failed_log"
+    step "$preset tests" ctest --preset "$preset" --no-tests=error --parallel 2 "$@" && return
+    if [ -e "$failed_log" ]; then summary+=$(sed 's/^[0-9]*:/    FAILED: /' "$failed_log")$'\n'; fi
+    return 1
 }
 
 if $quick; then
