@@ -6,6 +6,7 @@
 
 #define MARGIN 0.03 /* between a group and the picture's edge */
 #define GAP 0.04    /* between groups, and between the objects of one group */
+#define GRID 8      /* of simple scenes: centres lie on its lines, the ends of the picture among them */
 /* Distances of colour_distance() below which two colours are not told apart at a glance. */
 #define MIN_CONTRAST_GROUND 215.0
 #define MIN_CONTRAST_INSIDE 230.0
@@ -98,9 +99,10 @@ static double colour_distance(const uint8_t *a, const uint8_t *b) {
     return __builtin_sqrt(square);
 }
 
-static scene_background_t background_draw(rng_t *r) {
+static scene_background_t background_draw(rng_t *r, bool simple) {
     static const int KIND_WEIGHTS[] = {68, 14, 6, 6, 6};
     scene_background_t b = {.kind = (scene_ground_kind)draw_weighted(r, KIND_WEIGHTS, SCENE_N_GROUND_KINDS)};
+    if (simple) b.kind = SCENE_GROUND_KIND_PLAIN;
     bool light = rng_below(r, 100) < 65;
     uint32_t first = light ? 0 : SCENE_N_LIGHT_GROUNDS;
     uint32_t n = light ? SCENE_N_LIGHT_GROUNDS : SCENE_N_GROUNDS - SCENE_N_LIGHT_GROUNDS;
@@ -153,9 +155,10 @@ static scene_layout layout_draw(rng_t *r, int count, scene_size size) {
     return rng_below(r, 2) == 0 ? SCENE_LAYOUT_ROW : SCENE_LAYOUT_COLUMN;
 }
 
-static double radius_draw(rng_t *r, scene_size size) {
+static double radius_draw(rng_t *r, scene_size size, bool simple) {
     static const double DIAMETER[SCENE_N_SIZES] = {0.19, 0.33, 0.52};
-    return DIAMETER[size] / 2 * (0.94 + 0.12 * rng_uniform(r));
+    double share = 0.94 + 0.12 * rng_uniform(r);
+    return DIAMETER[size] / 2 * (simple ? 1 : share);
 }
 
 static scene_size size_draw(rng_t *r, int count, int n_objects) {
@@ -182,9 +185,10 @@ static void group_draw(rng_t *r, scene_t *s, int i, int count, int n_objects) {
     } while (!stands_out(g->colour, &s->background) || is_taken(s, i, g->shape, g->colour));
     g->size = size_draw(r, count, n_objects);
     g->layout = layout_draw(r, count, g->size);
-    g->radius = radius_draw(r, g->size);
+    g->radius = radius_draw(r, g->size, s->rules.simple);
     scene_texture texture = (scene_texture)draw_weighted(r, TEXTURE_WEIGHTS, SCENE_N_TEXTURES);
-    g->texture = texture_fits(g, texture, &s->background) ? texture : SCENE_TEXTURE_SOLID;
+    bool fits = !s->rules.simple && texture_fits(g, texture, &s->background);
+    g->texture = fits ? texture : SCENE_TEXTURE_SOLID;
     g->accent = g->texture == SCENE_TEXTURE_SOLID ? g->colour : scene_accent(g->colour);
 }
 
@@ -194,9 +198,9 @@ static void make_inside(rng_t *r, scene_t *s) {
     scene_group_t *outer = &s->groups[s->n_groups - 2], *inner = &s->groups[s->n_groups - 1];
     outer->shape = OUTER[rng_below(r, 4)];
     outer->size = SCENE_SIZE_LARGE;
-    outer->radius = radius_draw(r, outer->size);
+    outer->radius = radius_draw(r, outer->size, s->rules.simple);
     inner->size = SCENE_SIZE_SMALL;
-    inner->radius = radius_draw(r, inner->size);
+    inner->radius = radius_draw(r, inner->size, s->rules.simple);
     inner->texture = outer->texture = SCENE_TEXTURE_SOLID;
     outer->accent = outer->colour;
     while (is_taken(s, s->n_groups - 2, outer->shape, outer->colour) || !stands_out(outer->colour, &s->background))
@@ -209,37 +213,65 @@ static void make_inside(rng_t *r, scene_t *s) {
 }
 
 /* ---- places ---- */
-static void group_extent(const scene_group_t *g, int *columns, int *rows, double *width, double *height) {
-    double half_width, half_height;
-    scene_shape_extent(g->shape, &half_width, &half_height);
+/* How a group's objects lie: [rows][columns], steps from centre to centre, and the box around them. */
+typedef struct {
+    int columns, rows;
+    double half_width, half_height; /* of an object */
+    double step_x, step_y, width, height;
+} extent_t;
+
+static double step_between(double side, bool simple) {
+    return simple ? __builtin_ceil((side + GAP) * GRID) / GRID : side + GAP;
+}
+
+static extent_t group_extent(const scene_group_t *g, bool simple) {
+    extent_t e;
+    scene_shape_extent(g->shape, &e.half_width, &e.half_height);
+    e.half_width *= g->radius;
+    e.half_height *= g->radius;
     bool corners = g->layout == SCENE_LAYOUT_CORNERS_3 || g->layout == SCENE_LAYOUT_CORNERS_4;
-    *columns = corners ? 2 : g->layout == SCENE_LAYOUT_ROW ? g->count : 1;
-    *rows = corners ? 2 : g->layout == SCENE_LAYOUT_COLUMN ? g->count : 1;
-    *width = *columns * 2 * g->radius * half_width + (*columns - 1) * GAP;
-    *height = *rows * 2 * g->radius * half_height + (*rows - 1) * GAP;
+    e.columns = corners ? 2 : g->layout == SCENE_LAYOUT_ROW ? g->count : 1;
+    e.rows = corners ? 2 : g->layout == SCENE_LAYOUT_COLUMN ? g->count : 1;
+    e.step_x = step_between(2 * e.half_width, simple);
+    e.step_y = step_between(2 * e.half_height, simple);
+    e.width = 2 * e.half_width + (e.columns - 1) * e.step_x;
+    e.height = 2 * e.half_height + (e.rows - 1) * e.step_y;
+    return e;
 }
 
 static bool boxes_near(const scene_box_t *a, const scene_box_t *b) {
     return a->x0 < b->x1 + GAP && b->x0 < a->x1 + GAP && a->y0 < b->y1 + GAP && b->y0 < a->y1 + GAP;
 }
 
+/* The begin of a box whose first centre, `half` behind it, is moved to the grid. */
+static double on_grid(double begin, double half) {
+    return __builtin_floor((begin + half) * GRID + 0.5) / GRID - half;
+}
+
+/* A place in the picture with its margin, the others left out of account. False where the grid moved it out. */
+static bool box_draw(rng_t *r, const extent_t *e, bool simple, scene_box_t *out) {
+    double x = MARGIN + rng_uniform(r) * (1 - 2 * MARGIN - e->width);
+    double y = MARGIN + rng_uniform(r) * (1 - 2 * MARGIN - e->height);
+    if (simple) {
+        x = on_grid(x, e->half_width);
+        y = on_grid(y, e->half_height);
+    }
+    *out = (scene_box_t){x, y, x + e->width, y + e->height};
+    return !simple || (x >= MARGIN && y >= MARGIN && out->x1 <= 1 - MARGIN && out->y1 <= 1 - MARGIN);
+}
+
 static bool group_place(rng_t *r, scene_t *s, int i) {
     scene_group_t *g = &s->groups[i];
-    int columns, rows;
-    double width, height;
-    group_extent(g, &columns, &rows, &width, &height);
-    if (width > 1 - 2 * MARGIN || height > 1 - 2 * MARGIN) return false;
+    extent_t e = group_extent(g, s->rules.simple);
+    if (e.width > 1 - 2 * MARGIN || e.height > 1 - 2 * MARGIN) return false;
     if (g->inside >= 0) {
         const scene_box_t *around = &s->groups[g->inside].box;
         double x = (around->x0 + around->x1) / 2, y = (around->y0 + around->y1) / 2;
-        g->box = (scene_box_t){x - width / 2, y - height / 2, x + width / 2, y + height / 2};
+        g->box = (scene_box_t){x - e.width / 2, y - e.height / 2, x + e.width / 2, y + e.height / 2};
         return true;
     }
     for (int attempt = 0; attempt < 40; attempt++) {
-        double x = MARGIN + rng_uniform(r) * (1 - 2 * MARGIN - width);
-        double y = MARGIN + rng_uniform(r) * (1 - 2 * MARGIN - height);
-        g->box = (scene_box_t){x, y, x + width, y + height};
-        bool free_place = true;
+        bool free_place = box_draw(r, &e, s->rules.simple, &g->box);
         for (int j = 0; j < i && free_place; j++) free_place = !boxes_near(&g->box, &s->groups[j].box);
         if (free_place) return true;
     }
@@ -256,25 +288,20 @@ static void objects_set(scene_t *s) {
     s->n_objects = 0;
     for (int i = 0; i < s->n_groups; i++) {
         const scene_group_t *g = &s->groups[i];
-        int columns, rows;
-        double width, height, half_width, half_height;
-        group_extent(g, &columns, &rows, &width, &height);
-        scene_shape_extent(g->shape, &half_width, &half_height);
-        half_width *= g->radius;
-        half_height *= g->radius;
+        extent_t e = group_extent(g, s->rules.simple);
         for (int k = 0; k < g->count; k++) {
             /* CORNERS_3 has its single object on top, in the middle. */
             bool top_of_3 = g->layout == SCENE_LAYOUT_CORNERS_3 && k == 0;
             int cell = g->layout == SCENE_LAYOUT_CORNERS_3 ? k + 1 : k;
-            double column = top_of_3 ? 0.5 : cell % columns;
-            int row = top_of_3 ? 0 : cell / columns;
-            double x = g->box.x0 + half_width + column * (2 * half_width + GAP);
-            double y = g->box.y0 + half_height + row * (2 * half_height + GAP);
+            double column = top_of_3 ? 0.5 : cell % e.columns;
+            int row = top_of_3 ? 0 : cell / e.columns;
+            double x = g->box.x0 + e.half_width + column * e.step_x;
+            double y = g->box.y0 + e.half_height + row * e.step_y;
             s->objects[s->n_objects++] = (scene_object_t){
                 .group = i,
                 .x = x,
                 .y = y,
-                .box = {x - half_width, y - half_height, x + half_width, y + half_height},
+                .box = {x - e.half_width, y - e.half_height, x + e.half_width, y + e.half_height},
             };
         }
     }
@@ -321,15 +348,16 @@ static void groups_draw(rng_t *r, scene_t *s, int n_objects) {
     if (singles && rng_below(r, 100) < 14) make_inside(r, s);
 }
 
-void scene_make(scene_t *out, uint64_t seed, uint64_t index, int max_objects) {
+void scene_make(scene_t *out, uint64_t seed, uint64_t index, scene_rules_t rules) {
     static const int N_WEIGHTS[SCENE_MAX_OBJECTS] = {40, 30, 18, 12};
-    LENS_ASSERT(max_objects >= 1 && max_objects <= SCENE_MAX_OBJECTS, "max_objects %d", max_objects);
+    LENS_ASSERT(rules.max_objects >= 1 && rules.max_objects <= SCENE_MAX_OBJECTS, "max_objects %d", rules.max_objects);
     rng_t r = rng_stream(seed, 0, index, RNG_SCENE);
     memset(out, 0, sizeof *out);
     out->seed = seed;
     out->index = index;
-    out->background = background_draw(&r);
-    int n_objects = 1 + draw_weighted(&r, N_WEIGHTS, max_objects);
+    out->rules = rules;
+    out->background = background_draw(&r, rules.simple);
+    int n_objects = 1 + draw_weighted(&r, N_WEIGHTS, rules.max_objects);
     groups_draw(&r, out, n_objects);
     /* Four failures, and the objects are drawn again; often enough, and there is one less of them. One alone always
      * fits. */

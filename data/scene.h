@@ -128,7 +128,15 @@ typedef struct {
 } scene_fact_t;
 
 typedef struct {
+    int max_objects; /* 1 to SCENE_MAX_OBJECTS */
+    /* For models that learn in minutes: shapes are solid and exactly as large as their size says, centres lie on a grid
+     * (of a group: the first one's, the others whole steps on), backgrounds are plain. */
+    bool simple;
+} scene_rules_t;
+
+typedef struct {
     uint64_t seed, index;
+    scene_rules_t rules;
     scene_background_t background;
     int n_groups, n_objects, n_facts;
     scene_group_t groups[SCENE_MAX_OBJECTS];
@@ -136,8 +144,8 @@ typedef struct {
     scene_fact_t facts[SCENE_MAX_RELATIONS];   /* every pair of groups has at least one */
 } scene_t;
 
-/* The scene of (seed, index). max_objects in [1, SCENE_MAX_OBJECTS]. */
-void scene_make(scene_t *out, uint64_t seed, uint64_t index, int max_objects);
+/* The scene of (seed, index). */
+void scene_make(scene_t *out, uint64_t seed, uint64_t index, scene_rules_t rules);
 
 const char *scene_shape_word(scene_shape v);
 const char *scene_shape_plural(scene_shape v);
@@ -171,10 +179,10 @@ double scene_accent_share(scene_texture texture, double x, double y, double edge
 /* ---- scene_text.c: each appends to `out`, wording drawn from (seed, index) ----
  * The two captions return how many different facts they state: count, size, colour, shape, texture, accent, layout,
  * place of each group, relations, kind and colours of the background. What repeats another fact or follows from it is
- * none. */
+ * none, nor is what the rules leave no choice of. */
 void scene_alt(const scene_t *s, str_t *out);   /* as poor as the web's: short, noisy, sometimes wrong or empty */
 int scene_brief(const scene_t *s, str_t *out);  /* one true phrase: counts, colours, shapes, perhaps sizes */
-int scene_dense(const scene_t *s, str_t *out);  /* one true paragraph of 30 to 90 words */
+int scene_dense(const scene_t *s, str_t *out);  /* one true paragraph of 20 to 90 words */
 void scene_truth(const scene_t *s, str_t *out); /* JSON object {"scene": {...}}; data/scenes.md has its fields */
 
 #endif

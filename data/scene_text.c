@@ -252,10 +252,14 @@ static void texture_add(rng_t *r, const scene_group_t *g, str_t *out) {
     form_add(out, FORMS[g->texture][rng_below(r, 2)], scene_colour_word(g->accent));
 }
 
+static bool surface_is_told(const scene_t *s) {
+    return s->n_groups == 1 && !s->rules.simple;
+}
+
 /* "a large solid red circle", "two medium blue stars with white dots, side by side in a row". The number of facts said:
  * count, size, colour, shape; a pattern and its colour, or that there is none, which a sentence on the surface says in
- * any case; layout. */
-static int described_add(rng_t *r, const scene_group_t *g, bool surface_follows, str_t *out) {
+ * any case; layout. Of simple scenes nothing is said of patterns: they have none. */
+static int described_add(rng_t *r, const scene_t *s, const scene_group_t *g, str_t *out) {
     static const char *const LAYOUTS[SCENE_N_LAYOUTS][2] = {
         [SCENE_LAYOUT_SINGLE] = {"", ""},
         [SCENE_LAYOUT_ROW] = {" side by side in a row", " in a horizontal row"},
@@ -264,7 +268,7 @@ static int described_add(rng_t *r, const scene_group_t *g, bool surface_follows,
         [SCENE_LAYOUT_CORNERS_4] = {" arranged in a square", " in two rows of two"},
     };
     const char *size = scene_size_word(g->size);
-    bool solid = g->texture == SCENE_TEXTURE_SOLID && rng_below(r, 2) == 0;
+    bool solid = g->texture == SCENE_TEXTURE_SOLID && !s->rules.simple && rng_below(r, 2) == 0;
     if (g->count > 1)
         str_addf(out, "%s ", NUMBERS[g->count]);
     else
@@ -272,7 +276,7 @@ static int described_add(rng_t *r, const scene_group_t *g, bool surface_follows,
     str_addf(out, "%s %s%s %s", size, solid ? "solid " : "", scene_colour_word(g->colour), shape_noun(g));
     texture_add(r, g, out);
     str_add(out, LAYOUTS[g->layout][rng_below(r, 2)]);
-    int texture = g->texture != SCENE_TEXTURE_SOLID ? 2 : solid || surface_follows ? 1 : 0;
+    int texture = g->texture != SCENE_TEXTURE_SOLID ? 2 : solid || surface_is_told(s) ? 1 : 0;
     return 4 + texture + (g->count > 1);
 }
 
@@ -287,7 +291,7 @@ static int group_sentence(rng_t *r, const scene_t *s, int i, str_t *out, size_t 
     const scene_group_t *g = &s->groups[i];
     sentence_begin(out, begin);
     size_t start = out->len;
-    int n_facts = described_add(r, g, s->n_groups == 1, out);
+    int n_facts = described_add(r, s, g, out);
     str_addf(out, " %s ", verb(r, g->count));
     int to = g->inside >= 0 ? g->inside : i > 0 ? (int)rng_below(r, (uint32_t)i) : -1;
     bool brief =
@@ -306,7 +310,7 @@ static int group_sentence(rng_t *r, const scene_t *s, int i, str_t *out, size_t 
     return n_facts;
 }
 
-/* The number of facts said: kind and colour, of a gradient also its end and direction. */
+/* The number of facts said: colour, unless all are plain the kind, of a gradient also its end and direction. */
 static int ground_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
     static const char *const FORMS[SCENE_N_GROUND_KINDS][2] = {
         [SCENE_GROUND_KIND_PLAIN] = {"the background is plain #", "behind lies a plain # background"},
@@ -324,7 +328,7 @@ static int ground_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin)
         str_addf(out, " at the %s to %s at the %s", b->top_down ? "top" : "left", scene_ground_word(b->to),
                  b->top_down ? "bottom" : "right");
     sentence_end(out, start);
-    return b->kind == SCENE_GROUND_KIND_GRADIENT ? 4 : 2;
+    return b->kind == SCENE_GROUND_KIND_GRADIENT ? 4 : s->rules.simple ? 1 : 2;
 }
 
 static void count_sentence(rng_t *r, const scene_t *s, str_t *out, size_t begin) {
@@ -386,7 +390,7 @@ int scene_dense(const scene_t *s, str_t *out) {
     if (ground_first) n_facts += ground_sentence(&r, s, out, begin);
     for (int i = 0; i < s->n_groups; i++) {
         n_facts += group_sentence(&r, s, i, out, begin);
-        if (s->n_groups == 1) surface_sentence(&s->groups[i], out, begin);
+        if (surface_is_told(s)) surface_sentence(&s->groups[i], out, begin);
         if (s->n_groups == 1 || (s->n_groups == 2 && s->groups[i].count == 1)) span_sentence(&s->groups[i], out, begin);
     }
     if (!count_last) count_sentence(&r, s, out, begin);
@@ -423,6 +427,7 @@ static void object_add(const scene_t *s, const scene_object_t *o, str_t *out) {
 void scene_truth(const scene_t *s, str_t *out) {
     const scene_background_t *b = &s->background;
     str_addf(out, "{\"scene\":{\"version\":1,\"seed\":%" PRIu64 ",\"index\":%" PRIu64 ",", s->seed, s->index);
+    if (s->rules.simple) str_add(out, "\"simple\":true,");
     str_addf(out, "\"background\":{\"kind\":\"%s\",\"color\":\"%s\"", scene_ground_kind_word(b->kind),
              scene_ground_word(b->colour));
     if (b->kind == SCENE_GROUND_KIND_GRADIENT)

@@ -11,7 +11,6 @@ typedef struct {
     scene_t *s;
     rng_t r;
     double rate;
-    int max_objects;
     bool wrong;   /* the fact at hand */
     uint32_t lot; /* picks the other value of the fact at hand */
     scene_wrong_t counts;
@@ -49,7 +48,7 @@ static void lie_background(liar_t *l) {
     if (is_wrong(l)) b->colour = (scene_ground)other(l, b->colour, SCENE_N_GROUNDS);
     if (was_gradient && is_wrong(l)) b->to = (scene_ground)other(l, b->to, SCENE_N_GROUNDS);
     if (was_gradient && is_wrong(l)) b->top_down = !b->top_down;
-    if (is_wrong(l)) b->kind = (scene_ground_kind)other(l, b->kind, SCENE_N_GROUND_KINDS);
+    if (!l->s->rules.simple && is_wrong(l)) b->kind = (scene_ground_kind)other(l, b->kind, SCENE_N_GROUND_KINDS);
     /* A gradient has two colours, anything else one. */
     bool is_gradient = b->kind == SCENE_GROUND_KIND_GRADIENT;
     if (!is_gradient)
@@ -88,7 +87,7 @@ static void lie_colour(liar_t *l, int i) {
 /* Also sees to the accent: black or white, and not the fill's colour. */
 static void lie_texture(liar_t *l, scene_group_t *g) {
     bool was_solid = g->texture == SCENE_TEXTURE_SOLID;
-    if (is_wrong(l)) g->texture = (scene_texture)other(l, g->texture, SCENE_N_TEXTURES);
+    if (!l->s->rules.simple && is_wrong(l)) g->texture = (scene_texture)other(l, g->texture, SCENE_N_TEXTURES);
     scene_colour drawn = l->lot & 1U << 16 ? SCENE_COLOUR_BLACK : SCENE_COLOUR_WHITE;
     if (g->texture == SCENE_TEXTURE_SOLID)
         g->accent = g->colour;
@@ -122,7 +121,7 @@ static void lie_layout(liar_t *l, scene_group_t *g) {
 }
 
 static void lie_count(liar_t *l, scene_group_t *g) {
-    int most = l->max_objects - (l->s->n_objects - g->count);
+    int most = l->s->rules.max_objects - (l->s->n_objects - g->count);
     draw_lots(l);
     if (most <= 1 || !is_wrong_as_drawn(l)) return;
     int count = 1 + other(l, g->count - 1, most);
@@ -184,10 +183,9 @@ static void set_facts(const liar_t *l) {
         }
 }
 
-scene_wrong_t scene_make_wrong(scene_t *s, double rate, int max_objects) {
+scene_wrong_t scene_make_wrong(scene_t *s, double rate) {
     LENS_ASSERT(rate >= 0 && rate <= 1, "rate %g", rate);
-    liar_t l = {
-        .s = s, .r = rng_stream(s->seed, STREAM_WRONG, s->index, RNG_SCENE), .rate = rate, .max_objects = max_objects};
+    liar_t l = {.s = s, .r = rng_stream(s->seed, STREAM_WRONG, s->index, RNG_SCENE), .rate = rate};
     lie_background(&l);
     for (int i = 0; i < s->n_groups; i++) {
         scene_group_t *g = &s->groups[i];

@@ -43,6 +43,13 @@ static lens_status take_text(const reader_t *r, const json_t *object, const char
     return *out ? LENS_OK : lens_fail(LENS_MEMORY, "%s: out of memory", r->path);
 }
 
+static lens_status take_flag(const reader_t *r, const json_t *object, const char *key, bool *out) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_boolean(value)) return lens_fail(LENS_FORMAT, "%s: \"%s\": expected true or false", r->path, key);
+    *out = json_is_true(value);
+    return LENS_OK;
+}
+
 /* Scores as `lens eval compose --json` prints them. */
 static lens_status take_scores(const reader_t *r, const json_t *compose, ablation_point_t *point) {
     for (int f = 0; f < COMPOSE_N_FORMS; f++) {
@@ -96,6 +103,7 @@ static lens_status take_run(const reader_t *r, const json_t *root) {
     run->seed = (int64_t)seed;
     LENS_TRY(take_number(r, root, "scenes", 1, 1e15, &run->scenes));
     LENS_TRY(take_number(r, root, "max_objects", 1, 1e3, &run->max_objects));
+    LENS_TRY(take_flag(r, root, "simple", &run->simple));
     LENS_TRY(take_number(r, root, "prompts", 1, 1e9, &run->prompts));
     LENS_TRY(take_number(r, root, "steps", 1, 1e15, &run->steps));
     LENS_TRY(take_number(r, root, "batch", 1, 1e9, &run->batch));
@@ -182,7 +190,8 @@ static lens_status check_equal(const ablation_t *a) {
         const ablation_run_t *r = &a->runs[i];
         const bool own_steps = strcmp(r->arm, "brief-tokens") == 0;
         const ablation_run_t *f = first ? first : &a->runs[0];
-        if (r->scenes != f->scenes || r->max_objects != f->max_objects || r->prompts != f->prompts ||
+        if (r->scenes != f->scenes || r->max_objects != f->max_objects || r->simple != f->simple ||
+            r->prompts != f->prompts ||
             r->batch != f->batch || r->parameters != f->parameters || (first && !own_steps && r->steps != f->steps))
             return lens_fail(LENS_FORMAT,
                              "%s: runs of different experiments: %s, seed %lld, has %g scenes, %g steps of %g; "

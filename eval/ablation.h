@@ -26,6 +26,7 @@ enum { ABLATION_MAX_POINTS = 16, ABLATION_MAX_ARMS = 16, ABLATION_MAX_SEEDS = 32
 typedef struct {
     char *arm, *samples; /* name of a PNG beside the JSON, or NULL */
     int64_t seed;
+    bool simple; /* lens scenes --simple */
     double scenes, max_objects, prompts, steps, batch, parameters, seconds, cores;
     double words, facts, wrong, bits; /* a caption; NaN where not known. wrong: share of the facts */
     int n_points;

@@ -15,7 +15,7 @@ extern const command_t cmd_eval;
 typedef struct {
     int64_t n, seed, size_px, steps, threads, max_objects;
     double blur_px, noise, guidance;
-    bool raw, json;
+    bool raw, simple, json;
     char *out, *style, *device, *suite, *layout, *name;
 } values_t;
 
@@ -25,9 +25,13 @@ static lens_status print(const str_t *text) {
     return LENS_OK;
 }
 
+static scene_rules_t rules(const values_t *v) {
+    return (scene_rules_t){(int)v->max_objects, v->simple};
+}
+
 static lens_status detector(const values_t *v, int n_args, char **args) {
     if (n_args > 0) return lens_fail(LENS_ARGUMENT, "detector: unexpected argument \"%s\"", args[0]);
-    detect_check_options_t o = {v->n ? v->n : 2000, v->size_px, (uint64_t)v->seed, v->blur_px, v->noise};
+    detect_check_options_t o = {v->n ? v->n : 2000, v->size_px, (uint64_t)v->seed, rules(v), v->blur_px, v->noise};
     detect_check_t check;
     str_t text = {0};
     LENS_TRY(detect_check(&check, &o));
@@ -55,7 +59,7 @@ static lens_status compose(const values_t *v, int n_args, char **args) {
     compose_options_t o = {
         .n = v->n ? v->n : 50,
         .seed = (uint64_t)v->seed,
-        .max_objects = (int)v->max_objects,
+        .rules = rules(v),
         .forms = {[COMPOSE_SHORT] = strcmp(v->style, "long") != 0, [COMPOSE_LONG] = strcmp(v->style, "short") != 0},
         .steps = v->steps,
         .guidance = v->guidance};
@@ -147,7 +151,11 @@ static const option_t rows[] = {
      .initial = "4",
      .min = 2,
      .max = SCENE_MAX_OBJECTS,
-     .help = "compose: asked for at most, as lens scenes --max-objects of the training set"},
+     .help = "compose, detector: in a scene at most, as lens scenes --max-objects of the training set"},
+    {.name = "simple",
+     .type = OPTION_FLAG,
+     .offset = AT(simple),
+     .help = "compose, detector: scenes as lens scenes --simple makes them"},
     {.name = "steps",
      .type = OPTION_INT,
      .offset = AT(steps),

@@ -13,7 +13,7 @@
 static lens_status plan_picture(compose_picture_t *p, const compose_t *c, compose_form form, int64_t i) {
     str_t prompt = {0};
     compose_draw(&p->facts, &p->scene, (compose_task)(i % COMPOSE_N_TASKS), c->options.seed + SEED_OF_PROMPTS,
-                 (uint64_t)(i / COMPOSE_N_TASKS), c->options.max_objects);
+                 (uint64_t)(i / COMPOSE_N_TASKS), c->options.rules);
     if (form == COMPOSE_SHORT)
         (void)scene_brief(&p->scene, &prompt);
     else

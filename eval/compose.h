@@ -12,9 +12,9 @@
 #include "eval/interval.h"
 
 typedef struct {
-    int64_t n;       /* prompts of a task and form */
-    uint64_t seed;   /* of scenes and noise; at most 1e15 */
-    int max_objects; /* 2 to SCENE_MAX_OBJECTS: as many as the model's training set has in a picture */
+    int64_t n;           /* prompts of a task and form */
+    uint64_t seed;       /* of scenes and noise; at most 1e15 */
+    scene_rules_t rules; /* those of the model's training set; max_objects: 2 at least */
     bool forms[COMPOSE_N_FORMS];
     int64_t steps;
     double guidance;

@@ -32,12 +32,12 @@ static bool suits(const scene_t *s, compose_task task, int count) {
 }
 
 void compose_draw(compose_facts_t *facts, scene_t *scene, compose_task task, uint64_t seed, uint64_t number,
-                  int max_objects) {
-    int count = 2 + (int)(number % (uint64_t)(max_objects - 1));
+                  scene_rules_t rules) {
+    int count = 2 + (int)(number % (uint64_t)(rules.max_objects - 1));
     uint64_t first = ((uint64_t)task + COMPOSE_N_TASKS * number) * SCENES_A_PROMPT, at = 0;
     do {
         LENS_ASSERT(at < SCENES_A_PROMPT, "no scene suits task %d", (int)task);
-        scene_make(scene, seed, first + at++, max_objects);
+        scene_make(scene, seed, first + at++, rules);
     } while (!suits(scene, task, count));
     *facts = (compose_facts_t){.task = task, .n_things = scene->n_groups, .count = scene->groups[0].count};
     for (int i = 0; i < scene->n_groups; i++)

@@ -23,12 +23,11 @@ typedef struct {
     scene_relation relation; /* POSITION: things[0] is that of things[1]; LEFT_OF, RIGHT_OF, ABOVE or BELOW */
 } compose_facts_t;
 
-/* The first scene from (seed, number of the prompt) on that suits the task: its groups are the things asked for and
- * nothing else; COUNTING asks for 2 to max_objects in turn (2 to SCENE_MAX_OBJECTS). Shapes of the two differ; in
- * POSITION they lie apart on one axis alone, and the brief caption says how.
- */
+/* The first scene by these rules from (seed, number of the prompt) on that suits the task: its groups are the things
+ * asked for and nothing else; COUNTING asks for 2 to rules.max_objects, which is 2 at least, in turn. Shapes of the two
+ * differ; in POSITION they lie apart on one axis alone, and the brief caption says how. */
 void compose_draw(compose_facts_t *facts, scene_t *scene, compose_task task, uint64_t seed, uint64_t number,
-                  int max_objects);
+                  scene_rules_t rules);
 
 /* NO: something else is there, or it is not there. UNKNOWN: not there, but an object of unknown shape or colour could
  * be it; a score counts it as NO. */

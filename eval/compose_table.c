@@ -63,9 +63,9 @@ void compose_json(const compose_t *c, str_t *out) {
     str_addf(out, ", \"weights\": \"%s\", \"size_px\": [%" PRId64 ", %" PRId64 "]", c->averaged ? "averaged" : "last",
              c->width, c->height);
     str_addf(out,
-             ", \"n\": %" PRId64 ", \"seed\": %" PRIu64 ", \"max_objects\": %d, \"steps\": %" PRId64
+             ", \"n\": %" PRId64 ", \"seed\": %" PRIu64 ", \"max_objects\": %d, \"simple\": %s, \"steps\": %" PRId64
              ", \"guidance\": %g",
-             o->n, o->seed, o->max_objects, o->steps, o->guidance);
+             o->n, o->seed, o->rules.max_objects, o->rules.simple ? "true" : "false", o->steps, o->guidance);
     /* The detector is part of the program, and so has its version. */
     str_addf(out, ", \"detector\": {\"version\": \"%s\", \"commit\": \"%s\"}", build_version(), build_commit());
     for (int f = 0; f < COMPOSE_N_FORMS; f++)

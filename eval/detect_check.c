@@ -131,7 +131,7 @@ lens_status detect_check_scene(detect_check_t *out, const detector_t *d, const d
     scene_t scene;
     detection_t seen;
     compose_task task = (compose_task)(number % COMPOSE_N_TASKS);
-    compose_draw(&facts, &scene, task, o->seed, (uint64_t)number / COMPOSE_N_TASKS, SCENE_MAX_OBJECTS);
+    compose_draw(&facts, &scene, task, o->seed, (uint64_t)number / COMPOSE_N_TASKS, o->rules);
     scene_render(&scene, (int32_t)o->size_px, rgb);
     LENS_TRY(damage(rgb, o, number));
     LENS_TRY(detect(&seen, d, rgb, (int32_t)o->size_px, (int32_t)o->size_px));

@@ -7,6 +7,7 @@
 typedef struct {
     int64_t n, size_px;
     uint64_t seed;
+    scene_rules_t rules;   /* max_objects: 2 at least */
     double blur_px, noise; /* standard deviations: of a Gaussian, and of what is added to a code value */
 } detect_check_options_t;
 

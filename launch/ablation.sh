@@ -12,6 +12,7 @@
 # --work DIR      where sets and checkpoints are while it works; default runs/ablation, of --quick runs/quick-work
 # --scenes N      pictures trained on; default 20000
 # --max-objects N shapes in a picture, at most; default 2: more is too much for runs of minutes
+# --varied        scenes with textures, patterned backgrounds and free sizes and places; default: lens scenes --simple
 # --prompts N     prompts of a task and form at each evaluation; default 50
 # --keep          leave the checkpoints of finished runs
 # KEY=VALUE       of configs/ablation.yaml, for all arms
@@ -27,7 +28,7 @@ export LC_ALL=C
 
 usage() {
     echo "ablation.sh: $*" >&2
-    echo "usage: launch/ablation.sh [--arms A,...] [--seeds N,...] [--quick] [--out DIR] [--work DIR] [--scenes N] [--max-objects N] [--prompts N] [--keep] [KEY=VALUE]..." >&2
+    echo "usage: launch/ablation.sh [--arms A,...] [--seeds N,...] [--quick] [--out DIR] [--work DIR] [--scenes N] [--max-objects N] [--varied] [--prompts N] [--keep] [KEY=VALUE]..." >&2
     exit 2
 }
 fail() {
@@ -40,7 +41,7 @@ say() {
 
 # ---- options ----
 
-arms='' seeds='' quick=no out='' work='' scenes='' prompts='' objects='' keep=no config=()
+arms='' seeds='' quick=no out='' work='' scenes='' prompts='' objects='' simple=yes keep=no config=()
 while [ $# -gt 0 ]; do
     case $1 in
     --arms | --seeds | --out | --work | --scenes | --max-objects | --prompts)
@@ -54,6 +55,7 @@ while [ $# -gt 0 ]; do
         shift 2
         ;;
     --quick) quick=yes && shift ;;
+    --varied) simple=no && shift ;;
     --keep) keep=yes && shift ;;
     *=*) config+=("$1") && shift ;;
     *) usage "unknown option \"$1\"" ;;
@@ -66,6 +68,8 @@ if [ "$quick" = yes ]; then
 fi
 out=${out:-$root/docs/ablation} work=${work:-$root/runs/ablation}
 seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-50} objects=${objects:-2}
+kind_of_scenes=(--max-objects "$objects")
+[ $simple = no ] || kind_of_scenes+=(--simple)
 known=(brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens)
 arms=${arms:-$(IFS=, && echo "${known[*]}")}
 IFS=, read -ra arm_list <<<"$arms"
@@ -105,7 +109,7 @@ all_steps=$(get train.steps) batch=$(get train.batch) size=$(get data.buckets) p
 size=${size%x*}
 
 # Both folders remember what their sets and runs are made with.
-options=$(printf '%s\n' "scenes $scenes" "objects $objects" "prompts $prompts" "recipe $(cksum <"$root/configs/ablation.yaml")" "${config[@]:3}")
+options=$(printf '%s\n' "scenes $scenes" "objects $objects" "simple $simple" "prompts $prompts" "recipe $(cksum <"$root/configs/ablation.yaml")" "${config[@]:3}")
 remember() { # DIR OPTION
     if [ -e "$1/options" ]; then
         [ "$options" = "$(cat "$1/options")" ] || fail "$1 was begun with other options: $(paste -sd' ' "$1/options"); name another $2"
@@ -122,7 +126,7 @@ make_set() { # NAME N SEED: pictures with all captions; NAME.json says what is i
     [ ! -e "$work/$1.json" ] || return 0
     say "scenes: $2, seed $3"
     rm -rf "${work:?}/$1"
-    "$lens" scenes -n "$2" --seed "$3" --size "$size" --max-objects "$objects" --captions --wrong 0.1,0.25,0.5 -o "$work/$1" --json >"$work/$1.json.tmp"
+    "$lens" scenes -n "$2" --seed "$3" --size "$size" "${kind_of_scenes[@]}" --captions --wrong 0.1,0.25,0.5 -o "$work/$1" --json >"$work/$1.json.tmp"
     "$lens" recaption "$work/$1" --captioner describe >/dev/null
     mv "$work/$1.json.tmp" "$work/$1.json"
 }
@@ -185,7 +189,7 @@ train() { # ARM SEED STEPS DIR
 
 evaluate() { # CHECKPOINT OUT
     [ ! -e "$2" ] || return 0
-    local words=(eval compose "$1" --n "$prompts" --seed 1 --max-objects "$objects" --style both --guidance "$(get sample.guidance)"
+    local words=(eval compose "$1" --n "$prompts" --seed 1 "${kind_of_scenes[@]}" --style both --guidance "$(get sample.guidance)"
         --steps "$(get sample.steps)" --json)
     local begin=$SECONDS
     "$lens" "${words[@]}" >"$2.tmp"
@@ -211,10 +215,10 @@ record() { # ARM SEED STEPS DIR
         --guidance "$(get sample.guidance)" -o "$out/$name.png" >/dev/null
     jq -s --arg arm "$1" --argjson seed "$2" --arg captions "$(captions_of "$1")" --arg train "$command_train" \
         --arg lens "$("$lens" --version | head -1)" --arg commit "$("$lens" --version | sed -n 's/^commit: *//p')" \
-        --argjson steps "$3" --argjson batch "$batch" --argjson scenes "$scenes" --argjson objects "$objects" --argjson prompts "$prompts" \
+        --argjson steps "$3" --argjson batch "$batch" --argjson scenes "$scenes" --argjson objects "$objects" --argjson simple "$([ $simple = no ] && echo false || echo true)" --argjson prompts "$prompts" \
         --argjson cores "$(nproc)" --argjson density "$(density "$1")" --arg samples "$name.png" \
         --argjson parameters "$(jq .model.parameters "$4/run.json")" '
-        {arm: $arm, seed: $seed, captions: $captions, density: $density, scenes: $scenes, max_objects: $objects, prompts: $prompts,
+        {arm: $arm, seed: $seed, captions: $captions, density: $density, scenes: $scenes, max_objects: $objects, simple: $simple, prompts: $prompts,
          steps: $steps, batch: $batch, images: .[-1].images, flop: .[-1].flop, text_tok: .[-1].text_tok, tokens: .[-1].tokens,
          valid_loss: .[-1].valid_loss, parameters: $parameters, lens: $lens, commit: $commit, cores: $cores,
          seconds: (.[-1].train_s + (map(.eval_s) | add)), command: $train, eval_command: .[-1].command, samples: $samples,

@@ -63,7 +63,7 @@ static void test_dataset_holds_the_scenes(void **state) {
     for (int64_t i = 0; i < N; i++) {
         scene_t s;
         image_t image;
-        scene_make(&s, 4, (uint64_t)i, 4);
+        scene_make(&s, 4, (uint64_t)i, (scene_rules_t){.max_objects = 4});
         assert_int_equal(dataset_image(d, i, &got), LENS_OK);
         assert_int_equal(image_decode(&image, (const uint8_t *)got.s, got.len), LENS_OK);
         scene_render(&s, SIZE_PX, expected);
@@ -78,7 +78,7 @@ static void test_dataset_holds_the_scenes(void **state) {
             str_clear(&wanted);
             if (k == 0) scene_alt(&s, &wanted);
             if (k == 1) scene_brief(&s, &wanted);
-            if (k == 3) scene_make_wrong(&s, 0.25, SCENE_MAX_OBJECTS);
+            if (k == 3) scene_make_wrong(&s, 0.25);
             if (k >= 2) scene_dense(&s, &wanted);
             assert_int_equal(dataset_caption(d, i, kinds[k], &got), LENS_OK);
             assert_string_equal(str_text(&got), str_text(&wanted));

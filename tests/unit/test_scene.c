@@ -36,15 +36,15 @@ static void test_same_seed_same_scene(void **state) {
     int n_differ = 0;
     for (uint64_t i = 0; i < 100; i++) {
         scene_t s, t, other;
-        scene_make(&s, 5, i, 4);
-        scene_make(&t, 5, i, 4);
+        scene_make(&s, 5, i, (scene_rules_t){.max_objects = 4});
+        scene_make(&t, 5, i, (scene_rules_t){.max_objects = 4});
         scene_render(&s, SIZE_PX, pixels);
         scene_render(&t, SIZE_PX, again);
         assert_memory_equal(pixels, again, sizeof pixels);
         texts(&s, a);
         texts(&t, b);
         for (int k = 0; k < 4; k++) assert_string_equal(str_text(&a[k]), str_text(&b[k]));
-        scene_make(&other, 6, i, 4);
+        scene_make(&other, 6, i, (scene_rules_t){.max_objects = 4});
         scene_render(&other, SIZE_PX, again);
         n_differ += memcmp(pixels, again, sizeof pixels) != 0;
     }
@@ -62,7 +62,7 @@ static void test_golden(void **state) {
     uint64_t hash = 0;
     for (uint64_t i = 0; i < 64; i++) {
         scene_t s;
-        scene_make(&s, 1, i, 4);
+        scene_make(&s, 1, i, (scene_rules_t){.max_objects = 4});
         scene_render(&s, SIZE_PX, pixels);
         hash = XXH3_64bits_withSeed(pixels, sizeof pixels, hash);
         texts(&s, t);
@@ -79,7 +79,7 @@ static void test_max_objects(void **state) {
         int most = 0;
         for (uint64_t i = 0; i < 300; i++) {
             scene_t s;
-            scene_make(&s, 9, i, max);
+            scene_make(&s, 9, i, (scene_rules_t){.max_objects = max});
             if (s.n_objects > most) most = s.n_objects;
         }
         assert_int_equal(most, max);
@@ -99,7 +99,7 @@ static void test_geometry(void **state) {
     const scene_box_t picture = {0, 0, 1, 1};
     for (uint64_t i = 0; i < 10 * N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, 7, i, 4);
+        scene_make(&s, 7, i, (scene_rules_t){.max_objects = 4});
         assert_in_range(s.n_objects, 1, SCENE_MAX_OBJECTS);
         int total = 0;
         for (int g = 0; g < s.n_groups; g++) {
@@ -128,7 +128,7 @@ static void test_facts(void **state) {
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
         bool pair[SCENE_MAX_OBJECTS][SCENE_MAX_OBJECTS] = {{0}};
-        scene_make(&s, 8, i, 4);
+        scene_make(&s, 8, i, (scene_rules_t){.max_objects = 4});
         for (int k = 0; k < s.n_facts; k++) {
             scene_fact_t f = s.facts[k];
             const scene_box_t *a = &s.groups[f.a].box, *b = &s.groups[f.b].box;
@@ -145,6 +145,51 @@ static void test_facts(void **state) {
             for (int b = 0; b < a; b++) assert_true(pair[a][b]);
     }
     for (int k = 0; k < SCENE_N_RELATIONS; k++) assert_true(n_of[k] > 10);
+}
+
+/* Whether x is a multiple of 1 / n. */
+static bool on_grid(double x, int n) {
+    double at = x * n;
+    return at - (double)(int64_t)(at + 0.5) < EDGE && at - (double)(int64_t)(at + 0.5) > -EDGE;
+}
+
+/* Simple scenes: nothing but shapes, exactly as large as they are said to be, on the grid; all else is as it was. */
+static void test_simple(void **state) {
+    (void)state;
+    double radius[SCENE_N_SIZES] = {0};
+    str_t text = {0};
+    int n_single = 0, n_inside = 0, count[SCENE_MAX_OBJECTS + 1] = {0};
+    for (uint64_t i = 0; i < N_SCENES; i++) {
+        scene_t s;
+        scene_make(&s, 15, i, (scene_rules_t){.max_objects = 4, .simple = true});
+        assert_true(s.background.kind == SCENE_GROUND_KIND_PLAIN && s.background.to == s.background.colour);
+        count[s.n_objects]++;
+        for (int g = 0; g < s.n_groups; g++) {
+            const scene_group_t *group = &s.groups[g];
+            assert_true(group->texture == SCENE_TEXTURE_SOLID && group->accent == group->colour);
+            if (radius[group->size] == 0) radius[group->size] = group->radius;
+            assert_true(group->radius == radius[group->size]);
+            n_single += group->count == 1;
+            n_inside += group->inside >= 0;
+        }
+        for (int k = 0; k < s.n_objects; k++) {
+            const scene_object_t *o = &s.objects[k];
+            /* A triangle's top lies between its two others. */
+            bool top = s.groups[o->group].layout == SCENE_LAYOUT_CORNERS_3;
+            assert_true(on_grid(o->x, top ? 16 : 8) && on_grid(o->y, 8));
+            assert_true(o->box.x0 > 0.03 - EDGE && o->box.y0 > 0.03 - EDGE && o->box.x1 < 0.97 + EDGE &&
+                        o->box.y1 < 0.97 + EDGE);
+        }
+        str_clear(&text);
+        scene_dense(&s, &text);
+        static const char *const never[] = {"solid", "surface", "tone", "stripe", "dots", "check", "line", "fades"};
+        for (size_t w = 0; w < sizeof never / sizeof never[0]; w++) assert_null(strstr(str_text(&text), never[w]));
+        str_clear(&text);
+        scene_truth(&s, &text);
+        assert_non_null(strstr(str_text(&text), "\"simple\":true"));
+    }
+    assert_true(n_single > N_SCENES / 2 && n_inside > 10 && count[1] > N_SCENES / 3 && count[4] > N_SCENES / 20);
+    str_free(&text);
 }
 
 static double distance(const uint8_t *a, const uint8_t *b) {
@@ -172,7 +217,7 @@ static void test_pixels_tell_the_truth(void **state) {
     (void)state;
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, 11, i, 4);
+        scene_make(&s, 11, i, (scene_rules_t){.max_objects = 4});
         scene_render(&s, SIZE_PX, pixels);
         for (int k = 0; k < s.n_objects; k++) {
             const scene_object_t *o = &s.objects[k];
@@ -195,7 +240,7 @@ static void test_nothing_outside_the_boxes(void **state) {
     (void)state;
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, 12, i, 4);
+        scene_make(&s, 12, i, (scene_rules_t){.max_objects = 4});
         scene_render(&s, SIZE_PX, pixels);
         scene_t empty = s;
         empty.n_objects = 0;
@@ -219,7 +264,7 @@ static void test_sizes_agree(void **state) {
     assert_non_null(large);
     for (uint64_t i = 0; i < 60; i++) {
         scene_t s;
-        scene_make(&s, 13, i, 4);
+        scene_make(&s, 13, i, (scene_rules_t){.max_objects = 4});
         scene_render(&s, SIZE_PX, pixels);
         scene_render(&s, LARGE_PX, large);
         double error = 0;
@@ -247,7 +292,7 @@ static void test_enough_of_everything(void **state) {
     int count[SCENE_MAX_OBJECTS + 1] = {0}, layout[SCENE_N_LAYOUTS] = {0}, n_simple = 0;
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, 14, i, 4);
+        scene_make(&s, 14, i, (scene_rules_t){.max_objects = 4});
         ground[s.background.colour]++;
         kind[s.background.kind]++;
         n_simple += s.n_objects == 1 && s.background.kind == SCENE_GROUND_KIND_PLAIN;
@@ -278,7 +323,7 @@ static void test_truth_is_json(void **state) {
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
         json_error_t error;
-        scene_make(&s, 15, i, 4);
+        scene_make(&s, 15, i, (scene_rules_t){.max_objects = 4});
         str_clear(&out);
         scene_truth(&s, &out);
         json_t *root = json_loadb(str_text(&out), out.len, JSON_REJECT_DUPLICATES, &error);
@@ -343,7 +388,7 @@ static void test_captions(void **state) {
     str_t t[4] = {0};
     for (uint64_t i = 0; i < 4 * N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, 16, i, 4);
+        scene_make(&s, 16, i, (scene_rules_t){.max_objects = 4});
         texts(&s, t);
         each_word(str_text(&t[1]), check_documented, words);
         assert_in_range(each_word(str_text(&t[2]), check_documented, words), 30, 90);
@@ -367,7 +412,7 @@ static void test_alt_is_poor(void **state) {
     str_t alt = {0};
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, 17, i, 4);
+        scene_make(&s, 17, i, (scene_rules_t){.max_objects = 4});
         str_clear(&alt);
         scene_alt(&s, &alt);
         bool shape = false, colour = false;
@@ -392,6 +437,7 @@ int main(void) {
         cmocka_unit_test(test_max_objects),
         cmocka_unit_test(test_geometry),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_simple),
         cmocka_unit_test(test_pixels_tell_the_truth),
         cmocka_unit_test(test_nothing_outside_the_boxes),
         cmocka_unit_test(test_sizes_agree),

@@ -13,9 +13,9 @@
 enum { N_SCENES = 4000, SEED = 11 };
 
 static void make(scene_t *truth, scene_t *told, uint64_t i, double rate) {
-    scene_make(truth, SEED, i, SCENE_MAX_OBJECTS);
+    scene_make(truth, SEED, i, (scene_rules_t){.max_objects = SCENE_MAX_OBJECTS});
     *told = *truth;
-    (void)scene_make_wrong(told, rate, SCENE_MAX_OBJECTS);
+    (void)scene_make_wrong(told, rate);
 }
 
 static void test_nothing_wrong(void **state) {
@@ -58,11 +58,27 @@ static void test_few_objects(void **state) {
     (void)state;
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
-        scene_make(&s, SEED, i, 2);
-        (void)scene_make_wrong(&s, 1, 2);
+        scene_make(&s, SEED, i, (scene_rules_t){.max_objects = 2});
+        (void)scene_make_wrong(&s, 1);
         int n = 0;
         for (int g = 0; g < s.n_groups; g++) n += s.groups[g].count;
         assert_true(n <= 2 && n == s.n_objects);
+    }
+}
+
+/* Nor of what a simple set never has. */
+static void test_simple(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < N_SCENES; i++) {
+        scene_t s;
+        scene_make(&s, SEED, i, (scene_rules_t){.max_objects = 2, .simple = true});
+        int n_facts = 1; /* colour of the background; of a group shape, colour, size, place, layout, count */
+        for (int g = 0; g < s.n_groups; g++)
+            n_facts += 4 + (s.groups[g].count > 1) + (s.n_groups == 1);
+        scene_wrong_t counts = scene_make_wrong(&s, 1);
+        assert_true(counts.n_facts == n_facts && counts.n_wrong == n_facts);
+        assert_true(s.background.kind == SCENE_GROUND_KIND_PLAIN);
+        for (int g = 0; g < s.n_groups; g++) assert_true(s.groups[g].texture == SCENE_TEXTURE_SOLID);
     }
 }
 
@@ -74,9 +90,9 @@ static void test_rates(void **state) {
         int n[N_KINDS] = {0}, n_wrong[N_KINDS] = {0}, n_all = 0, n_all_wrong = 0;
         for (uint64_t i = 0; i < N_SCENES; i++) {
             scene_t truth, told;
-            scene_make(&truth, SEED, i, SCENE_MAX_OBJECTS);
+            scene_make(&truth, SEED, i, (scene_rules_t){.max_objects = SCENE_MAX_OBJECTS});
             told = truth;
-            scene_wrong_t counts = scene_make_wrong(&told, rates[r], SCENE_MAX_OBJECTS);
+            scene_wrong_t counts = scene_make_wrong(&told, rates[r]);
             n_all += counts.n_facts;
             n_all_wrong += counts.n_wrong;
             compare(&truth, &told, n, n_wrong);
@@ -177,7 +193,7 @@ static void test_facts_said(void **state) {
     for (uint64_t i = 0; i < N_SCENES; i++) {
         scene_t s;
         str_t brief = {0}, dense = {0};
-        scene_make(&s, SEED, i, SCENE_MAX_OBJECTS);
+        scene_make(&s, SEED, i, (scene_rules_t){.max_objects = SCENE_MAX_OBJECTS});
         int n_brief = scene_brief(&s, &brief), n_dense = scene_dense(&s, &dense);
         assert_int_equal(str_status(&brief), LENS_OK);
         assert_int_equal(str_status(&dense), LENS_OK);
@@ -203,6 +219,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_wrong), cmocka_unit_test(test_few_objects),
         cmocka_unit_test(test_rates),         cmocka_unit_test(test_agrees_with_itself),
         cmocka_unit_test(test_nested),        cmocka_unit_test(test_facts_said),
+        cmocka_unit_test(test_simple),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
