@@ -156,9 +156,9 @@ static scene_layout layout_draw(rng_t *r, int count, scene_size size) {
 }
 
 static double radius_draw(rng_t *r, scene_size size, bool simple) {
-    static const double DIAMETER[SCENE_N_SIZES] = {0.19, 0.33, 0.52};
+    static const double DIAMETER[SCENE_N_SIZES] = {0.19, 0.33, 0.52}, SIMPLE[SCENE_N_SIZES] = {0.25, 0.375, 0.5625};
     double share = 0.94 + 0.12 * rng_uniform(r);
-    return DIAMETER[size] / 2 * (simple ? 1 : share);
+    return simple ? SIMPLE[size] / 2 : DIAMETER[size] / 2 * share;
 }
 
 static scene_size size_draw(rng_t *r, int count, int n_objects) {

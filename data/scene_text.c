@@ -381,7 +381,12 @@ static void surface_sentence(const scene_group_t *g, str_t *out, size_t begin) {
     sentence_end(out, start);
 }
 
-/* Spans repeat sizes, the total follows from the counts: neither is a fact of its own. */
+static bool span_is_told(const scene_t *s, int i) {
+    return !s->rules.simple && (s->n_groups == 1 || (s->n_groups == 2 && s->groups[i].count == 1));
+}
+
+/* Spans repeat sizes, the total follows from the counts: neither is a fact of its own, and of simple scenes both are
+ * left out. */
 int scene_dense(const scene_t *s, str_t *out) {
     rng_t r = wording(s, STREAM_DENSE);
     size_t begin = out->len;
@@ -391,11 +396,11 @@ int scene_dense(const scene_t *s, str_t *out) {
     for (int i = 0; i < s->n_groups; i++) {
         n_facts += group_sentence(&r, s, i, out, begin);
         if (surface_is_told(s)) surface_sentence(&s->groups[i], out, begin);
-        if (s->n_groups == 1 || (s->n_groups == 2 && s->groups[i].count == 1)) span_sentence(&s->groups[i], out, begin);
+        if (span_is_told(s, i)) span_sentence(&s->groups[i], out, begin);
     }
-    if (!count_last) count_sentence(&r, s, out, begin);
+    if (!count_last && !s->rules.simple) count_sentence(&r, s, out, begin);
     if (!ground_first) n_facts += ground_sentence(&r, s, out, begin);
-    if (count_last) count_sentence(&r, s, out, begin);
+    if (count_last && !s->rules.simple) count_sentence(&r, s, out, begin);
     return n_facts;
 }
 
