@@ -6,7 +6,7 @@
 
 #define MARGIN 0.03 /* between a group and the picture's edge */
 #define GAP 0.04    /* between groups, and between the objects of one group */
-#define GRID 8      /* of simple scenes: centres lie on its lines, the ends of the picture among them */
+#define GRID 4      /* of simple scenes: centres lie on its inner crossings, of which "top left" and so on are the names */
 /* Distances of colour_distance() below which two colours are not told apart at a glance. */
 #define MIN_CONTRAST_GROUND 215.0
 #define MIN_CONTRAST_INSIDE 230.0
@@ -156,7 +156,7 @@ static scene_layout layout_draw(rng_t *r, int count, scene_size size) {
 }
 
 static double radius_draw(rng_t *r, scene_size size, bool simple) {
-    static const double DIAMETER[SCENE_N_SIZES] = {0.19, 0.33, 0.52}, SIMPLE[SCENE_N_SIZES] = {0.25, 0.375, 0.5625};
+    static const double DIAMETER[SCENE_N_SIZES] = {0.19, 0.33, 0.52}, SIMPLE[SCENE_N_SIZES] = {0.25, 0.34, 0.44};
     double share = 0.94 + 0.12 * rng_uniform(r);
     return simple ? SIMPLE[size] / 2 : DIAMETER[size] / 2 * share;
 }
@@ -345,7 +345,7 @@ static void groups_draw(rng_t *r, scene_t *s, int n_objects) {
     for (s->n_groups = 0; s->n_groups < n_objects && split[s->n_groups] > 0; s->n_groups++)
         group_draw(r, s, s->n_groups, split[s->n_groups], n_objects);
     bool singles = s->n_groups >= 2 && s->groups[s->n_groups - 2].count == 1 && s->groups[s->n_groups - 1].count == 1;
-    if (singles && rng_below(r, 100) < 14) make_inside(r, s);
+    if (singles && !s->rules.simple && rng_below(r, 100) < 14) make_inside(r, s);
 }
 
 void scene_make(scene_t *out, uint64_t seed, uint64_t index, scene_rules_t rules) {
