@@ -10,7 +10,7 @@
 # --quick         arms brief, detailed, mixed; seed 1; fewer scenes, steps and prompts
 # --out DIR       where OUT/ARM-SEED.json and .png go, one pair a run; default docs/ablation, of --quick runs/quick
 # --work DIR      where sets and checkpoints are while it works; default runs/ablation, of --quick runs/quick-work
-# --scenes N      pictures trained on; default 20000
+# --scenes N      pictures trained on; default 60000
 # --max-objects N shapes in a picture, at most; default 2: more is too much for runs of minutes
 # --varied        scenes with textures, patterned backgrounds and free sizes and places; default: lens scenes --simple
 # --prompts N     prompts of a task and form at each evaluation; default 50
@@ -67,7 +67,7 @@ if [ "$quick" = yes ]; then
     config=(train.steps=200 valid.samples=32 "${config[@]}")
 fi
 out=${out:-$root/docs/ablation} work=${work:-$root/runs/ablation}
-seeds=${seeds:-1,2,3} scenes=${scenes:-20000} prompts=${prompts:-50} objects=${objects:-2}
+seeds=${seeds:-1,2,3} scenes=${scenes:-60000} prompts=${prompts:-50} objects=${objects:-2}
 kind_of_scenes=(--max-objects "$objects")
 [ $simple = no ] || kind_of_scenes+=(--simple)
 known=(brief detailed mixed describe alt wrong10 wrong25 wrong50 brief-tokens)
