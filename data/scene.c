@@ -6,7 +6,7 @@
 
 #define MARGIN 0.03 /* between a group and the picture's edge */
 #define GAP 0.04    /* between groups, and between the objects of one group */
-#define GRID 4      /* of simple scenes: centres lie on its inner crossings, of which "top left" and so on are the names */
+#define GRID 4      /* of simple scenes: centres lie on its nine inner crossings, "top left" to "bottom right" */
 /* Distances of colour_distance() below which two colours are not told apart at a glance. */
 #define MIN_CONTRAST_GROUND 215.0
 #define MIN_CONTRAST_INSIDE 230.0
@@ -198,9 +198,9 @@ static void make_inside(rng_t *r, scene_t *s) {
     scene_group_t *outer = &s->groups[s->n_groups - 2], *inner = &s->groups[s->n_groups - 1];
     outer->shape = OUTER[rng_below(r, 4)];
     outer->size = SCENE_SIZE_LARGE;
-    outer->radius = radius_draw(r, outer->size, s->rules.simple);
+    outer->radius = radius_draw(r, outer->size, false);
     inner->size = SCENE_SIZE_SMALL;
-    inner->radius = radius_draw(r, inner->size, s->rules.simple);
+    inner->radius = radius_draw(r, inner->size, false);
     inner->texture = outer->texture = SCENE_TEXTURE_SOLID;
     outer->accent = outer->colour;
     while (is_taken(s, s->n_groups - 2, outer->shape, outer->colour) || !stands_out(outer->colour, &s->background))

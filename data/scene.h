@@ -129,8 +129,8 @@ typedef struct {
 
 typedef struct {
     int max_objects; /* 1 to SCENE_MAX_OBJECTS */
-    /* For models that learn in minutes: shapes are solid and exactly as large as their size says, centres lie on a grid
-     * (of a group: the first one's, the others whole steps on), backgrounds are plain. */
+    /* For models that learn in minutes: shapes are solid and exactly as large as their size says, centres lie in nine
+     * places (of a group: the first one's), none inside another, backgrounds are plain. */
     bool simple;
 } scene_rules_t;
 

@@ -18,8 +18,8 @@ typedef struct {
  * Facts: of the background kind and colour (of a gradient also its end and its direction); of each group count, shape,
  * colour, size, texture, where it is, and, of several objects, their layout. What follows from a fact follows from the
  * wrong one: an accent differs from its colour, relations of a group that was moved agree with the places, "the red
- * circle" is still one thing, and the total is the sum of the counts. What the scene's rules leave no other value for is
- * no fact here: a count that would make too many objects, texture and kind of background of a simple scene. */
+ * circle" is still one thing, and the total is the sum of the counts. What the scene's rules leave no other value for
+ * is no fact here: a count that would make too many objects, texture and kind of background of a simple scene. */
 scene_wrong_t scene_make_wrong(scene_t *s, double rate);
 
 #endif

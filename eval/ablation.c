@@ -191,8 +191,8 @@ static lens_status check_equal(const ablation_t *a) {
         const bool own_steps = strcmp(r->arm, "brief-tokens") == 0;
         const ablation_run_t *f = first ? first : &a->runs[0];
         if (r->scenes != f->scenes || r->max_objects != f->max_objects || r->simple != f->simple ||
-            r->prompts != f->prompts ||
-            r->batch != f->batch || r->parameters != f->parameters || (first && !own_steps && r->steps != f->steps))
+            r->prompts != f->prompts || r->batch != f->batch || r->parameters != f->parameters ||
+            (first && !own_steps && r->steps != f->steps))
             return lens_fail(LENS_FORMAT,
                              "%s: runs of different experiments: %s, seed %lld, has %g scenes, %g steps of %g; "
                              "%s, seed %lld, %g scenes, %g steps of %g",

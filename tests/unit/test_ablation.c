@@ -70,7 +70,8 @@ static void write_run(const char *dir, const char *arm, int seed, int right) {
     str_addf(&path, "%s/%s-%d.json", dir, arm, seed);
     str_addf(
         &text,
-        "{\"arm\":\"%s\",\"seed\":%d,\"samples\":\"%s-%d.png\",\"scenes\":99,\"max_objects\":2,\"simple\":true,\"prompts\":50,"
+        "{\"arm\":\"%s\",\"seed\":%d,\"samples\":\"%s-%d.png\",\"scenes\":99,\"max_objects\":2,\"simple\":true,"
+        "\"prompts\":50,"
         "\"steps\":8,\"batch\":4,\"parameters\":1000,"
         "\"seconds\":1,\"cores\":2,\"density\":{\"words\":7,\"facts\":5,\"wrong\":0,\"bits\":null},\"checkpoints\":[",
         arm, seed, arm, seed);

@@ -15,8 +15,12 @@
 enum { SIDE_PX = 48 };
 
 static compose_options_t options(int64_t n) {
-    return (compose_options_t){
-        .n = n, .seed = 7, .rules = {.max_objects = SCENE_MAX_OBJECTS}, .forms = {true, true}, .steps = 3, .guidance = 2};
+    return (compose_options_t){.n = n,
+                               .seed = 7,
+                               .rules = {.max_objects = SCENE_MAX_OBJECTS},
+                               .forms = {true, true},
+                               .steps = 3,
+                               .guidance = 2};
 }
 
 static void plan(compose_t *c, int64_t n) {

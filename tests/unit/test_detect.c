@@ -27,7 +27,12 @@ static int tear_down(void **state) {
 static detect_rates_t rates(int64_t n, int64_t size_px, double blur_px, double noise) {
     detect_check_t c = {0};
     detect_rates_t sum = {0};
-    detect_check_options_t o = {.n = n, .size_px = size_px, .seed = 7, .rules = {.max_objects = SCENE_MAX_OBJECTS}, .blur_px = blur_px, .noise = noise};
+    detect_check_options_t o = {.n = n,
+                                .size_px = size_px,
+                                .seed = 7,
+                                .rules = {.max_objects = SCENE_MAX_OBJECTS},
+                                .blur_px = blur_px,
+                                .noise = noise};
     uint8_t *rgb = malloc((size_t)(3 * size_px * size_px));
     assert_non_null(rgb);
     for (int64_t i = 0; i < n; i++) assert_int_equal(detect_check_scene(&c, detector, &o, i, rgb), LENS_OK);

@@ -73,8 +73,7 @@ static void test_simple(void **state) {
         scene_t s;
         scene_make(&s, SEED, i, (scene_rules_t){.max_objects = 2, .simple = true});
         int n_facts = 1; /* colour of the background; of a group shape, colour, size, place, layout, count */
-        for (int g = 0; g < s.n_groups; g++)
-            n_facts += 4 + (s.groups[g].count > 1) + (s.n_groups == 1);
+        for (int g = 0; g < s.n_groups; g++) n_facts += 4 + (s.groups[g].count > 1) + (s.n_groups == 1);
         scene_wrong_t counts = scene_make_wrong(&s, 1);
         assert_true(counts.n_facts == n_facts && counts.n_wrong == n_facts);
         assert_true(s.background.kind == SCENE_GROUND_KIND_PLAIN);
