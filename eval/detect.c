@@ -26,6 +26,8 @@ enum { REGIONS_A_SCENE = 24 };
 #define LEFT_CONTRAST 30.0
 #define LEFT_AREA 0.0025
 #define LEFT_UNEXPLAINED 0.004
+#define LEFT_NOISE_MAX 14.0 /* code values: of more noise than this an object's own pixels are no witness */
+#define CHI3_MEDIAN 1.538   /* of the length of three normal values: median over standard deviation */
 
 lens_status detector_new(detector_t **out) {
     *out = NULL;
@@ -153,7 +155,8 @@ static bool inner_find(detect_work_t *w, int region) {
     return false;
 }
 
-/* A plain surface on which something is left may hide another object, and be another shape. */
+/* A plain surface on which something is left may hide another object, and be another shape. What a model draws is
+ * noisier on objects than on the background: half the pixels tell how much, for what hides is smaller than that. */
 static void doubt_left(detect_work_t *w, int i) {
     bool in[REGIONS_MAX] = {false};
     fit_result_t *f = &w->alone[i];
@@ -161,8 +164,12 @@ static void doubt_left(detect_work_t *w, int i) {
     fit_region_t r;
     in[i] = true;
     object_take(w, &r, in);
-    double least = LEFT_CONTRAST + 3 * w->canvas.noise, most = LEFT_AREA * w->canvas.side * w->canvas.side;
-    if (fit_count_left(w->detector->tables, &r, &f->best, least) > most) f->odds = 0;
+    float left[CANVAS_PX];
+    int n = fit_left(w->detector->tables, &r, &f->best, left),
+        most = (int)(LEFT_AREA * w->canvas.side * w->canvas.side);
+    if (n <= most) return;
+    double noise = fmax(w->canvas.noise, fmin(left[n / 2] / CHI3_MEDIAN, LEFT_NOISE_MAX));
+    if (left[n - 1 - most] > LEFT_CONTRAST + 3 * noise) f->odds = 0;
 }
 
 /* ---- the picture ---- */

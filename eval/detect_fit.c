@@ -368,19 +368,25 @@ void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, 
     }
 }
 
-int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least) {
+static int compare_floats(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return x < y ? -1 : x > y;
+}
+
+int fit_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, float *left) {
     place_t p = {f->x, f->y, f->radius, f->blur};
     outline_t o = outline_of(t, f->shape, &p, r->side_px);
     int n = 0;
     for (int i = 0; i < r->n; i++) {
-        float d, c = cover_at(&o, &p, &r->pixels[i], &d);
-        double sum = 0;
+        float d, c = cover_at(&o, &p, &r->pixels[i], &d), sum = 0;
         for (int k = 0; k < 3; k++) {
-            double ground = r->pixels[i].ground[k], left = r->pixels[i].colour[k] - ground - c * (f->fill[k] - ground);
-            sum += left * left;
+            float ground = r->pixels[i].ground[k];
+            float l = r->pixels[i].colour[k] - ground - c * ((float)f->fill[k] - ground);
+            sum += l * l;
         }
-        n += c > 0.8f && sum > least * least;
+        if (c > 0.8f) left[n++] = sqrtf(sum);
     }
+    qsort(left, (size_t)n, sizeof *left, compare_floats);
     return n;
 }
 

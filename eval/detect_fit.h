@@ -70,9 +70,9 @@ void fit_add(fit_result_t *out, const fit_t *fit, int colour); /* colour: scene_
 bool fit_is_hopeless(const fit_result_t *f, const fit_region_t *r, double error);
 /* Takes what the fit adds to its ground out of the pixels: the fit is of a plain surface. */
 void fit_take_out(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, fit_pixel_t *pixels);
-/* Pixels well inside the fit, which is of a plain surface, that differ from its fill by more than `least` code values.
- */
-int fit_count_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, double least);
+/* How far the pixels well inside the fit, which is of a plain surface, are from its fill: code values, the least first.
+ * left: [r->n]. Their number. */
+int fit_left(const fit_tables_t *t, const fit_region_t *r, const fit_t *f, float *left);
 /* Signed distance to the fit's outline in px, [h, w] from (x0, y0) on in steps of `step`; its radius where far. */
 void fit_distances(float *out, const fit_tables_t *t, const fit_t *f, double x0, double y0, double step, int w, int h);
 /* Begin, add, end on plain outlines. */

@@ -96,6 +96,33 @@ static void test_noise_is_no_shape(void **state) {
     for (int i = 0; i < seen.n; i++) assert_int_equal(seen.objects[i].shape, DETECT_UNKNOWN);
 }
 
+/* As a model draws: the background is clean, its objects are not. */
+static void test_noise_on_objects_alone(void **state) {
+    (void)state;
+    enum { N = 60, SIDE = 32 };
+    static uint8_t rgb[SIDE * SIDE * 3];
+    int n_right = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        scene_t s;
+        compose_facts_t facts;
+        detection_t seen;
+        compose_draw(&facts, &s, COMPOSE_SINGLE, 5, i, (scene_rules_t){.max_objects = 2, .simple = true});
+        scene_render(&s, SIDE, rgb);
+        rng_t r = rng_stream(5, 0, i, RNG_JUDGE);
+        const uint8_t ground[3] = {rgb[0], rgb[1], rgb[2]};
+        for (int p = 0; p < SIDE * SIDE; p++) {
+            if (memcmp(&rgb[3 * p], ground, 3) == 0) continue;
+            for (int k = 0; k < 3; k++) {
+                double v = rgb[3 * p + k] + 10 * rng_normal(&r);
+                rgb[3 * p + k] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+            }
+        }
+        assert_int_equal(detect(&seen, detector, rgb, SIDE, SIDE), LENS_OK);
+        n_right += compose_judge(&facts, &seen) == COMPOSE_YES;
+    }
+    assert_true(n_right >= N - 5);
+}
+
 static void test_sizes(void **state) {
     (void)state;
     detection_t seen;
@@ -146,6 +173,7 @@ int main(void) {
         cmocka_unit_test(test_heavy_blur_is_unknown),
         cmocka_unit_test(test_one_colour_shows_nothing),
         cmocka_unit_test(test_noise_is_no_shape),
+        cmocka_unit_test(test_noise_on_objects_alone),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_unknown_is_never_yes),
     };
