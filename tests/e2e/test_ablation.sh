@@ -51,7 +51,7 @@ jq -en --slurpfile b whole/brief-1.json --slurpfile d whole/detailed-1.json --sl
     $b[0] as $b | $d[0] as $d | $t[0] as $t |
     $b.captions == "truth-brief" and $d.captions == "truth-dense" and $t.captions == "truth-brief" and
     ([$b, $d] | all(.steps == 32 and .images == 128 and .parameters == $b.parameters)) and
-    $d.density.words > 5 * $b.density.words and $d.density.facts > 1.5 * $b.density.facts and
+    $d.density.words > 3 * $b.density.words and $d.density.facts > 1.5 * $b.density.facts and
     $d.text_tok > $b.text_tok and $d.flop > $b.flop and
     $b.tokens == $b.text_tok + 16 * 128 and $t.steps % 8 == 0 and $t.steps > 32 and
     (($t.steps - 32 * $d.tokens / $b.tokens) | fabs) <= 4 and
