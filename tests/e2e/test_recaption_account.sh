@@ -83,7 +83,7 @@ command -v script >/dev/null && {
     script -qec "stty cols 400; '$lens' recaption set -o line --model test-model --captioner '$server_url' \
         --kinds dense=detailed,second=detailed --min-words 1 --max-words 1000 --threads 2 --concurrency 4 --price-in 100 \
         --price-out 400" typescript >/dev/null </dev/null || fail "on a terminal: $?"
-    line=$(tr '\r' '\n' <typescript | grep 'USD of' | tail -1)
+    line=$(tr '\r' '\n' <typescript | grep ' left, .*USD of' | tail -1)
     for part in ' captions, [0-9]*/s of 240, [0-9.]* pictures/s, ' ' left, [0-9.]* USD of [0-9.]*, tokens [0-9.]*k in, [0-9.]*k out' \
         ', 127.0.0.1:[0-9]* [0-9.]*/s'; do
         [[ $line =~ $part ]] || fail "the progress line has no '$part': $line"
