@@ -62,9 +62,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 if [ "$quick" = yes ]; then
-    arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-3000} prompts=${prompts:-10}
+    arms=${arms:-brief,detailed,mixed} seeds=${seeds:-1} scenes=${scenes:-10000} prompts=${prompts:-10}
     out=${out:-$root/runs/quick} work=${work:-$root/runs/quick-work}
-    config=(train.steps=200 valid.samples=32 "${config[@]}")
+    config=(train.steps=800 valid.samples=32 "${config[@]}")
 fi
 out=${out:-$root/docs/ablation} work=${work:-$root/runs/ablation}
 seeds=${seeds:-1,2,3} scenes=${scenes:-60000} prompts=${prompts:-50} objects=${objects:-2}
