@@ -182,7 +182,7 @@ double scene_accent_share(scene_texture texture, double x, double y, double edge
  * none, nor is what the rules leave no choice of. */
 void scene_alt(const scene_t *s, str_t *out);   /* as poor as the web's: short, noisy, sometimes wrong or empty */
 int scene_brief(const scene_t *s, str_t *out);  /* one true phrase: counts, colours, shapes, perhaps sizes */
-int scene_dense(const scene_t *s, str_t *out);  /* one true paragraph of 30 to 90 words, simple: from 12 on */
+int scene_dense(const scene_t *s, str_t *out);  /* one true paragraph of 30 to 90 words, simple: from 13 on */
 void scene_truth(const scene_t *s, str_t *out); /* JSON object {"scene": {...}}; data/scenes.md has its fields */
 
 #endif

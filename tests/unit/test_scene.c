@@ -184,12 +184,41 @@ static void test_simple(void **state) {
         scene_dense(&s, &text);
         static const char *const never[] = {"solid", "surface", "tone", "stripe", "dots", "check", "line", "fades"};
         for (size_t w = 0; w < sizeof never / sizeof never[0]; w++) assert_null(strstr(str_text(&text), never[w]));
+        int n_words = 1;
+        for (const char *at = str_text(&text); *at; at++) n_words += *at == ' ';
+        assert_in_range(n_words, 13, 90);
         str_clear(&text);
         scene_truth(&s, &text);
         assert_non_null(strstr(str_text(&text), "\"simple\":true"));
     }
     assert_true(n_single > N_SCENES / 2 && n_inside == 0 && count[1] > N_SCENES / 3 && count[4] > N_SCENES / 20);
     str_free(&text);
+}
+
+/* What the dense caption of a simple scene tells of a group leaves one place for it: at most two objects. */
+static void test_simple_is_told(void **state) {
+    (void)state;
+    static double x[SCENE_N_SHAPES][SCENE_N_SIZES][SCENE_N_LAYOUTS][9],
+        y[SCENE_N_SHAPES][SCENE_N_SIZES][SCENE_N_LAYOUTS][9];
+    static const char *const places[] = {"top left", "top",         "top right", "left",        "center",
+                                         "right",    "bottom left", "bottom",    "bottom right"};
+    int n_again = 0;
+    for (uint64_t i = 0; i < 4 * N_SCENES; i++) {
+        scene_t s;
+        scene_make(&s, 18, i, (scene_rules_t){.max_objects = 2, .simple = true});
+        for (int k = 0; k < s.n_objects; k++) {
+            const scene_group_t *g = &s.groups[s.objects[k].group];
+            if (k > 0 && s.objects[k - 1].group == s.objects[k].group) continue;
+            int place = 0;
+            while (strcmp(places[place], scene_place_word(&g->box)) != 0) place++;
+            double *known_x = &x[g->shape][g->size][g->layout][place],
+                   *known_y = &y[g->shape][g->size][g->layout][place];
+            n_again += *known_x > 0;
+            if (*known_x == 0) *known_x = s.objects[k].x, *known_y = s.objects[k].y;
+            assert_true(*known_x == s.objects[k].x && *known_y == s.objects[k].y);
+        }
+    }
+    assert_true(n_again > N_SCENES);
 }
 
 static double distance(const uint8_t *a, const uint8_t *b) {
@@ -438,6 +467,7 @@ int main(void) {
         cmocka_unit_test(test_geometry),
         cmocka_unit_test(test_facts),
         cmocka_unit_test(test_simple),
+        cmocka_unit_test(test_simple_is_told),
         cmocka_unit_test(test_pixels_tell_the_truth),
         cmocka_unit_test(test_nothing_outside_the_boxes),
         cmocka_unit_test(test_sizes_agree),
