@@ -12,7 +12,7 @@ cat >stand-in <<SH
 #!/usr/bin/env bash
 [ "\$1 \$2" = "eval compose" ] || exec "$lens" "\$@"
 [ ! -e "$work/no-scores" ] || exit 1
-[ "\$6 \$7" = "--seed 1" ] && [ "\$8 \$9 \${10}" = "--max-objects 2 --simple" ] || exit 1
+[ "\$6 \$7" = "--seed 1" ] && [ "\$8 \$9 \${10}" = "--max-objects 2 \${after:---simple}" ] || exit 1
 sum=\$(cat "\$3"/*/*.safetensors | cksum | cut -d' ' -f1)
 tasks() {
     local task comma='' i=\$1
@@ -58,6 +58,13 @@ jq -en --slurpfile b whole/brief-1.json --slurpfile d whole/detailed-1.json --sl
     ($b.checkpoints | map(.step)) == [4, 8, 16, 32] and ($b.checkpoints | all(.valid_loss > 0 and .compose.n == 5)) and
     ($b.command | test("^lens train configs/ablation.yaml data.dataset=runs/ablation/set "))' >/dev/null ||
     fail "$(cat whole/brief-1.json)"
+
+# The full vocabulary: captions differ by more.
+after=--style ablation varied --varied --arms brief,detailed train.steps=8 || say varied.err "varied scenes"
+jq -en --slurpfile b varied/brief-1.json --slurpfile d varied/detailed-1.json '
+    $b[0] as $b | $d[0] as $d | $b.simple == false and $d.simple == false and
+    $d.density.words > 5 * $b.density.words and $d.density.facts > 2 * $b.density.facts' >/dev/null ||
+    fail "varied: $(cat varied/brief-1.json)"
 
 # Killed with all that it started, when the second arm has a checkpoint and no result.
 LENS=$work/stand-in setsid "$root/launch/ablation.sh" --out killed --work killed.work --seeds 1 "${small[@]}" \
